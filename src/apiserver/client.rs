@@ -1,0 +1,170 @@
+//! The in-process client: the Kubernetes API without a socket, for controllers, the syncer and the sandbox.
+//!
+//! It takes the same way through the pipeline as a request from the wire (authorization, admission, validation
+//! included); only HTTP and encoding are left out. Reads and watches hand out the store's shared bytes; who needs a
+//! tree parses it and drops it again, so that no object is held twice.
+
+use crate::options::{DeleteOptions, ListOptions, PatchType, WriteOptions};
+use crate::user::User;
+use alcove_object::{Gvr, Status, Value};
+use bytes::Bytes;
+
+/// The Kubernetes API as one user sees it. Cheap to clone.
+#[derive(Clone)]
+pub struct Client {
+    #[allow(dead_code)]
+    user: User,
+}
+
+/// One object as the store has it: JSON bytes that all readers share, resourceVersion included.
+#[derive(Clone, Debug)]
+pub struct Object {
+    /// `metadata.resourceVersion` as a number.
+    pub revision: u64,
+    /// `namespace/name`, or the name of a cluster-scoped object.
+    pub key: std::sync::Arc<str>,
+    /// The whole object in JSON.
+    pub bytes: Bytes,
+}
+
+impl Object {
+    /// The namespace, empty for cluster-scoped objects.
+    pub fn namespace(&self) -> &str {
+        self.key.split_once('/').map_or("", |(namespace, _)| namespace)
+    }
+
+    /// The name.
+    pub fn name(&self) -> &str {
+        self.key.split_once('/').map_or(&self.key, |(_, name)| name)
+    }
+
+    /// The object as a tree.
+    pub fn parse(&self) -> Value {
+        serde_json::from_slice(&self.bytes).expect("the store holds only JSON that this server wrote")
+    }
+}
+
+/// A page of objects.
+#[derive(Clone, Debug)]
+pub struct ObjectList {
+    /// The store's revision when the page was read: where a watch goes on.
+    pub revision: u64,
+    /// The objects, in key order.
+    pub items: Vec<Object>,
+    /// Token for the next page, empty on the last one.
+    pub continue_token: String,
+    /// How many items follow this page, when that is known.
+    pub remaining: Option<u64>,
+}
+
+/// What a watch tells.
+#[derive(Clone, Debug)]
+pub enum Event {
+    /// A new object, or one that a selector now matches.
+    Added(Object),
+    /// A changed object.
+    Modified(Object),
+    /// An object's last state, with the revision of its deletion.
+    Deleted(Object),
+    /// Everything up to this revision was told. `initial_end`: the initial state is complete.
+    Bookmark {
+        /// The revision.
+        revision: u64,
+        /// Whether this ends the initial events of a watch-list.
+        initial_end: bool,
+    },
+}
+
+/// A stream of events. Dropping it ends the watch.
+pub struct Watch {}
+
+impl Watch {
+    /// The next events, in revision order, as many as are there (never an empty list). `None`: the watch came to its
+    /// time limit or the server shuts down. An error ends the watch; 410 means: list again.
+    pub async fn next(&mut self) -> Option<Result<Vec<Event>, Status>> {
+        todo!("pipeline")
+    }
+}
+
+#[allow(unused_variables)]
+impl Client {
+    /// The same API as another user.
+    pub fn as_user(&self, user: User) -> Client {
+        todo!("pipeline")
+    }
+
+    /// One object. `namespace` is empty for cluster-scoped resources.
+    pub fn get(&self, resource: &Gvr, namespace: &str, name: &str) -> Result<Object, Status> {
+        todo!("pipeline")
+    }
+
+    /// Objects of one namespace, or of all when `namespace` is empty.
+    pub fn list(&self, resource: &Gvr, namespace: &str, options: &ListOptions) -> Result<ObjectList, Status> {
+        todo!("pipeline")
+    }
+
+    /// Events after `options.resource_version`, or with the current state first when it is empty or
+    /// `send_initial_events` is set.
+    pub fn watch(&self, resource: &Gvr, namespace: &str, options: &ListOptions) -> Result<Watch, Status> {
+        todo!("pipeline")
+    }
+
+    /// Creates an object and gives it as stored.
+    pub async fn create(&self, resource: &Gvr, namespace: &str, object: Value) -> Result<Object, Status> {
+        todo!("pipeline")
+    }
+
+    /// Replaces an object. A resourceVersion in it is a precondition.
+    pub async fn update(&self, resource: &Gvr, namespace: &str, object: Value) -> Result<Object, Status> {
+        todo!("pipeline")
+    }
+
+    /// Replaces an object through a subresource, such as `status`.
+    pub async fn update_subresource(
+        &self,
+        resource: &Gvr,
+        subresource: &str,
+        namespace: &str,
+        object: Value,
+    ) -> Result<Object, Status> {
+        todo!("pipeline")
+    }
+
+    /// Posts to a subresource, such as `binding`; gives the answer's tree.
+    pub async fn create_subresource(
+        &self,
+        resource: &Gvr,
+        subresource: &str,
+        namespace: &str,
+        name: &str,
+        object: Value,
+    ) -> Result<Value, Status> {
+        todo!("pipeline")
+    }
+
+    /// Patches an object, or a subresource of it when that is not empty.
+    #[allow(clippy::too_many_arguments)] // what a PATCH request says, no more
+    pub async fn patch(
+        &self,
+        resource: &Gvr,
+        subresource: &str,
+        namespace: &str,
+        name: &str,
+        kind: PatchType,
+        patch: Value,
+        options: &WriteOptions,
+    ) -> Result<Object, Status> {
+        todo!("pipeline")
+    }
+
+    /// Deletes an object. `None`: it is gone; otherwise it stays until its finalizers or grace end.
+    pub async fn delete(
+        &self,
+        resource: &Gvr,
+        namespace: &str,
+        name: &str,
+        options: &DeleteOptions,
+    ) -> Result<Option<Object>, Status> {
+        todo!("pipeline")
+    }
+}

@@ -1,0 +1,204 @@
+//! The descriptor of one served resource.
+
+use super::Strategy;
+use crate::request::Verb;
+use alcove_object::{Gvk, Gvr, Value};
+use alcove_schema::{SchemaId, Types};
+use jiff::Timestamp;
+use std::sync::Arc;
+
+/// A set of verbs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct VerbSet(pub u16);
+
+impl VerbSet {
+    /// create, delete, deletecollection, get, list, patch, update, watch.
+    pub const ALL: VerbSet = VerbSet(0b0_1111_1111);
+
+    /// A set of these verbs.
+    pub const fn of(verbs: &[Verb]) -> VerbSet {
+        let mut bits = 0;
+        let mut i = 0;
+        while i < verbs.len() {
+            bits |= 1 << verbs[i] as u16;
+            i += 1;
+        }
+        VerbSet(bits)
+    }
+
+    /// Whether the verb is in the set.
+    pub const fn has(self, verb: Verb) -> bool {
+        self.0 & (1 << verb as u16) != 0
+    }
+}
+
+/// One served resource: everything that the pipeline, discovery, OpenAPI and tables need to know of it.
+pub struct Resource {
+    /// Group, version, plural.
+    pub gvr: Gvr,
+    /// Group, version, kind.
+    pub gvk: Gvk,
+    /// Singular name, such as `deployment`.
+    pub singular: String,
+    /// Short names, such as `deploy`.
+    pub short_names: Vec<String>,
+    /// Categories, such as `all`.
+    pub categories: Vec<String>,
+    /// Whether objects live in namespaces.
+    pub namespaced: bool,
+    /// Verbs of the resource itself.
+    pub verbs: VerbSet,
+    /// Subresources.
+    pub subresources: Vec<Subresource>,
+    /// Key of the store's table, `plural.group`. Versions and twins (events) share one.
+    pub table: Arc<str>,
+    /// The kind in which the table holds objects; other versions convert through the strategy.
+    pub stored: Gvk,
+    /// Update, delete and naming rules.
+    pub rules: Rules,
+    /// Field selectors beside metadata.name and metadata.namespace.
+    pub selectable: Vec<Selectable>,
+    /// Table columns after Name and before nothing: the whole row, Name included.
+    pub columns: Vec<Column>,
+    /// The arena that the schema lives in.
+    pub types: Arc<Types>,
+    /// The kind's schema.
+    pub schema: SchemaId,
+    /// What is special about the kind.
+    pub strategy: &'static dyn Strategy,
+}
+
+/// Rules that differ by kind and are data.
+#[derive(Clone, Debug)]
+pub struct Rules {
+    /// What names must look like.
+    pub names: NameRule,
+    /// When `metadata.generation` counts.
+    pub generation: Generation,
+    /// PUT and apply may create.
+    pub create_on_update: bool,
+    /// PUT without a resourceVersion is allowed.
+    pub unconditional_update: bool,
+    /// How objects go.
+    pub deletion: Deletion,
+    /// DELETE answers with the object instead of a Status.
+    pub returns_deleted: bool,
+}
+
+/// What names must look like (k8s.io/apimachinery/pkg/api/validation).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum NameRule {
+    /// DNS-1123 subdomain, at most 253 characters.
+    Subdomain,
+    /// DNS-1123 label, at most 63 characters.
+    Label,
+    /// DNS-1035 label, at most 63 characters (Service before its names were relaxed).
+    Label1035,
+    /// Anything that fits in a path segment (RBAC kinds).
+    PathSegment,
+}
+
+/// When `metadata.generation` counts.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Generation {
+    /// Never; the field stays away.
+    None,
+    /// 1 at creation, one more when `spec` changes.
+    Spec,
+    /// 1 at creation, one more when anything but metadata and status changes.
+    AllButStatus,
+}
+
+/// How objects go when nothing holds them.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Deletion {
+    /// At once; dependents are left to the garbage collector in the background by default.
+    Background,
+    /// At once; the garbage collector does not handle this kind (events, leases).
+    Unsupported,
+    /// After a grace period (pods).
+    Graceful,
+    /// Through `spec.finalizers` (namespaces).
+    Namespace,
+}
+
+/// One subresource.
+#[derive(Clone, Debug)]
+pub struct Subresource {
+    /// Name, such as `status`.
+    pub name: &'static str,
+    /// Kind of its bodies.
+    pub gvk: Gvk,
+    /// Its verbs.
+    pub verbs: VerbSet,
+    /// What it does.
+    pub kind: SubresourceKind,
+}
+
+/// What a subresource does.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum SubresourceKind {
+    /// Reads and writes `status` alone.
+    Status,
+    /// Reads and writes the replica count as autoscaling/v1 Scale.
+    Scale,
+    /// Like an update, judged by [`Strategy::prepare_subresource`] (finalize, approval, resize,
+    /// ephemeralcontainers).
+    Part,
+    /// `pods/binding`.
+    Binding,
+    /// `pods/eviction`.
+    Eviction,
+    /// `serviceaccounts/token`.
+    Token,
+    /// exec, attach, port-forward, log and proxies: answered by whoever the server was given for that.
+    Connect,
+}
+
+/// A field that selectors can use.
+#[derive(Clone, Debug)]
+pub struct Selectable {
+    /// The label in a selector, such as `spec.nodeName`.
+    pub label: &'static str,
+    /// Its value in an object. Kept in the store's index.
+    pub value: fn(&Value) -> String,
+}
+
+/// One column of a table.
+#[derive(Clone)]
+pub struct Column {
+    /// Heading, such as `Ready`.
+    pub name: String,
+    /// OpenAPI type: string, integer, number, boolean, date.
+    pub kind: &'static str,
+    /// OpenAPI format: `name` for the first column, else mostly empty.
+    pub format: &'static str,
+    /// What it shows.
+    pub description: String,
+    /// 0: always shown; 1: with `-o wide`.
+    pub priority: i32,
+    /// How a cell is made.
+    pub cell: Cell,
+}
+
+/// How a cell is made.
+#[derive(Clone)]
+pub enum Cell {
+    /// `metadata.name`.
+    Name,
+    /// Time since creation, in kubectl's short form.
+    Age,
+    /// `metadata.creationTimestamp` as text.
+    Created,
+    /// The value at a JSON pointer; `<none>` is the client's business, missing is null.
+    Pointer(&'static str),
+    /// Computed from the object and the time now.
+    Computed(fn(&Value, Timestamp) -> Value),
+}
+
+impl Resource {
+    /// A subresource by name.
+    pub fn subresource(&self, name: &str) -> Option<&Subresource> {
+        self.subresources.iter().find(|s| s.name == name)
+    }
+}

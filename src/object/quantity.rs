@@ -1,0 +1,1 @@
+//! `resource.Quantity`: parsing, canonical form, comparison (k8s.io/apimachinery/pkg/api/resource).
