@@ -17,7 +17,14 @@ pub trait Env: Send + Sync + std::fmt::Debug {
         let (a, b) = (self.random(), self.random());
         let a = (a & !0xf000) | 0x4000;
         let b = (b & !(0b11 << 62)) | (0b10 << 62);
-        format!("{:08x}-{:04x}-{:04x}-{:04x}-{:012x}", a >> 32, (a >> 16) & 0xffff, a & 0xffff, b >> 48, b & 0xffff_ffff_ffff)
+        format!(
+            "{:08x}-{:04x}-{:04x}-{:04x}-{:012x}",
+            a >> 32,
+            (a >> 16) & 0xffff,
+            a & 0xffff,
+            b >> 48,
+            b & 0xffff_ffff_ffff
+        )
     }
 
     /// The suffix that `generateName` and controllers append: `length` characters of upstream's alphabet

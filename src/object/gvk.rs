@@ -55,7 +55,11 @@ impl Gvr {
 
     /// `resource.group`, or the resource alone in the core group: how messages name a resource.
     pub fn group_resource(&self) -> String {
-        if self.group.is_empty() { self.resource.clone() } else { format!("{}.{}", self.resource, self.group) }
+        if self.group.is_empty() {
+            self.resource.clone()
+        } else {
+            format!("{}.{}", self.resource, self.group)
+        }
     }
 }
 

@@ -189,7 +189,8 @@ impl Status {
 
     /// 405: the resource does not know this verb.
     pub fn method_not_supported(group: &str, resource: &str, action: &str) -> Status {
-        let message = format!("{action} is not supported on resources of kind \"{}\"", qualified(group, resource));
+        let message =
+            format!("{action} is not supported on resources of kind \"{}\"", qualified(group, resource));
         Status::new(405, Reason::METHOD_NOT_ALLOWED, message).about(group, resource, "")
     }
 
@@ -201,7 +202,8 @@ impl Status {
 
     /// 409: `Operation cannot be fulfilled on pods "a": WHY`.
     pub fn conflict(group: &str, resource: &str, name: &str, why: &str) -> Status {
-        let message = format!("Operation cannot be fulfilled on {} \"{name}\": {why}", qualified(group, resource));
+        let message =
+            format!("Operation cannot be fulfilled on {} \"{name}\": {why}", qualified(group, resource));
         Status::new(409, Reason::CONFLICT, message).about(group, resource, name)
     }
 
@@ -220,8 +222,13 @@ impl Status {
         let about = qualified(group, kind);
         let message = format!("{about} \"{name}\" is invalid: {}", field::join(errors));
         let causes = errors.iter().map(field::Error::cause).collect();
-        let details =
-            Details { name: name.into(), group: group.into(), kind: kind.into(), causes, ..Details::default() };
+        let details = Details {
+            name: name.into(),
+            group: group.into(),
+            kind: kind.into(),
+            causes,
+            ..Details::default()
+        };
         Status::new(422, Reason::INVALID, message).with_details(details)
     }
 
@@ -289,7 +296,8 @@ impl Status {
             return None;
         }
         let text = |key: &str| value.get(key).and_then(|v| v.as_str()).unwrap_or_default().to_owned();
-        let code = value.get("code").and_then(|v| v.as_u64()).and_then(|n| u16::try_from(n).ok()).unwrap_or(500);
+        let code =
+            value.get("code").and_then(|v| v.as_u64()).and_then(|n| u16::try_from(n).ok()).unwrap_or(500);
         let details = value.get("details").and_then(|d| serde_json::from_value(d.clone()).ok());
         Some(Status(Box::new(Body {
             code,

@@ -8,7 +8,8 @@
 //! ([`limits`]). What works for a built-in kind works for a custom one. This room must not know HTTP, storage, or
 //! what a controller does; defaulting code and validation rules of single kinds live with the API server's registry.
 
-pub mod types;
+pub mod apply;
 pub mod limits;
+pub mod types;
 
 pub use types::{Field, ListKind, Minor, Schema, SchemaId, Shape, Types, View};

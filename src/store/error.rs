@@ -46,13 +46,19 @@ pub enum CommitError {
 #[derive(Debug, thiserror::Error)]
 #[allow(missing_docs)] // the texts say it
 pub enum OpenError {
-    #[error("{path} is on a network file system ({filesystem}), where locks and fsync cannot be trusted; put the data directory on a local disk")]
+    #[error(
+        "{path} is on a network file system ({filesystem}), where locks and fsync cannot be trusted; put the data directory on a local disk"
+    )]
     NetworkFilesystem { path: PathBuf, filesystem: String },
     #[error("another alcove process uses {path}; stop it, or choose another data directory")]
     InUse { path: PathBuf },
-    #[error("{path} was written by a newer alcove: its schema version is {found}, this binary knows up to {known}; run the newer binary, or restore a snapshot made by an older one")]
+    #[error(
+        "{path} was written by a newer alcove: its schema version is {found}, this binary knows up to {known}; run the newer binary, or restore a snapshot made by an older one"
+    )]
     Newer { path: PathBuf, found: u32, known: u32 },
-    #[error("{path} is damaged ({detail}); nothing was changed. Move it away and restore a snapshot with `alcove restore`, or start with an empty directory")]
+    #[error(
+        "{path} is damaged ({detail}); nothing was changed. Move it away and restore a snapshot with `alcove restore`, or start with an empty directory"
+    )]
     Corrupt { path: PathBuf, detail: String },
     #[error("cannot use {path}: {source}")]
     Io { path: PathBuf, source: std::io::Error },

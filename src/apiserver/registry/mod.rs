@@ -8,6 +8,7 @@ mod resource;
 mod strategy;
 
 pub use resource::{
-    Cell, Column, Deletion, Generation, NameRule, Resource, Rules, Selectable, Subresource, SubresourceKind, VerbSet,
+    Cell, Column, Deletion, Generation, NameRule, Resource, Rules, Selectable, Subresource, SubresourceKind,
+    VerbSet,
 };
 pub use strategy::{Context, Plain, Strategy};

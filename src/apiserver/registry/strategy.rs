@@ -30,7 +30,8 @@ pub trait Strategy: Send + Sync {
     fn prepare_update(&self, context: &Context<'_>, object: &mut Value, old: &Value) {}
 
     /// Before a write through a `Part` subresource is validated: keeps only what the subresource may change.
-    fn prepare_subresource(&self, context: &Context<'_>, subresource: &str, object: &mut Value, old: &Value) {}
+    fn prepare_subresource(&self, context: &Context<'_>, subresource: &str, object: &mut Value, old: &Value) {
+    }
 
     /// All that is wrong with a new object. Metadata is checked by the pipeline.
     fn validate(&self, context: &Context<'_>, object: &Value) -> Vec<field::Error> {
