@@ -5,6 +5,8 @@
 //! tree parses it and drops it again, so that no object is held twice.
 
 use crate::options::{DeleteOptions, ListOptions, PatchType, WriteOptions};
+use crate::rest::Caller;
+use crate::server::Server;
 use crate::user::User;
 use alcove_object::{Gvr, Status, Value};
 use bytes::Bytes;
@@ -12,8 +14,8 @@ use bytes::Bytes;
 /// The Kubernetes API as one user sees it. Cheap to clone.
 #[derive(Clone)]
 pub struct Client {
-    #[allow(dead_code)]
-    user: User,
+    server: Server,
+    caller: Caller,
 }
 
 /// One object as the store has it: JSON bytes that all readers share, resourceVersion included.
@@ -88,9 +90,14 @@ impl Watch {
 
 #[allow(unused_variables)]
 impl Client {
+    /// The API of this server for this caller.
+    pub(crate) fn new(server: Server, caller: Caller) -> Client {
+        Client { server, caller }
+    }
+
     /// The same API as another user.
     pub fn as_user(&self, user: User) -> Client {
-        todo!("pipeline")
+        Client { server: self.server.clone(), caller: Caller { user, manager: self.caller.manager.clone() } }
     }
 
     /// One object. `namespace` is empty for cluster-scoped resources.

@@ -10,11 +10,15 @@
 //! that a host cluster exists.
 
 pub mod admission;
+pub mod authorization;
 pub mod client;
 pub mod options;
 pub mod registry;
 pub mod request;
+pub mod rest;
+pub mod server;
 pub mod user;
 
 pub use client::{Client, Event, Object, ObjectList, Watch};
+pub use server::{ApiServer, Server, ServerConfig};
 pub use user::User;

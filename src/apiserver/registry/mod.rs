@@ -4,9 +4,11 @@
 //! fields, table columns. Built-in kinds come from rows in [`crate::kinds`], custom resources will come from their
 //! definitions; the pipeline cannot tell them apart.
 
+mod lookup;
 mod resource;
 mod strategy;
 
+pub use lookup::Registry;
 pub use resource::{
     Cell, Column, Deletion, Generation, NameRule, Resource, Rules, Selectable, Subresource, SubresourceKind,
     VerbSet,

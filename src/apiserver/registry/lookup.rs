@@ -1,0 +1,60 @@
+//! All served resources, to be looked up by path, by kind, and walked in the order of discovery.
+
+use super::Resource;
+use alcove_object::{Gvk, Gvr};
+use std::sync::Arc;
+
+/// The served resources. Never changes: a new one takes its place when custom resources come or go.
+#[derive(Default)]
+pub struct Registry {
+    resources: Vec<Arc<Resource>>,
+    /// Positions in `resources`, sorted by group, version, plural.
+    by_resource: Vec<usize>,
+    /// Positions in `resources`, sorted by kind, version, group.
+    by_kind: Vec<usize>,
+}
+
+fn resource_key(gvr: &Gvr) -> (&str, &str, &str) {
+    (&gvr.group, &gvr.version, &gvr.resource)
+}
+
+impl Registry {
+    /// A registry of these resources; their order is the order of discovery. Of two with the same path the first wins.
+    pub fn new(resources: Vec<Arc<Resource>>) -> Registry {
+        let mut by_resource: Vec<usize> = (0..resources.len()).collect();
+        by_resource.sort_by_key(|&i| resource_key(&resources[i].gvr));
+        by_resource.dedup_by(|b, a| resources[*a].gvr == resources[*b].gvr);
+        let mut by_kind: Vec<usize> = (0..resources.len()).collect();
+        by_kind.sort_by_key(|&i| &resources[i].gvk);
+        by_kind.dedup_by(|b, a| resources[*a].gvk == resources[*b].gvk);
+        Registry { resources, by_resource, by_kind }
+    }
+
+    /// All resources in the order of discovery.
+    pub fn resources(&self) -> &[Arc<Resource>] {
+        &self.resources
+    }
+
+    /// The resource of a path.
+    pub fn resource(&self, group: &str, version: &str, resource: &str) -> Option<&Arc<Resource>> {
+        let asked = (group, version, resource);
+        let found = self.by_resource.binary_search_by(|&i| resource_key(&self.resources[i].gvr).cmp(&asked));
+        found.ok().map(|at| &self.resources[self.by_resource[at]])
+    }
+
+    /// The same by its names.
+    pub fn gvr(&self, gvr: &Gvr) -> Option<&Arc<Resource>> {
+        self.resource(&gvr.group, &gvr.version, &gvr.resource)
+    }
+
+    /// The resource that serves a kind.
+    pub fn kind(&self, gvk: &Gvk) -> Option<&Arc<Resource>> {
+        let found = self.by_kind.binary_search_by(|&i| self.resources[i].gvk.cmp(gvk));
+        found.ok().map(|at| &self.resources[self.by_kind[at]])
+    }
+
+    /// The first resource in discovery order of a group, whatever its version.
+    pub fn in_group(&self, group: &str, resource: &str) -> Option<&Arc<Resource>> {
+        self.resources.iter().find(|r| r.gvr.group == group && r.gvr.resource == resource)
+    }
+}

@@ -1,0 +1,139 @@
+//! What an operation is about and who does it.
+
+use crate::authorization::Action;
+use crate::registry::{Registry, Resource, Subresource};
+use crate::request::{RequestInfo, Verb};
+use crate::user::User;
+use alcove_object::{Gvk, Gvr, Status};
+use std::sync::Arc;
+
+/// Who does something.
+#[derive(Clone, Debug, Default)]
+pub struct Caller {
+    /// The user.
+    pub user: User,
+    /// Field manager unless the options name one: the user agent up to its first slash.
+    pub manager: String,
+}
+
+/// What an operation is about: a resource, or one object of it, or a subresource of that.
+#[derive(Clone)]
+pub struct Target {
+    /// The resource.
+    pub resource: Arc<Resource>,
+    /// Position in `resource.subresources`; `None`: the object itself.
+    pub subresource: Option<usize>,
+    /// The namespace; empty for all, and for cluster-scoped resources (namespaces too).
+    pub namespace: String,
+    /// The name; empty for collections.
+    pub name: String,
+}
+
+impl Target {
+    /// What a request from the wire is about. 404 for what is not served, 405 for a verb that is not supported.
+    pub fn of(registry: &Registry, info: &RequestInfo) -> Result<Target, Status> {
+        let resource = registry
+            .resource(&info.group, &info.version, &info.resource)
+            .ok_or_else(Status::no_such_resource)?;
+        let name = match info.verb {
+            // A field selector can put a name into a list's or watch's request info; the path has none.
+            Verb::List | Verb::Watch | Verb::DeleteCollection => "",
+            _ => &info.name,
+        };
+        Target::new(resource, &info.subresource, &info.namespace, name)?.supporting(info.verb)
+    }
+
+    /// A target from its parts. 404 for a subresource that is not served.
+    pub fn new(
+        resource: &Arc<Resource>,
+        subresource: &str,
+        namespace: &str,
+        name: &str,
+    ) -> Result<Target, Status> {
+        let subresource = match subresource {
+            "" => None,
+            sub => {
+                let at = resource.subresources.iter().position(|s| s.name == sub);
+                Some(at.ok_or_else(Status::no_such_resource)?)
+            }
+        };
+        let namespace = if resource.namespaced { namespace.to_owned() } else { String::new() };
+        Ok(Target { resource: resource.clone(), subresource, namespace, name: name.to_owned() })
+    }
+
+    /// A target by the resource's names.
+    pub fn named(
+        registry: &Registry,
+        gvr: &Gvr,
+        subresource: &str,
+        namespace: &str,
+        name: &str,
+    ) -> Result<Target, Status> {
+        Target::new(registry.gvr(gvr).ok_or_else(Status::no_such_resource)?, subresource, namespace, name)
+    }
+
+    /// The same target, or 405 when the resource or subresource does not know the verb.
+    pub fn supporting(self, verb: Verb) -> Result<Target, Status> {
+        let verbs = self.subresource().map_or(self.resource.verbs, |s| s.verbs);
+        // Connections are made with GET and POST; their subresource's verbs say which.
+        let is_connection = verb == Verb::Connect
+            && self.subresource().is_some_and(|s| s.kind == crate::registry::SubresourceKind::Connect);
+        if verbs.has(verb) || is_connection {
+            return Ok(self);
+        }
+        let gvr = &self.resource.gvr;
+        Err(Status::new(
+            405,
+            alcove_object::Reason::METHOD_NOT_ALLOWED,
+            "the server does not allow this method on the requested resource",
+        )
+        .with_details(alcove_object::status::Details {
+            name: self.name.clone(),
+            group: gvr.group.clone(),
+            kind: gvr.resource.clone(),
+            ..Default::default()
+        }))
+    }
+
+    /// The subresource, if the target is one.
+    pub fn subresource(&self) -> Option<&Subresource> {
+        self.subresource.map(|at| &self.resource.subresources[at])
+    }
+
+    /// Name of the subresource, empty if the target is none.
+    pub fn subresource_name(&self) -> &'static str {
+        self.subresource().map_or("", |s| s.name)
+    }
+
+    /// The kind of bodies that this target takes and gives.
+    pub fn gvk(&self) -> &Gvk {
+        self.subresource().map_or(&self.resource.gvk, |s| &s.gvk)
+    }
+
+    /// The object's key in the store's table.
+    pub fn key(&self) -> String {
+        key_of(&self.namespace, &self.name)
+    }
+
+    /// The question that the authorizer is asked about this target.
+    pub fn action(&self, verb: Verb) -> Action<'_> {
+        let gvr = &self.resource.gvr;
+        let is_namespace = gvr.group.is_empty() && gvr.resource == "namespaces";
+        Action {
+            is_resource: true,
+            verb: verb.as_str(),
+            group: &gvr.group,
+            version: &gvr.version,
+            resource: &gvr.resource,
+            subresource: self.subresource_name(),
+            namespace: if is_namespace { &self.name } else { &self.namespace },
+            name: &self.name,
+            path: "",
+        }
+    }
+}
+
+/// `namespace/name`, or the name of a cluster-scoped object.
+pub(crate) fn key_of(namespace: &str, name: &str) -> String {
+    if namespace.is_empty() { name.to_owned() } else { format!("{namespace}/{name}") }
+}
