@@ -1,0 +1,86 @@
+//! The engine under every reconciler: watches turn into keys, keys wait in a queue that holds each once, workers
+//! take them, failures come back with growing delays.
+
+mod index;
+mod queue;
+mod watch;
+
+pub use index::OwnerIndex;
+pub use queue::Queue;
+pub use watch::{Mapper, Source, by_controller, by_key};
+
+use alcove_apiserver::Client;
+use std::future::Future;
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::task::JoinSet;
+
+/// What a key stands for: `namespace/name`, or the name of a cluster-scoped object.
+pub type Key = Arc<str>;
+
+/// Splits a key into namespace (empty for cluster-scoped objects) and name.
+pub fn split(key: &str) -> (&str, &str) {
+    key.split_once('/').unwrap_or(("", key))
+}
+
+/// Joins namespace and name into a key.
+pub fn join(namespace: &str, name: &str) -> Key {
+    if namespace.is_empty() { name.into() } else { format!("{namespace}/{name}").into() }
+}
+
+/// What a reconciler asks for after it did its work.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Next {
+    /// Nothing: the next change brings the key back.
+    Done,
+    /// The key again after this time, whatever changes until then.
+    After(Duration),
+}
+
+/// Why a key could not be reconciled. It is logged, and the key is tried again after a growing delay.
+pub type Failure = Box<dyn std::error::Error + Send + Sync>;
+
+/// A function from a key to a set of writes.
+pub trait Reconciler: Send + Sync + 'static {
+    /// Name for logs and for the user agent of its writes, upstream's where there is one.
+    fn name(&self) -> &'static str;
+
+    /// How many keys are worked on at once. The same key is never worked on twice at once.
+    fn workers(&self) -> usize {
+        2
+    }
+
+    /// Makes what the key stands for as it should be. Must be safe to repeat and to cut off.
+    fn reconcile(&self, key: &Key) -> impl Future<Output = Result<Next, Failure>> + Send;
+}
+
+/// Runs a reconciler until the returned set is dropped: one task per source, one per worker.
+///
+/// `queue` is the caller's, so that a reconciler can put keys into it by itself.
+pub fn start<R: Reconciler>(
+    tasks: &mut JoinSet<()>,
+    reconciler: Arc<R>,
+    client: &Client,
+    queue: &Arc<Queue>,
+    sources: Vec<Source>,
+) {
+    for source in sources {
+        tasks.spawn(watch::feed(reconciler.name(), client.clone(), source, queue.clone()));
+    }
+    for _ in 0..reconciler.workers() {
+        tasks.spawn(work(reconciler.clone(), queue.clone()));
+    }
+}
+
+async fn work<R: Reconciler>(reconciler: Arc<R>, queue: Arc<Queue>) {
+    loop {
+        let key = queue.next().await;
+        match reconciler.reconcile(&key).await {
+            Ok(next) => queue.finish(&key, next),
+            Err(failure) => {
+                let delay = queue.fail(&key);
+                tracing::debug!(controller = reconciler.name(), %key, error = %failure, ?delay, "will try again");
+            }
+        }
+    }
+}
