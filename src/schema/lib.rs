@@ -12,4 +12,4 @@ pub mod apply;
 pub mod limits;
 pub mod types;
 
-pub use types::{Field, ListKind, Minor, Schema, SchemaId, Shape, Types, View};
+pub use types::{Field, ListKind, Minor, Omit, Schema, SchemaId, Shape, Types, View};

@@ -132,6 +132,24 @@ pub struct Field {
     pub patch_merge: bool,
     /// `x-kubernetes-patch-strategy` has `retainKeys`.
     pub retain_keys: bool,
+    /// Whether Go holds it by pointer (not as a plain value, slice or map), so that a zero value is told from none.
+    pub pointer: bool,
+    /// When Go leaves it out of JSON.
+    pub omit: Omit,
+}
+
+/// When Go leaves a field out of JSON, by the options of its `json` tag.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
+pub enum Omit {
+    /// Neither option: always written, `null` for a nil pointer, slice or map.
+    Never,
+    /// `omitempty`: false, 0, "", a nil pointer, an empty slice or map. Structs held by value are always written.
+    #[default]
+    Empty,
+    /// `omitzero` without `omitempty`: any zero value, structs too; empty slices and maps that are not nil stay.
+    Zero,
+    /// Both options: what either leaves out.
+    EmptyOrZero,
 }
 
 /// The arena of one minor's built-in kinds, or of one custom resource version.
@@ -189,6 +207,25 @@ impl Types {
     /// All schemas that have a definition name, in no order.
     pub fn definitions(&self) -> impl Iterator<Item = (&str, View<'_>)> {
         self.names.iter().map(|(name, id)| (&**name, self.view(*id)))
+    }
+}
+
+impl Field {
+    /// A field of this name and schema and nothing else, held by pointer, as fields of custom resources are.
+    pub fn of(name: impl Into<Box<str>>, schema: SchemaId) -> Field {
+        Field {
+            name: name.into(),
+            number: 0,
+            schema,
+            required: false,
+            within: [].into(),
+            default: None,
+            merge_key: "".into(),
+            patch_merge: false,
+            retain_keys: false,
+            pointer: true,
+            omit: Omit::Empty,
+        }
     }
 }
 
