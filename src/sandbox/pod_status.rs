@@ -1,0 +1,145 @@
+//! What a kubelet reports of a pod. Pure: pod in, status out.
+
+use alcove_object::{meta, time};
+use jiff::Timestamp;
+use serde_json::{Value, json};
+
+/// Whether the pod's containers are meant to end: a Job's pod, or one that is not restarted.
+pub fn is_meant_to_end(pod: &Value) -> bool {
+    let of_job = meta::controller_of(pod).is_some_and(|owner| owner["kind"] == "Job");
+    of_job || pod.pointer("/spec/restartPolicy").and_then(Value::as_str).is_some_and(|p| p != "Always")
+}
+
+/// The status of a pod whose containers all run and are ready.
+pub fn running(pod: &Value, address: &str, host: &str, now: Timestamp) -> Value {
+    let started = started_at(pod, now);
+    let running = json!({ "running": { "startedAt": started } });
+    json!({
+        "phase": "Running",
+        "observedGeneration": meta::generation(pod),
+        "hostIP": host, "hostIPs": [{ "ip": host }],
+        "podIP": address, "podIPs": [{ "ip": address }],
+        "startTime": started,
+        "conditions": conditions(pod, true, None, now),
+        "initContainerStatuses": containers(pod, "initContainers", &ended(&started, &started), true),
+        "containerStatuses": containers(pod, "containers", &running, true),
+    })
+}
+
+/// The status of a pod whose containers all ended well.
+pub fn succeeded(pod: &Value, now: Timestamp) -> Value {
+    let (started, finished) = (started_at(pod, now), time::format(now));
+    json!({
+        "phase": "Succeeded",
+        "observedGeneration": meta::generation(pod),
+        "conditions": conditions(pod, false, Some("PodCompleted"), now),
+        "containerStatuses": containers(pod, "containers", &ended(&started, &finished), false),
+    })
+}
+
+/// Whether the pod already has this status, so that nothing need be written. Times of an unchanged state stay as they
+/// were, since they are taken from the pod.
+pub fn is_reported(pod: &Value, status: &Value) -> bool {
+    status.as_object().into_iter().flatten().all(|(field, value)| match field.as_str() {
+        "conditions" => value.as_array().into_iter().flatten().all(|c| has_condition(pod, c)),
+        _ if value.as_array().is_some_and(Vec::is_empty) => true,
+        _ => pod.pointer(&format!("/status/{field}")) == Some(value),
+    })
+}
+
+fn started_at(pod: &Value, now: Timestamp) -> String {
+    let known = pod.pointer("/status/startTime").and_then(Value::as_str);
+    known.map_or_else(|| time::format(now), str::to_owned)
+}
+
+fn ended(started: &str, finished: &str) -> Value {
+    json!({ "terminated": { "exitCode": 0, "reason": "Completed", "startedAt": started, "finishedAt": finished } })
+}
+
+fn containers(pod: &Value, list: &str, state: &Value, ready: bool) -> Vec<Value> {
+    let specs = pod.pointer(&format!("/spec/{list}")).and_then(Value::as_array);
+    let prefix = meta::uid(pod);
+    specs
+        .into_iter()
+        .flatten()
+        .map(|c| {
+            let name = c["name"].as_str().unwrap_or_default();
+            json!({
+                "name": name, "image": c["image"], "imageID": "", "containerID": format!("simulated://{prefix}/{name}"),
+                "ready": ready, "started": state.get("running").is_some(), "restartCount": 0, "state": state,
+            })
+        })
+        .collect()
+}
+
+fn conditions(pod: &Value, ready: bool, reason: Option<&str>, now: Timestamp) -> Vec<Value> {
+    let wanted = [
+        ("PodReadyToStartContainers", ready),
+        ("Initialized", true),
+        ("Ready", ready),
+        ("ContainersReady", ready),
+        ("PodScheduled", true),
+    ];
+    wanted.iter().map(|(kind, holds)| condition(pod, kind, *holds, reason, now)).collect()
+}
+
+fn condition(pod: &Value, kind: &str, holds: bool, reason: Option<&str>, now: Timestamp) -> Value {
+    let status = if holds { "True" } else { "False" };
+    let known = find_condition(pod, kind).filter(|c| c["status"] == status);
+    let since =
+        known.and_then(|c| c["lastTransitionTime"].as_str()).map_or_else(|| time::format(now), str::to_owned);
+    let mut out =
+        json!({ "type": kind, "status": status, "lastTransitionTime": since, "lastProbeTime": null });
+    if let Some(reason) = reason {
+        out["reason"] = reason.into();
+    }
+    out
+}
+
+fn find_condition<'a>(pod: &'a Value, kind: &str) -> Option<&'a Value> {
+    pod.pointer("/status/conditions")?.as_array()?.iter().find(|c| c["type"] == kind)
+}
+
+fn has_condition(pod: &Value, wanted: &Value) -> bool {
+    let kind = wanted["type"].as_str().unwrap_or_default();
+    find_condition(pod, kind)
+        .is_some_and(|c| c["status"] == wanted["status"] && c["reason"] == wanted["reason"])
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn pod(restart_policy: &str) -> Value {
+        json!({
+            "metadata": { "uid": "u1", "generation": 1 },
+            "spec": { "restartPolicy": restart_policy, "containers": [{ "name": "c", "image": "i:1" }] },
+        })
+    }
+
+    fn at(text: &str) -> Timestamp {
+        text.parse().unwrap()
+    }
+
+    #[test]
+    fn a_reported_status_is_not_reported_again() {
+        let mut pod = pod("Always");
+        let status = running(&pod, "10.244.0.2", "172.20.0.2", at("2026-01-01T00:00:00Z"));
+        assert!(!is_reported(&pod, &status));
+        pod["status"] = status;
+        let again = running(&pod, "10.244.0.2", "172.20.0.2", at("2026-01-01T00:10:00Z"));
+        assert!(is_reported(&pod, &again));
+        pod["spec"]["containers"][0]["image"] = "i:2".into();
+        let changed = running(&pod, "10.244.0.2", "172.20.0.2", at("2026-01-01T00:10:00Z"));
+        assert!(!is_reported(&pod, &changed));
+    }
+
+    #[test]
+    fn pods_that_are_not_restarted_end() {
+        assert!(!is_meant_to_end(&pod("Always")));
+        assert!(is_meant_to_end(&pod("Never")));
+        let status = succeeded(&pod("Never"), at("2026-01-01T00:00:00Z"));
+        assert_eq!(status["containerStatuses"][0]["state"]["terminated"]["exitCode"], 0);
+        assert_eq!(status["phase"], "Succeeded");
+    }
+}
