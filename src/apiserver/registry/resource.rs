@@ -114,7 +114,10 @@ pub enum Generation {
 pub enum Deletion {
     /// At once; dependents are left to the garbage collector in the background by default.
     Background,
-    /// At once; the garbage collector does not handle this kind (events, leases).
+    /// At once; dependents lose their owner unless the request says otherwise (batch/v1 jobs and v1 replication
+    /// controllers, for clients of old).
+    Orphan,
+    /// At once; the garbage collector does not handle this kind (events).
     Unsupported,
     /// After a grace period (pods).
     Graceful,
@@ -160,7 +163,10 @@ pub enum SubresourceKind {
 pub struct Selectable {
     /// The label in a selector, such as `spec.nodeName`.
     pub label: &'static str,
-    /// Its value in an object. Kept in the store's index.
+    /// The label under which the store's index keeps it. Differs only where two resources share a table and spell a
+    /// field differently: events.k8s.io's `regarding.name` is core's `involvedObject.name`.
+    pub index: &'static str,
+    /// Its value in an object of the stored kind. Kept in the store's index.
     pub value: fn(&Value) -> String,
 }
 
