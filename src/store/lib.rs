@@ -1,7 +1,7 @@
 //! Revisions, transactions, watches, compaction: the tenant's memory, and the only room that knows SQL.
 //!
 //! State lives twice: in memory, ordered and shared, which answers every read, list and watch; and in a
-//! [`backend::Backend`] (SQLite, or nothing at all for tests), which makes it durable. One writer task takes all
+//! `backend::Backend` (SQLite, or nothing at all for tests), which makes it durable. One writer task takes all
 //! transactions, checks them against the newest state, gives revisions, commits a whole group with one fsync, and
 //! only then publishes, in revision order.
 //!
@@ -10,10 +10,17 @@
 //! [`Error::Compacted`] at once. A dropped caller cannot tear a transaction: the writer owns it. This room must not
 //! know what an object means: it moves bytes, keys, and the few [`Index`] fields that selectors read.
 
+mod backend;
 pub mod entry;
 pub mod error;
+mod history;
+mod memory;
+mod plan;
 pub mod store;
+mod watch;
+mod writer;
 
-pub use entry::{Body, Entry, Index};
+pub use entry::{Body, Entry, Index, field_label};
 pub use error::{CommitError, Error, OpenError};
-pub use store::{Change, ChangeKind, Config, Listing, Medium, Op, Range, Store, Watch};
+pub use store::{Change, ChangeKind, Config, Listing, Medium, Op, Range, Store};
+pub use watch::Watch;

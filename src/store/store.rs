@@ -1,10 +1,22 @@
 //! The store as other rooms see it.
 
+use crate::backend::{Backend, Nothing};
 use crate::entry::{Body, Entry};
 use crate::error::{CommitError, Error, OpenError};
+use crate::memory::Memory;
+use crate::watch::Watch;
+use crate::writer::{Message, Request, Writer};
+use parking_lot::Mutex;
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::sync::mpsc;
+use std::thread::JoinHandle;
 use std::time::Duration;
+use tokio::sync::{Semaphore, oneshot};
+
+/// Transactions that wait for the writer, in KiB of new states, each operation counted as one KiB at least. Callers
+/// beyond that wait in [`Store::commit`], first come, first served.
+const QUEUE_KIB_MAX: u32 = 64 << 10;
 
 /// How to open a store.
 #[derive(Clone, Debug)]
@@ -95,88 +107,176 @@ pub enum ChangeKind {
     },
 }
 
-/// The store. Cheap to clone; the last clone closes it.
-#[derive(Clone, Debug)]
-pub struct Store {}
+impl Op {
+    /// What the operation weighs in a queue.
+    pub(crate) fn bytes(&self) -> usize {
+        self.put.as_ref().map_or(0, |body| body.json.len())
+    }
+}
 
-#[allow(unused_variables)]
+impl Change {
+    /// The state after a put; the last state, restamped, of a deletion.
+    pub fn entry(&self) -> &Arc<Entry> {
+        match &self.kind {
+            ChangeKind::Put { entry, .. } | ChangeKind::Delete { entry, .. } => entry,
+        }
+    }
+
+    /// The state before; `None` for a new entry.
+    pub fn old(&self) -> Option<&Arc<Entry>> {
+        match &self.kind {
+            ChangeKind::Put { old, .. } => old.as_ref(),
+            ChangeKind::Delete { old, .. } => Some(old),
+        }
+    }
+
+    /// Whether the entry is gone after it.
+    pub fn is_delete(&self) -> bool {
+        matches!(self.kind, ChangeKind::Delete { .. })
+    }
+}
+
+/// The store. Cheap to clone; the last clone closes it: its drop waits for what was sent to be written.
+#[derive(Clone, Debug)]
+pub struct Store {
+    memory: Arc<Memory>,
+    writer: Arc<WriterHandle>,
+}
+
+/// The way to the writer.
+#[derive(Debug)]
+struct WriterHandle {
+    queue: mpsc::Sender<Message>,
+    room: Arc<Semaphore>,
+    thread: Mutex<Option<JoinHandle<()>>>,
+}
+
+impl Drop for WriterHandle {
+    fn drop(&mut self) {
+        self.finish();
+    }
+}
+
+impl WriterHandle {
+    fn finish(&self) {
+        let _ = self.queue.send(Message::Close);
+        // The lock is held meanwhile: whoever comes second returns after the writer has ended, too.
+        let mut thread = self.thread.lock();
+        if let Some(thread) = thread.take()
+            && thread.join().is_err()
+        {
+            tracing::error!("the store's writer panicked");
+        }
+    }
+}
+
 impl Store {
-    /// Opens a store and starts its writer. Must be called inside a tokio runtime.
+    /// Opens a store and starts its writer. Blocks while it loads what is there.
     pub fn open(config: Config) -> Result<Store, OpenError> {
-        todo!("the store room's own work")
+        let (memory, backend): (Memory, Box<dyn Backend>) = match &config.medium {
+            Medium::Memory => (Memory::new(1, 0), Box::new(Nothing)),
+            Medium::Sqlite { dir } => {
+                return Err(OpenError::Medium { path: dir.clone(), detail: "SQLite is not built in yet".into() });
+            }
+        };
+        let memory = Arc::new(memory);
+        let writer = Writer::new(memory.clone(), backend, &config);
+        let (queue, messages) = mpsc::channel();
+        let thread = std::thread::Builder::new()
+            .name("store-writer".into())
+            .spawn(move || writer.run(&messages))
+            .map_err(|source| OpenError::Io { path: config.medium.path(), source })?;
+        let room = Arc::new(Semaphore::new(QUEUE_KIB_MAX as usize));
+        let writer = Arc::new(WriterHandle { queue, room, thread: Mutex::new(Some(thread)) });
+        Ok(Store { memory, writer })
     }
 
     /// The newest published revision. Starts at 1, never falls, not even over restarts.
     pub fn revision(&self) -> u64 {
-        todo!()
+        self.memory.revision()
     }
 
-    /// The oldest revision that exact lists and watches can still start from.
+    /// The oldest revision that exact lists and watches can still start from. A table whose history outgrew
+    /// [`Config::history_bytes_max`] starts later; [`Error::Compacted`] says where.
     pub fn oldest(&self) -> u64 {
-        todo!()
+        self.memory.floor().max(1)
     }
 
     /// The newest state of one entry.
     pub fn get(&self, table: &str, key: &str) -> Option<Arc<Entry>> {
-        todo!()
+        self.memory.table(table)?.get(key)
     }
 
-    /// A consistent piece of a table, filtered by `matches`.
+    /// A consistent piece of a table, filtered by `matches`, which runs under the table's read lock: keep it short.
     pub fn list(
         &self,
         table: &str,
         range: &Range<'_>,
         matches: &dyn Fn(&Entry) -> bool,
     ) -> Result<Listing, Error> {
-        todo!()
+        self.memory.list(table, range, matches)
     }
 
     /// How many entries a table has.
     pub fn count(&self, table: &str) -> usize {
-        todo!()
+        self.memory.table(table).map_or(0, |table| table.count())
     }
 
-    /// Changes of one table after a revision. A revision in the future waits for it.
+    /// Changes of one table after a revision. A revision in the future waits for it, and for none before it.
     pub fn watch(&self, table: &str, after: u64) -> Result<Watch, Error> {
-        todo!()
+        Watch::open(self.memory.clone(), self.memory.table_or_new(table), after)
     }
 
     /// Waits until the revision is published; false if it is not within the time.
     pub async fn wait_for(&self, revision: u64, timeout: Duration) -> bool {
-        todo!()
+        if self.revision() >= revision {
+            return true;
+        }
+        tokio::time::timeout(timeout, self.memory.reached(revision)).await.unwrap_or(false)
     }
 
     /// Does all operations or none, durably, and gives the entries as stored (a deletion gives the restamped last
-    /// state). Dropping the future does not take the transaction back.
+    /// state). Each operation gets a revision of its own, consecutive within the transaction. To delete what is not
+    /// there is a conflict. Dropping the future does not take the transaction back.
     pub async fn commit(&self, ops: Vec<Op>) -> Result<Vec<Arc<Entry>>, CommitError> {
-        todo!()
+        if ops.is_empty() {
+            return Ok(Vec::new());
+        }
+        let kib: usize = ops.iter().map(|op| op.bytes().div_ceil(1024).max(1)).sum();
+        let kib = u32::try_from(kib).unwrap_or(u32::MAX).min(QUEUE_KIB_MAX);
+        let room = self.writer.room.clone().acquire_many_owned(kib).await.map_err(|_| CommitError::Closed)?;
+        let (reply, answer) = oneshot::channel();
+        self.send(Message::Commit(Request { ops, reply, room }))?;
+        answer.await.unwrap_or(Err(CommitError::Closed))
     }
 
-    /// Forgets history before a revision.
+    /// Forgets history below a revision: it, and what comes after, can still be asked for. A revision in the future
+    /// counts as the newest one.
     pub async fn compact(&self, revision: u64) -> Result<(), CommitError> {
-        todo!()
+        let (reply, answer) = oneshot::channel();
+        self.send(Message::Compact(revision, reply))?;
+        answer.await.unwrap_or(Err(CommitError::Closed))
     }
 
-    /// Finishes what was sent, closes the medium, ends all watches.
+    /// Finishes what was sent, closes the medium, ends all watches. Reads go on from memory.
     pub async fn close(&self) {
-        todo!()
+        let writer = self.writer.clone();
+        if tokio::task::spawn_blocking(move || writer.finish()).await.is_err() {
+            tracing::error!("the store could not be closed in the background");
+        }
+    }
+
+    fn send(&self, message: Message) -> Result<(), CommitError> {
+        self.writer.queue.send(message).map_err(|_| CommitError::Closed)
     }
 }
 
-/// A stream of changes of one table, in revision order, without gaps.
-#[derive(Debug)]
-pub struct Watch {}
-
-impl Watch {
-    /// Waits for changes and gives all that are there, at most `max`, never an empty list. `None`: the store closed.
-    /// [`Error::Compacted`]: this reader was too slow, and what it would see next is gone.
-    pub async fn next(&mut self, max: usize) -> Option<Result<Vec<Change>, Error>> {
-        let _ = max;
-        todo!()
-    }
-
-    /// The store's revision up to which this watch has told everything.
-    pub fn position(&self) -> u64 {
-        todo!()
+impl Medium {
+    /// Where it is, for error texts.
+    fn path(&self) -> PathBuf {
+        match self {
+            Medium::Memory => PathBuf::from("memory"),
+            Medium::Sqlite { dir } => dir.clone(),
+        }
     }
 }
