@@ -12,6 +12,7 @@
 pub mod admission;
 pub mod authorization;
 pub mod client;
+pub mod kinds;
 pub mod options;
 pub mod registry;
 pub mod request;

@@ -1,0 +1,58 @@
+//! `apps/v1`, `batch/v1`, `autoscaling/v1` and `v2`: what runs pods.
+
+use super::columns::apps as columns;
+use super::columns::batch;
+use super::row::{Row, row};
+use super::select;
+use crate::registry::{Deletion, NameRule};
+
+pub(super) fn apps() -> Vec<Row> {
+    let apps = "apps/v1";
+    vec![
+        row(apps, "controllerrevisions", "ControllerRevision", columns::controller_revision),
+        row(apps, "daemonsets", "DaemonSet", columns::daemon_set).short(&["ds"]).all().status().counts_spec(),
+        row(apps, "deployments", "Deployment", columns::deployment)
+            .short(&["deploy"])
+            .all()
+            .scale()
+            .status()
+            .counts_spec(),
+        row(apps, "replicasets", "ReplicaSet", columns::replica_set)
+            .short(&["rs"])
+            .all()
+            .scale()
+            .status()
+            .counts_spec(),
+        row(apps, "statefulsets", "StatefulSet", columns::stateful_set)
+            .short(&["sts"])
+            .all()
+            .scale()
+            .status()
+            .names(NameRule::Label)
+            .counts_spec(),
+    ]
+}
+
+pub(super) fn batch() -> Vec<Row> {
+    vec![
+        row("batch/v1", "cronjobs", "CronJob", batch::cron_job).short(&["cj"]).all().status().counts_spec(),
+        row("batch/v1", "jobs", "Job", batch::job)
+            .all()
+            .status()
+            .counts_spec()
+            .deletion(Deletion::Orphan)
+            .selectable(select::JOB),
+    ]
+}
+
+/// v2 first, since it is preferred; both live in one table as v2, which loses nothing.
+pub(super) fn autoscaling() -> Vec<Row> {
+    let version = |api| {
+        row(api, "horizontalpodautoscalers", "HorizontalPodAutoscaler", batch::horizontal_pod_autoscaler)
+            .short(&["hpa"])
+            .all()
+            .status()
+            .stored_as("autoscaling", "v2")
+    };
+    vec![version("autoscaling/v2"), version("autoscaling/v1")]
+}

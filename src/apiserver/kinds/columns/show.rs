@@ -1,0 +1,116 @@
+//! How single values look in cells: times, labels, selectors, quantities, lists that are cut.
+
+use crate::kinds::tree::{list, text};
+use alcove_object::{Value, time};
+use jiff::{SignedDuration, Timestamp};
+
+/// Time since the timestamp at a pointer; `<unknown>` when it is not set.
+pub(super) fn since(object: &Value, pointer: &str, now: Timestamp) -> String {
+    match time::parse(text(object, pointer)) {
+        Some(then) => human(now.duration_since(then)),
+        None => "<unknown>".into(),
+    }
+}
+
+/// A duration as people read it.
+pub(super) fn human(duration: SignedDuration) -> String {
+    human_seconds(duration.as_secs())
+}
+
+/// k8s.io/apimachinery/pkg/util/duration HumanDuration: two units at most, and only one once the first is large.
+fn human_seconds(seconds: i64) -> String {
+    const MINUTE: i64 = 60;
+    const HOUR: i64 = 60 * MINUTE;
+    const DAY: i64 = 24 * HOUR;
+    const YEAR: i64 = 365 * DAY;
+    let two = |unit: i64, name: char, rest: i64, rest_name: char| match seconds % unit / rest {
+        0 => format!("{}{name}", seconds / unit),
+        n => format!("{}{name}{n}{rest_name}", seconds / unit),
+    };
+    match seconds {
+        i64::MIN..=-2 => "<invalid>".into(),
+        -1 => "0s".into(),
+        0..120 => format!("{seconds}s"),
+        _ if seconds < 10 * MINUTE => two(MINUTE, 'm', 1, 's'),
+        _ if seconds < 3 * HOUR => format!("{}m", seconds / MINUTE),
+        _ if seconds < 8 * HOUR => two(HOUR, 'h', MINUTE, 'm'),
+        _ if seconds < 48 * HOUR => format!("{}h", seconds / HOUR),
+        _ if seconds < 8 * DAY => two(DAY, 'd', HOUR, 'h'),
+        _ if seconds < 2 * YEAR => format!("{}d", seconds / DAY),
+        _ if seconds < 8 * YEAR => two(YEAR, 'y', DAY, 'd'),
+        _ => format!("{}y", seconds / YEAR),
+    }
+}
+
+/// Labels as `a=b,c=d`.
+pub(super) fn labels(map: Option<&Value>) -> String {
+    let pairs: Vec<String> = alcove_object::meta::entries(map).map(|(k, v)| format!("{k}={v}")).collect();
+    if pairs.is_empty() { "<none>".into() } else { pairs.join(",") }
+}
+
+/// A LabelSelector as a query; `None` selects nothing and shows nothing, as upstream has it.
+pub(super) fn selector(selector: Option<&Value>) -> String {
+    let Some(selector) = selector else { return String::new() };
+    let equal =
+        alcove_object::meta::entries(selector.get("matchLabels")).map(|(k, v)| (k, format!("{k}={v}")));
+    let asked = list(selector, "/matchExpressions").iter().map(|e| (text(e, "/key"), requirement(e)));
+    let mut all: Vec<(&str, String)> = equal.chain(asked).collect();
+    all.sort_by(|a, b| a.0.cmp(b.0));
+    all.into_iter().map(|(_, shown)| shown).collect::<Vec<_>>().join(",")
+}
+
+fn requirement(expression: &Value) -> String {
+    let key = text(expression, "/key");
+    let mut values: Vec<&str> = list(expression, "/values").iter().filter_map(Value::as_str).collect();
+    values.sort_unstable();
+    match text(expression, "/operator") {
+        "In" => format!("{key} in ({})", values.join(",")),
+        "NotIn" => format!("{key} notin ({})", values.join(",")),
+        "DoesNotExist" => format!("!{key}"),
+        _ => key.to_owned(),
+    }
+}
+
+/// The same, `<none>` when nothing is asked.
+pub(super) fn selector_or_none(value: Option<&Value>) -> String {
+    match selector(value) {
+        shown if shown.is_empty() => "<none>".into(),
+        shown => shown,
+    }
+}
+
+/// A number, quantity or percentage as it stands.
+pub(super) fn plain(value: &Value) -> String {
+    value.as_str().map_or_else(|| value.to_string(), str::to_owned)
+}
+
+/// A field of every container, such as its image, joined by commas.
+pub(super) fn containers(pod_spec: Option<&Value>, field: &str) -> String {
+    let containers = pod_spec.map_or(&[][..], |spec| list(spec, "/containers"));
+    let values: Vec<&str> =
+        containers.iter().map(|c| c.get(field).and_then(Value::as_str).unwrap_or("")).collect();
+    values.join(",")
+}
+
+/// The first `max` of what there is, and how many more there are.
+pub(super) fn some_of(items: &[String], max: usize) -> String {
+    let shown = items[..items.len().min(max)].join(",");
+    match items.len().saturating_sub(max) {
+        0 => shown,
+        more => format!("{shown} + {more} more..."),
+    }
+}
+
+/// `True`, `False`, or `<unset>` when missing.
+pub(super) fn truth(value: Option<&Value>) -> &'static str {
+    match value.and_then(Value::as_bool) {
+        Some(true) => "True",
+        Some(false) => "False",
+        None => "<unset>",
+    }
+}
+
+/// The condition of a type.
+pub(super) fn condition<'a>(object: &'a Value, kind: &str) -> Option<&'a Value> {
+    list(object, "/status/conditions").iter().find(|c| text(c, "/type") == kind)
+}

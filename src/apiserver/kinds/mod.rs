@@ -1,0 +1,96 @@
+//! The built-in kinds: one row of data per resource, and a strategy for the kinds that need one.
+//!
+//! The rows stand in the files of their groups. A row says what the pipeline, discovery and tables must know; what is
+//! special beyond data (defaults, immutability, rules of one kind) stands in a strategy file that the row names. No
+//! handler lives here.
+//!
+//! **Invariants.** Everything here is pure: values in, values out. A kind that no row names does not exist. Defaults
+//! are idempotent and take whatever the schema takes.
+
+mod access;
+mod apps;
+mod columns;
+mod control;
+mod core;
+mod network;
+mod row;
+mod select;
+mod storage;
+#[cfg(test)]
+mod tests;
+mod tree;
+
+use crate::registry::Resource;
+use alcove_schema::{Minor, Types};
+use row::Row;
+use std::sync::Arc;
+
+pub use columns::scale as scale_columns;
+
+/// Where a built-in group stands in discovery: the order in which clients look for a bare resource name.
+pub struct Group {
+    /// The group's name, empty for core.
+    pub name: &'static str,
+    /// `groupPriorityMinimum` of its API services.
+    pub priority: i32,
+    /// Its versions with their `versionPriority`, preferred first.
+    pub versions: &'static [(&'static str, i32)],
+    rows: fn() -> Vec<Row>,
+}
+
+const V1: &[(&str, i32)] = &[("v1", 15)];
+
+/// The built-in groups in the order of discovery (k8s.io/kubernetes/pkg/controlplane/apiserver/aggregator.go and
+/// cmd/kube-apiserver/app/aggregator.go; equal priorities by name).
+pub const GROUPS: &[Group] = &[
+    Group { name: "", priority: 18000, versions: &[("v1", 1)], rows: core::rows },
+    Group { name: "apiregistration.k8s.io", priority: 18000, versions: V1, rows: control::api_registration },
+    Group { name: "apps", priority: 17800, versions: V1, rows: apps::apps },
+    Group { name: "events.k8s.io", priority: 17750, versions: V1, rows: control::events },
+    Group { name: "authentication.k8s.io", priority: 17700, versions: V1, rows: access::authentication },
+    Group { name: "authorization.k8s.io", priority: 17600, versions: V1, rows: access::authorization },
+    Group {
+        name: "autoscaling",
+        priority: 17500,
+        versions: &[("v2", 30), ("v1", 15)],
+        rows: apps::autoscaling,
+    },
+    Group { name: "batch", priority: 17400, versions: V1, rows: apps::batch },
+    Group { name: "certificates.k8s.io", priority: 17300, versions: V1, rows: access::certificates },
+    Group { name: "networking.k8s.io", priority: 17200, versions: V1, rows: network::networking },
+    Group { name: "policy", priority: 17100, versions: V1, rows: control::policy },
+    Group { name: "rbac.authorization.k8s.io", priority: 17000, versions: V1, rows: access::rbac },
+    Group { name: "storage.k8s.io", priority: 16800, versions: V1, rows: storage::storage },
+    Group {
+        name: "admissionregistration.k8s.io",
+        priority: 16700,
+        versions: V1,
+        rows: control::admission_registration,
+    },
+    Group { name: "apiextensions.k8s.io", priority: 16700, versions: V1, rows: control::api_extensions },
+    Group { name: "scheduling.k8s.io", priority: 16600, versions: V1, rows: control::scheduling },
+    Group { name: "coordination.k8s.io", priority: 16500, versions: V1, rows: control::coordination },
+    Group { name: "node.k8s.io", priority: 16300, versions: V1, rows: control::node },
+    Group { name: "discovery.k8s.io", priority: 16200, versions: V1, rows: network::discovery },
+    Group { name: "resource.k8s.io", priority: 16200, versions: &[("v1", 21)], rows: storage::resource },
+    Group {
+        name: "flowcontrol.apiserver.k8s.io",
+        priority: 16100,
+        versions: &[("v1", 21)],
+        rows: control::flow_control,
+    },
+    Group {
+        name: "storagemigration.k8s.io",
+        priority: 15800,
+        versions: V1,
+        rows: storage::storage_migration,
+    },
+];
+
+/// The descriptors of all built-in resources that a minor serves, in the order of discovery, over that minor's types.
+/// A kind that the types do not have is left out: it cannot be served.
+pub fn resources_of(minor: Minor, types: &Arc<Types>) -> Vec<Arc<Resource>> {
+    let rows = GROUPS.iter().flat_map(|group| (group.rows)());
+    let served = rows.filter(|row| row.is_served(minor));
+    served.filter_map(|row| row.resource(minor, types).ok()).map(Arc::new).collect()
+}

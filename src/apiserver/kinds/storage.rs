@@ -1,0 +1,64 @@
+//! `storage.k8s.io/v1`, `resource.k8s.io/v1` and `storagemigration.k8s.io/v1`.
+
+use super::columns::storage as columns;
+use super::row::{Row, row};
+use super::select;
+
+pub(super) fn storage() -> Vec<Row> {
+    let storage = |plural, kind, columns| row("storage.k8s.io/v1", plural, kind, columns);
+    vec![
+        storage("csidrivers", "CSIDriver", columns::csi_driver)
+            .cluster()
+            .counts_spec()
+            .conditional()
+            .returns_deleted(),
+        storage("csinodes", "CSINode", columns::csi_node).cluster().conditional().returns_deleted(),
+        storage("csistoragecapacities", "CSIStorageCapacity", super::columns::created).conditional(),
+        storage("storageclasses", "StorageClass", columns::storage_class)
+            .cluster()
+            .short(&["sc"])
+            .returns_deleted(),
+        storage("volumeattachments", "VolumeAttachment", columns::volume_attachment)
+            .cluster()
+            .status()
+            .conditional()
+            .returns_deleted(),
+        storage("volumeattributesclasses", "VolumeAttributesClass", columns::volume_attributes_class)
+            .cluster()
+            .short(&["vac"])
+            .returns_deleted(),
+    ]
+}
+
+pub(super) fn resource() -> Vec<Row> {
+    let resource = |plural, kind, columns| row("resource.k8s.io/v1", plural, kind, columns).returns_deleted();
+    vec![
+        resource("deviceclasses", "DeviceClass", columns::device_class).cluster().counts_spec(),
+        resource("devicetaintrules", "DeviceTaintRule", columns::device_taint_rule)
+            .cluster()
+            .status()
+            .counts_spec()
+            .since(37),
+        resource("resourceclaims", "ResourceClaim", columns::resource_claim).status(),
+        resource("resourceclaimtemplates", "ResourceClaimTemplate", columns::resource_claim_template),
+        resource("resourceslices", "ResourceSlice", columns::resource_slice)
+            .cluster()
+            .counts_spec()
+            .selectable(select::RESOURCE_SLICE),
+    ]
+}
+
+pub(super) fn storage_migration() -> Vec<Row> {
+    vec![
+        row(
+            "storagemigration.k8s.io/v1",
+            "storageversionmigrations",
+            "StorageVersionMigration",
+            columns::storage_version_migration,
+        )
+        .cluster()
+        .status()
+        .conditional()
+        .since(37),
+    ]
+}

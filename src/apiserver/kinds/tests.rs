@@ -1,0 +1,163 @@
+//! The rows against a table of what kube-apiserver 1.36 serves.
+
+use super::*;
+use crate::registry::{SubresourceKind, VerbSet};
+use crate::request::Verb;
+use alcove_object::Gvk;
+use alcove_schema::{Schema, Shape};
+use std::collections::BTreeSet;
+
+/// One line of the table: group version, resource, kind, scope, verbs, subresources, short names, categories, columns.
+fn facts() -> Vec<Vec<&'static str>> {
+    include_str!("testdata/resources.tsv").lines().skip(1).map(|line| line.split('\t').collect()).collect()
+}
+
+/// Types that know the name of every kind in the table, and of those that 1.37 adds.
+fn types() -> Arc<Types> {
+    let mut types = Types::default();
+    let added = [
+        ("certificates.k8s.io/v1", "PodCertificateRequest"),
+        ("resource.k8s.io/v1", "DeviceTaintRule"),
+        ("storagemigration.k8s.io/v1", "StorageVersionMigration"),
+    ];
+    for (api, kind) in facts().iter().map(|fact| (fact[0], fact[2])).chain(added) {
+        let kinds = [Gvk::from_api_version(api, kind)].into();
+        types.add(Schema { kinds, ..Schema::of(Shape::Struct([].into())) });
+    }
+    Arc::new(types)
+}
+
+fn verb(name: &str) -> Verb {
+    use Verb::*;
+    let all = [Get, List, Watch, Create, Update, Patch, Delete, DeleteCollection, Connect];
+    *all.iter().find(|v| v.as_str() == name).expect("the table spells verbs as rules do")
+}
+
+fn verbs(names: &str) -> VerbSet {
+    match names {
+        "*" => VerbSet::ALL,
+        names => VerbSet::of(&names.split(',').map(verb).collect::<Vec<_>>()),
+    }
+}
+
+/// Subresources as `name(verb,verb:Kind)` in the form of the table.
+fn subresources(resource: &Resource) -> BTreeSet<String> {
+    let show = |s: &crate::registry::Subresource| {
+        let shown: Vec<&str> = ["connect", "create", "get", "patch", "update"]
+            .into_iter()
+            .filter(|name| s.verbs.has(verb(name)))
+            .collect();
+        let kind = match s.kind {
+            SubresourceKind::Connect => String::new(),
+            _ if s.gvk.kind == resource.gvk.kind => String::new(),
+            _ => format!(":{}", s.gvk.kind),
+        };
+        format!("{}({}{kind})", s.name, shown.join(","))
+    };
+    resource.subresources.iter().map(show).collect()
+}
+
+/// Columns in the form of the table: wide ones after a bar, or marked when they stand between others.
+fn columns(resource: &Resource) -> String {
+    if resource.gvk.kind == "Event" {
+        let mark = |c: &crate::registry::Column| {
+            if c.priority == 0 { c.name.clone() } else { format!("(w){}", c.name) }
+        };
+        return resource.columns.iter().map(mark).collect::<Vec<_>>().join(",");
+    }
+    let of = |priority| {
+        let names = resource.columns.iter().filter(|c| c.priority == priority).map(|c| c.name.as_str());
+        names.collect::<Vec<_>>().join(",")
+    };
+    match (of(0), of(1)) {
+        (none, _) if none.is_empty() => "(no Table: 406)".into(),
+        (all, wide) if wide.is_empty() && all == "Name,Created At" => format!("(default) {all}"),
+        (all, wide) if wide.is_empty() => all,
+        (all, wide) => format!("{all}|{wide}"),
+    }
+}
+
+#[test]
+fn rows_equal_what_upstream_serves() {
+    let resources = resources_of(Minor(36), &types());
+    let facts = facts();
+    assert_eq!(resources.len(), facts.len());
+    for fact in facts {
+        let (group, version) = alcove_object::gvk::split_api_version(fact[0]);
+        let found = resources
+            .iter()
+            .find(|r| r.gvr.group == group && r.gvr.version == version && r.gvr.resource == fact[1]);
+        let resource = found.unwrap_or_else(|| panic!("{} {} has no row", fact[0], fact[1]));
+        let about = resource.gvr.to_string();
+        assert_eq!(resource.gvk.kind, fact[2], "{about}");
+        assert_eq!(resource.namespaced, fact[3] == "Namespaced", "{about}");
+        assert_eq!(resource.verbs, verbs(fact[4]), "{about}");
+        let wanted: BTreeSet<String> =
+            fact[5].split(';').filter(|s| !s.is_empty()).map(str::to_owned).collect();
+        assert_eq!(subresources(resource), wanted, "{about}");
+        assert_eq!(resource.short_names.join(","), fact[6], "{about}");
+        assert_eq!(resource.categories.join(","), fact[7], "{about}");
+        assert_eq!(columns(resource), fact[8], "{about}");
+    }
+}
+
+#[test]
+fn minors_serve_what_they_had() {
+    let count = |minor| resources_of(Minor(minor), &types()).len();
+    assert_eq!([count(34), count(35), count(36), count(37)], [66, 66, 68, 71]);
+    let service_names = |minor| {
+        let resources = resources_of(Minor(minor), &types());
+        resources.iter().find(|r| r.gvk.kind == "Service").map(|r| r.rules.names)
+    };
+    use crate::registry::NameRule;
+    assert_eq!(service_names(35), Some(NameRule::Label1035));
+    assert_eq!(service_names(36), Some(NameRule::Label));
+}
+
+#[test]
+fn twins_share_a_table_and_its_index() {
+    let resources = resources_of(Minor::DEFAULT, &types());
+    let of = |kind: &str| resources.iter().filter(|r| r.gvk.kind == kind).cloned().collect::<Vec<_>>();
+    for kind in ["Event", "HorizontalPodAutoscaler"] {
+        let [a, b] = &of(kind)[..] else { panic!("{kind} is served twice") };
+        assert_eq!(a.table, b.table);
+        assert_eq!(a.stored, b.stored);
+        let index = |r: &Resource| r.selectable.iter().map(|s| s.index).collect::<BTreeSet<_>>();
+        assert_eq!(index(a), index(b));
+    }
+    let tables: BTreeSet<_> = resources.iter().map(|r| r.table.clone()).collect();
+    assert_eq!(tables.len(), resources.len() - 2);
+}
+
+#[test]
+fn groups_stand_in_order_of_priority() {
+    assert!(GROUPS.is_sorted_by_key(|group| -group.priority));
+}
+
+#[test]
+fn selectable_fields_read_the_object() {
+    let pod = serde_json::json!({
+        "spec": {"nodeName": "n1", "hostNetwork": true},
+        "status": {"phase": "Running", "podIPs": [{"ip": "10.0.0.1"}, {"ip": "fd00::1"}]},
+    });
+    let event = serde_json::json!({
+        "involvedObject": {"name": "web"}, "reason": "Pulled", "reportingComponent": "kubelet",
+    });
+    let cases = [
+        (select::POD, &pod, "spec.nodeName", "n1"),
+        (select::POD, &pod, "spec.host", "n1"),
+        (select::POD, &pod, "spec.hostNetwork", "true"),
+        (select::POD, &pod, "status.phase", "Running"),
+        (select::POD, &pod, "status.podIP", "10.0.0.1"),
+        (select::POD, &pod, "spec.schedulerName", ""),
+        (select::EVENT, &event, "involvedObject.name", "web"),
+        (select::EVENT, &event, "source", "kubelet"),
+        (select::EVENTS_EVENT, &event, "regarding.name", "web"),
+        (select::JOB, &event, "status.successful", "0"),
+        (select::NODE, &event, "spec.unschedulable", "false"),
+    ];
+    for (fields, object, label, expected) in cases {
+        let field = fields.iter().find(|f| f.label == label).expect("the kind has the field");
+        assert_eq!((field.value)(object), expected, "{label}");
+    }
+}
