@@ -9,6 +9,7 @@
 //! what a controller does; defaulting code and validation rules of single kinds live with the API server's registry.
 
 pub mod apply;
+pub mod builtin;
 pub mod limits;
 pub mod types;
 
