@@ -62,6 +62,10 @@ pub enum ErrorType {
     TooLong,
     /// The list is too long.
     TooMany,
+    /// The list is too short.
+    TooFew,
+    /// The text is too short.
+    TooShort,
     /// The value has the wrong JSON type.
     TypeInvalid,
     /// Something broke on our side.
@@ -83,12 +87,18 @@ pub struct Error {
 
 impl Error {
     fn with(kind: ErrorType, path: &Path, value: Option<Value>, detail: impl Into<String>) -> Error {
-        Error { kind, field: path.0.clone(), value, detail: detail.into() }
+        let field = if path.0.is_empty() { "<nil>".to_owned() } else { path.0.clone() };
+        Error { kind, field, value, detail: detail.into() }
     }
 
     /// `PATH: Invalid value: VALUE: DETAIL`
     pub fn invalid(path: &Path, value: impl Into<Value>, detail: impl Into<String>) -> Error {
         Error::with(ErrorType::Invalid, path, Some(value.into()), detail)
+    }
+
+    /// `PATH: Invalid value: VALUE: DETAIL`, for a value of the wrong JSON type.
+    pub fn type_invalid(path: &Path, value: impl Into<Value>, detail: impl Into<String>) -> Error {
+        Error::with(ErrorType::TypeInvalid, path, Some(value.into()), detail)
     }
 
     /// `PATH: Required value[: DETAIL]`
@@ -98,7 +108,7 @@ impl Error {
 
     /// `PATH: Unsupported value: VALUE: supported values: "a", "b"`
     pub fn not_supported(path: &Path, value: impl Into<Value>, supported: &[&str]) -> Error {
-        let list = supported.iter().map(|s| format!("{s:?}")).collect::<Vec<_>>().join(", ");
+        let list = supported.iter().map(|s| quote(s)).collect::<Vec<_>>().join(", ");
         let detail = if list.is_empty() { String::new() } else { format!("supported values: {list}") };
         Error::with(ErrorType::NotSupported, path, Some(value.into()), detail)
     }
@@ -120,13 +130,32 @@ impl Error {
 
     /// `PATH: Too long: may not be more than MAX bytes`
     pub fn too_long(path: &Path, max_bytes: usize) -> Error {
-        Error::with(ErrorType::TooLong, path, None, format!("may not be more than {max_bytes} bytes"))
+        let bytes = if max_bytes == 1 { "byte" } else { "bytes" };
+        Error::with(ErrorType::TooLong, path, None, format!("may not be more than {max_bytes} {bytes}"))
+    }
+
+    /// `PATH: Too long: may not be more than MAX characters`, where characters and not bytes are counted.
+    pub fn too_long_characters(path: &Path, max: usize) -> Error {
+        let characters = if max == 1 { "character" } else { "characters" };
+        Error::with(ErrorType::TooLong, path, None, format!("may not be more than {max} {characters}"))
+    }
+
+    /// `PATH: Too short: must be at least MIN characters`
+    pub fn too_short(path: &Path, min: usize) -> Error {
+        let characters = if min == 1 { "character" } else { "characters" };
+        Error::with(ErrorType::TooShort, path, None, format!("must be at least {min} {characters}"))
     }
 
     /// `PATH: Too many: ACTUAL: must have at most MAX items`
     pub fn too_many(path: &Path, actual: usize, max: usize) -> Error {
         let items = if max == 1 { "item" } else { "items" };
         Error::with(ErrorType::TooMany, path, Some(actual.into()), format!("must have at most {max} {items}"))
+    }
+
+    /// `PATH: Too few: ACTUAL: must have at least MIN items`
+    pub fn too_few(path: &Path, actual: usize, min: usize) -> Error {
+        let items = if min == 1 { "item" } else { "items" };
+        Error::with(ErrorType::TooFew, path, Some(actual.into()), format!("must have at least {min} {items}"))
     }
 
     /// `PATH: Internal error: DETAIL`
@@ -141,11 +170,13 @@ impl Error {
             (ErrorType::Forbidden, _) => "Forbidden".into(),
             (ErrorType::Internal, _) => "Internal error".into(),
             (ErrorType::TooLong, _) => "Too long".into(),
+            (ErrorType::TooShort, _) => "Too short".into(),
             (ErrorType::Invalid | ErrorType::TypeInvalid, v) => format!("Invalid value: {}", show(v)).into(),
             (ErrorType::NotSupported, v) => format!("Unsupported value: {}", show(v)).into(),
             (ErrorType::Duplicate, v) => format!("Duplicate value: {}", show(v)).into(),
             (ErrorType::NotFound, v) => format!("Not found: {}", show(v)).into(),
             (ErrorType::TooMany, v) => format!("Too many: {}", show(v)).into(),
+            (ErrorType::TooFew, v) => format!("Too few: {}", show(v)).into(),
         };
         if self.detail.is_empty() { head.into_owned() } else { format!("{head}: {}", self.detail) }
     }
@@ -161,6 +192,8 @@ impl Error {
             ErrorType::NotFound => "FieldValueNotFound",
             ErrorType::TooLong => "FieldValueTooLong",
             ErrorType::TooMany => "FieldValueTooMany",
+            ErrorType::TooFew => "FieldValueTooFew",
+            ErrorType::TooShort => "FieldValueTooShort",
             ErrorType::TypeInvalid => "FieldValueTypeInvalid",
             ErrorType::Internal => "InternalError",
         };
@@ -174,12 +207,79 @@ impl fmt::Display for Error {
     }
 }
 
-/// How upstream prints a bad value: strings quoted, the rest as compact JSON.
+/// How upstream prints a bad value: strings quoted, simple numbers as Go prints them, the rest as compact JSON.
 fn show(value: &Option<Value>) -> String {
     match value {
         None | Some(Value::Null) => "null".into(),
-        Some(Value::String(s)) => format!("{s:?}"),
-        Some(other) => other.to_string(),
+        Some(Value::String(s)) => quote(s),
+        Some(Value::Number(n)) => match n.as_f64().filter(|_| n.is_f64()) {
+            Some(float) => show_float(float),
+            None => n.to_string(),
+        },
+        Some(other) => escape_html(&other.to_string()),
+    }
+}
+
+/// Go's `%v` of a float64.
+fn show_float(float: f64) -> String {
+    let magnitude = float.abs();
+    if magnitude == 0.0 || (1e-4..1e6).contains(&magnitude) {
+        return format!("{float}");
+    }
+    let text = format!("{float:e}");
+    let (mantissa, exponent) = text.split_once('e').unwrap_or((&text, "0"));
+    match exponent.strip_prefix('-') {
+        Some(digits) => format!("{mantissa}e-{digits:0>2}"),
+        None => format!("{mantissa}e+{exponent:0>2}"),
+    }
+}
+
+/// Go's JSON encoder escapes what HTML could take for markup. In JSON these stand only inside of strings.
+fn escape_html(json: &str) -> String {
+    let mut out = String::with_capacity(json.len());
+    for c in json.chars() {
+        match c {
+            '<' | '>' | '&' | '\u{2028}' | '\u{2029}' => out.push_str(&format!("\\u{:04x}", u32::from(c))),
+            c => out.push(c),
+        }
+    }
+    out
+}
+
+/// Go's `%q`: the text in double quotes, with what cannot be printed escaped.
+pub fn quote(text: &str) -> String {
+    let mut out = String::with_capacity(text.len() + 2);
+    out.push('"');
+    for c in text.chars() {
+        match c {
+            '"' | '\\' => out.extend(['\\', c]),
+            '\x07' => out.push_str("\\a"),
+            '\x08' => out.push_str("\\b"),
+            '\x0c' => out.push_str("\\f"),
+            '\n' => out.push_str("\\n"),
+            '\r' => out.push_str("\\r"),
+            '\t' => out.push_str("\\t"),
+            '\x0b' => out.push_str("\\v"),
+            c if is_printable(c) => out.push(c),
+            c => out.push_str(&match u32::from(c) {
+                code @ (..0x20 | 0x7f) => format!("\\x{code:02x}"),
+                code @ ..0x10000 => format!("\\u{code:04x}"),
+                code => format!("\\U{code:08x}"),
+            }),
+        }
+    }
+    out.push('"');
+    out
+}
+
+/// Whether a character shows up in print, as Go's `unicode.IsPrint` has it: of all kinds of space only the plain one.
+pub fn is_printable(c: char) -> bool {
+    match c {
+        ' '..='~' => true,
+        c if c.is_ascii() => false,
+        // The standard library knows what prints, but tells it only through its escapes, in which a mark
+        // prints when it follows a letter.
+        c => ['a', c].iter().collect::<String>().escape_debug().count() == 2,
     }
 }
 
@@ -193,3 +293,6 @@ pub fn join(errors: &[Error]) -> String {
     }
     if seen.len() == 1 { seen.swap_remove(0) } else { format!("[{}]", seen.join(", ")) }
 }
+
+#[cfg(test)]
+mod tests;

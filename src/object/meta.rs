@@ -110,3 +110,6 @@ fn map_mut(value: &mut Value) -> &mut Map<String, Value> {
         _ => unreachable!("the value was made a map above"),
     }
 }
+
+#[cfg(test)]
+mod tests;

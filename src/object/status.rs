@@ -2,7 +2,7 @@
 //! (k8s.io/apimachinery/pkg/api/errors). Clients switch on `reason` and `details`; kubectl and helm print
 //! `message` as it is.
 
-use crate::field;
+use crate::field::{self, quote};
 use serde::{Deserialize, Serialize};
 use std::borrow::Cow;
 use std::fmt;
@@ -168,16 +168,17 @@ impl Status {
     /// 403 about one object: `pods "a" is forbidden: WHY`.
     pub fn forbidden(group: &str, resource: &str, name: &str, why: &str) -> Status {
         let about = qualified(group, resource);
-        let message = match name {
-            "" => format!("{about} is forbidden: {why}"),
-            _ => format!("{about} \"{name}\" is forbidden: {why}"),
+        let message = match (about.as_str(), name) {
+            ("", _) => format!("forbidden: {why}"),
+            (_, "") => format!("{about} is forbidden: {why}"),
+            _ => format!("{about} {} is forbidden: {why}", quote(name)),
         };
         Status::new(403, Reason::FORBIDDEN, message).about(group, resource, name)
     }
 
     /// 404: `pods "a" not found`.
     pub fn not_found(group: &str, resource: &str, name: &str) -> Status {
-        let message = format!("{} \"{name}\" not found", qualified(group, resource));
+        let message = format!("{} {} not found", qualified(group, resource), quote(name));
         Status::new(404, Reason::NOT_FOUND, message).about(group, resource, name)
     }
 
@@ -196,14 +197,14 @@ impl Status {
 
     /// 409 on create: `pods "a" already exists`.
     pub fn already_exists(group: &str, resource: &str, name: &str) -> Status {
-        let message = format!("{} \"{name}\" already exists", qualified(group, resource));
+        let message = format!("{} {} already exists", qualified(group, resource), quote(name));
         Status::new(409, Reason::ALREADY_EXISTS, message).about(group, resource, name)
     }
 
     /// 409: `Operation cannot be fulfilled on pods "a": WHY`.
     pub fn conflict(group: &str, resource: &str, name: &str, why: &str) -> Status {
-        let message =
-            format!("Operation cannot be fulfilled on {} \"{name}\": {why}", qualified(group, resource));
+        let about = qualified(group, resource);
+        let message = format!("Operation cannot be fulfilled on {about} {}: {why}", quote(name));
         Status::new(409, Reason::CONFLICT, message).about(group, resource, name)
     }
 
@@ -220,7 +221,10 @@ impl Status {
     /// 422 with one cause per field error. `kind` is the kind, not the resource.
     pub fn invalid(group: &str, kind: &str, name: &str, errors: &[field::Error]) -> Status {
         let about = qualified(group, kind);
-        let message = format!("{about} \"{name}\" is invalid: {}", field::join(errors));
+        let message = match errors {
+            [] => format!("{about} {} is invalid", quote(name)),
+            _ => format!("{about} {} is invalid: {}", quote(name), field::join(errors)),
+        };
         let causes = errors.iter().map(field::Error::cause).collect();
         let details = Details {
             name: name.into(),
@@ -278,9 +282,11 @@ impl Status {
         }
         let mut out = serde_json::json!({
             "kind": "Status", "apiVersion": "v1", "metadata": metadata,
-            "status": if self.code < 400 { "Success" } else { "Failure" },
-            "message": self.message, "code": self.code,
+            "status": if self.code < 400 { "Success" } else { "Failure" }, "code": self.code,
         });
+        if !self.message.is_empty() {
+            out["message"] = self.message.clone().into();
+        }
         if self.reason != Reason::UNKNOWN {
             out["reason"] = self.reason.0.clone().into();
         }
@@ -312,3 +318,6 @@ impl Status {
         })))
     }
 }
+
+#[cfg(test)]
+mod tests;
