@@ -16,8 +16,10 @@ pub mod quantity;
 pub mod selector;
 pub mod status;
 pub mod time;
+pub mod validate;
 
 pub use env::Env;
 pub use gvk::{Gvk, Gvr};
+pub use quantity::Quantity;
 pub use serde_json::Value;
 pub use status::{Reason, Status};
