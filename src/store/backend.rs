@@ -22,8 +22,10 @@ pub(crate) trait Backend: Send {
     /// Frees a little of what lies below the floor. False: nothing is left to free.
     fn prune(&mut self) -> Result<bool, String>;
 
-    /// Does what can wait until nobody waits for the medium.
-    fn tidy(&mut self) {}
+    /// Keeps itself small, after the group has been answered. `idle`: nobody waits for the next one.
+    fn tidy(&mut self, idle: bool) {
+        let _ = idle;
+    }
 }
 
 /// No medium at all.

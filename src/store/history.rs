@@ -83,7 +83,8 @@ impl History {
     }
 }
 
-fn cost(change: &Change) -> usize {
+/// What a change costs for as long as it is history.
+pub(crate) fn cost(change: &Change) -> usize {
     let old = change.old().map_or(0, |old| old.json.len());
     let last = if change.is_delete() { change.entry().json.len() } else { 0 };
     CHANGE_OVERHEAD_BYTES + old + last

@@ -16,6 +16,7 @@ pub mod error;
 mod history;
 mod memory;
 mod plan;
+mod sqlite;
 pub mod store;
 mod watch;
 mod writer;

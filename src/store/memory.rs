@@ -188,6 +188,21 @@ impl Table {
         drop(forgotten);
     }
 
+    /// Puts entries in place that were there before this process. The error is a key that is there twice.
+    pub(crate) fn load(&self, entries: Vec<Arc<Entry>>) -> Result<(), String> {
+        let mut state = self.state.write();
+        let count = entries.len();
+        state.entries = entries.into_iter().map(|entry| (entry.key.clone(), entry)).collect();
+        if state.entries.len() < count { Err(format!("an object of {}", self.name)) } else { Ok(()) }
+    }
+
+    /// Adds a change that was made before this process; the entries show it already.
+    pub(crate) fn load_change(&self, change: Arc<Change>, history_bytes_max: usize) {
+        let history = &mut self.state.write().history;
+        history.push(change);
+        history.trim(history_bytes_max);
+    }
+
     /// Whether a watch may start after a revision.
     pub(crate) fn check_start(&self, memory: &Memory, after: u64) -> Result<(), Error> {
         let state = self.state.read();

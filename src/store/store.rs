@@ -4,6 +4,7 @@ use crate::backend::{Backend, Nothing};
 use crate::entry::{Body, Entry};
 use crate::error::{CommitError, Error, OpenError};
 use crate::memory::Memory;
+use crate::sqlite;
 use crate::watch::Watch;
 use crate::writer::{Message, Request, Writer};
 use parking_lot::Mutex;
@@ -35,7 +36,7 @@ pub struct Config {
 pub enum Medium {
     /// Nowhere: for tests and throw-away clusters.
     Memory,
-    /// In `DIR/state.db` (SQLite, WAL, synchronous FULL).
+    /// In `DIR/state.db` (SQLite, WAL, synchronous FULL). Behind `DIR/lock` only one process uses it.
     Sqlite {
         /// The data directory; made (mode 0700) when missing.
         dir: PathBuf,
@@ -176,7 +177,8 @@ impl Store {
         let (memory, backend): (Memory, Box<dyn Backend>) = match &config.medium {
             Medium::Memory => (Memory::new(1, 0), Box::new(Nothing)),
             Medium::Sqlite { dir } => {
-                return Err(OpenError::Medium { path: dir.clone(), detail: "SQLite is not built in yet".into() });
+                let (memory, sqlite) = sqlite::open(dir, config.history_bytes_max)?;
+                (memory, Box::new(sqlite))
             }
         };
         let memory = Arc::new(memory);

@@ -8,6 +8,7 @@
 use crate::backend::Backend;
 use crate::entry::Entry;
 use crate::error::CommitError;
+use crate::history::cost;
 use crate::memory::Memory;
 use crate::plan::{Plan, by_table};
 use crate::store::{Config, Op};
@@ -25,6 +26,9 @@ const GROUP_BYTES_MAX: usize = 8 << 20;
 const GROUPS_PER_PRUNE: u32 = 16;
 /// Into how many pieces history's time is cut: what is kept is at most one piece too old.
 const HISTORY_PIECES: u32 = 16;
+
+/// Bytes of replaced and deleted states kept in all tables together, in memory and on the medium, whatever their age.
+const HISTORY_BYTES_TOTAL_MAX: usize = 256 << 20;
 
 /// What the writer is asked for.
 pub(crate) enum Message {
@@ -49,6 +53,8 @@ struct Stretch {
     first_at: Instant,
     last_at: Instant,
     last: u64,
+    /// What its history costs.
+    bytes: usize,
 }
 
 pub(crate) struct Writer {
@@ -57,6 +63,8 @@ pub(crate) struct Writer {
     history: Duration,
     history_bytes_max: usize,
     stretches: VecDeque<Stretch>,
+    /// What the stretches cost together.
+    history_bytes: usize,
     /// Something below the floor may be left in the medium.
     prunable: bool,
     groups_since_prune: u32,
@@ -80,11 +88,12 @@ impl Writer {
             history: config.history,
             history_bytes_max: config.history_bytes_max,
             stretches: VecDeque::new(),
+            history_bytes: 0,
             prunable: true,
             groups_since_prune: 0,
         };
         if writer.memory.revision() > writer.memory.floor() {
-            writer.remember(Instant::now());
+            writer.remember(Instant::now(), 0);
         }
         writer
     }
@@ -117,6 +126,7 @@ impl Writer {
             }
             self.forget_old();
             self.prune_when_due();
+            self.backend.tidy(false);
         }
         // The medium closes before anybody is told that it has.
         drop(self);
@@ -134,7 +144,7 @@ impl Writer {
             self.groups_since_prune = GROUPS_PER_PRUNE;
             return Err(RecvTimeoutError::Timeout);
         }
-        self.backend.tidy();
+        self.backend.tidy(true);
         match self.stretches.front() {
             Some(oldest) => {
                 queue.recv_timeout((oldest.last_at + self.history).saturating_duration_since(Instant::now()))
@@ -159,6 +169,7 @@ impl Writer {
                 }
                 return;
             }
+            let bytes = changes.iter().map(|planned| cost(&planned.change)).sum();
             let tables = by_table(changes);
             let mut changed = Vec::with_capacity(tables.len());
             for (table, changes) in tables {
@@ -169,7 +180,7 @@ impl Writer {
             for table in changed {
                 table.changed.notify_waiters();
             }
-            self.remember(Instant::now());
+            self.remember(Instant::now(), bytes);
             self.groups_since_prune += 1;
         }
         for (reply, outcome, room) in replies {
@@ -178,28 +189,37 @@ impl Writer {
         }
     }
 
-    /// Notes when the newest revision was written.
-    fn remember(&mut self, now: Instant) {
+    /// Notes when the newest revision was written, and what history its group leaves.
+    fn remember(&mut self, now: Instant, bytes: usize) {
         let last = self.memory.revision();
         let piece = self.history / HISTORY_PIECES;
+        let piece_bytes = HISTORY_BYTES_TOTAL_MAX / HISTORY_PIECES as usize;
+        self.history_bytes += bytes;
         match self.stretches.back_mut() {
-            Some(stretch) if now.duration_since(stretch.first_at) < piece => {
+            Some(stretch) if now.duration_since(stretch.first_at) < piece && stretch.bytes < piece_bytes => {
                 stretch.last_at = now;
                 stretch.last = last;
+                stretch.bytes += bytes;
             }
-            _ => self.stretches.push_back(Stretch { first_at: now, last_at: now, last }),
+            _ => self.stretches.push_back(Stretch { first_at: now, last_at: now, last, bytes }),
         }
     }
 
-    /// Compacts what has been history for long enough.
+    /// Compacts what has been history for long enough, or is more than is kept of it.
     fn forget_old(&mut self) {
         let now = Instant::now();
-        let old = |stretch: &Stretch| now.duration_since(stretch.last_at) >= self.history;
-        let Some(floor) = self.stretches.iter().take_while(|stretch| old(stretch)).last().map(|s| s.last)
-        else {
-            return;
-        };
-        if let Err(error) = self.compact(floor) {
+        let mut left = self.history_bytes;
+        let mut floor = None;
+        for stretch in &self.stretches {
+            if now.duration_since(stretch.last_at) < self.history && left <= HISTORY_BYTES_TOTAL_MAX {
+                break;
+            }
+            left -= stretch.bytes;
+            floor = Some(stretch.last);
+        }
+        if let Some(floor) = floor
+            && let Err(error) = self.compact(floor)
+        {
             tracing::warn!(%error, floor, "cannot compact the store's medium; it is tried again with newer history");
         }
     }
@@ -207,8 +227,8 @@ impl Writer {
     /// Forgets history below a revision in memory, and says so durably. Freeing the medium follows in small steps.
     fn compact(&mut self, floor: u64) -> Result<(), CommitError> {
         let floor = floor.min(self.memory.revision());
-        while self.stretches.front().is_some_and(|stretch| stretch.last <= floor) {
-            self.stretches.pop_front();
+        while let Some(stretch) = self.stretches.pop_front_if(|stretch| stretch.last <= floor) {
+            self.history_bytes -= stretch.bytes;
         }
         if floor <= self.memory.floor() {
             return Ok(());

@@ -1,5 +1,7 @@
 //! The store's contract: one suite, run against every medium.
 
+#![allow(clippy::unwrap_used)]
+
 mod common;
 
 use alcove_store::{ChangeKind, CommitError, Error, Range};
@@ -11,6 +13,10 @@ macro_rules! suite {
         mod memory {
             $(#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
             async fn $name() { super::$name(super::Kind::Memory).await })*
+        }
+        mod sqlite {
+            $(#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+            async fn $name() { super::$name(super::Kind::Sqlite).await })*
         }
     };
 }
