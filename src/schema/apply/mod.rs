@@ -3,22 +3,45 @@
 //!
 //! Two entry points. [`track_update`] is for every write that is not an apply: it compares the old and the new
 //! object and writes down who changed what. [`apply`] merges a patch into the live object, takes away what its
-//! manager no longer applies, and refuses to overwrite what others own unless forced.
+//! manager no longer applies, and refuses to overwrite what others own unless forced. [`keep_times`] comes last, after
+//! either: it makes a write that changed nothing but times no write at all.
 //!
-//! **Invariants.** Pure, as the whole room; the time of a write comes from the caller as text. An object whose
-//! owners did not change keeps the times of its entries, so that writing the same thing twice changes nothing.
+//! **Invariants.** Pure, as the whole room; the time of a write comes from the caller as text. Depth of recursion is
+//! that of the objects, which decoding limits. Field sets borrow from the objects they describe.
 
+mod compare;
 mod error;
+mod fields;
+mod fieldset;
+mod last_applied;
+mod managed;
+mod merge;
+mod path;
+mod set;
+mod types;
+mod update;
+mod validate;
+
+#[cfg(test)]
+mod tests;
 
 pub use error::{ApplyError, Conflict};
+pub use path::{Element, KeyField};
+pub use set::{Node, Set};
 
 use crate::View;
-use alcove_object::Value;
+use alcove_object::{Gvk, Value, meta};
+use managed::Owners;
+use serde_json::Map;
+use std::sync::LazyLock;
+use types::Type;
+use update::{Applied, Scope};
 
 /// Who writes, and how the entry in `metadata.managedFields` will name them.
 #[derive(Clone, Copy, Debug)]
 pub struct Manager<'a> {
-    /// Field manager: the request's `fieldManager`, or what stands before the first `/` of its User-Agent.
+    /// Field manager: the request's `fieldManager`, or what stands before the first `/` of its User-Agent. `unknown`
+    /// if empty.
     pub name: &'a str,
     /// `apiVersion` of the request, which is also the version of the objects that are compared.
     pub api_version: &'a str,
@@ -28,15 +51,22 @@ pub struct Manager<'a> {
     pub time: &'a str,
 }
 
-/// Records in `new.metadata.managedFields` what a create, update or patch changed.
+/// The manager of what was there before the first apply to an object whose owners nobody knew.
+const BEFORE_FIRST_APPLY: &str = "before-first-apply";
+
+static NOTHING: LazyLock<Value> = LazyLock::new(|| Value::Object(Map::new()));
+
+/// Records in `new.metadata.managedFields` what a create, update or patch changed. Never fails: a write does not fail
+/// for its bookkeeping.
 ///
-/// `live` is the stored object, none on create. `new` is what will be stored but for mutating admission (which is
-/// followed by a second call, as upstream does): complete, defaulted, with the managed fields the client sent, if it
-/// sent any. `reset` names what this (sub)resource never owns: `status` on the main resource, `spec` on `status`, also
-/// dotted paths such as `metadata.labels`.
+/// `live` is the stored object, none on create. `new` is what the client wants, complete and defaulted, with the
+/// managed fields that came with it. Upstream calls this once, *before* mutating admission and before the strategy
+/// resets what the request may not write; what admission changes has no owner. `reset` names what this (sub)resource
+/// never owns: `status` on the main resource, `spec` on `status`; also dotted paths such as `metadata.labels`.
 ///
-/// Writing `managedFields: []` or `[{}]` forgets all owners. Managed fields that cannot be read are replaced by the
-/// live object's, and never fail the write.
+/// An object that has no owners although it exists stays without, until the first apply. Writing `managedFields: []`
+/// or `[{}]` forgets all owners. Managed fields that cannot be read, and those of subresource writes, count as not
+/// sent: the live object's stay.
 pub fn track_update(
     live: Option<&Value>,
     new: &mut Value,
@@ -44,16 +74,50 @@ pub fn track_update(
     manager: &Manager<'_>,
     reset: &[&str],
 ) -> Result<(), ApplyError> {
-    let _ = (live, new, schema, manager, reset);
+    let owners = owners_after(live, new, schema, manager, reset).and_then(Owners::write);
+    managed::put(new, owners);
     Ok(())
+}
+
+fn owners_after<'a>(
+    live: Option<&'a Value>,
+    new: &'a Value,
+    schema: View<'a>,
+    manager: &Manager<'a>,
+    reset: &[&'a str],
+) -> Option<Owners<'a>> {
+    let mut owners = known_owners(live, new, manager)?;
+    if owners.entries.is_empty() && live.is_some() {
+        return None;
+    }
+    let scope = Scope::new(Type::Declared(schema), reset);
+    update::record(&mut owners, live.unwrap_or(&NOTHING), new, &scope, manager);
+    Some(owners)
+}
+
+/// The owners before the write: those that the client sent if they are any good, else those of the live object.
+fn known_owners<'a>(live: Option<&'a Value>, new: &'a Value, manager: &Manager<'_>) -> Option<Owners<'a>> {
+    if manager.subresource.is_empty() {
+        if managed::is_reset(new) {
+            return live.is_none().then(Owners::default);
+        }
+        if let Some(sent) = Owners::read(Some(new)).ok().filter(|sent| !sent.entries.is_empty()) {
+            return Some(sent);
+        }
+    }
+    Some(Owners::read(live).unwrap_or_default())
 }
 
 /// Merges an apply patch into the live object and gives the result, with its new managed fields.
 ///
-/// `live` is the stored object in the patch's version, none when the patch creates. `patch` is the client's body,
-/// decoded without defaults. The caller then defaults, prepares and validates the result like any other write, does
-/// *not* call [`track_update`] before mutating admission, and compares the result with the live object: they are equal
-/// when the apply changed nothing.
+/// `live` is the stored object in the request's version, none when the patch creates. `patch` is the client's body,
+/// decoded without defaults. `reset` is as in [`track_update`]. Upstream's order: merge, prune, settle owners, and only
+/// then default; then the strategy, mutating admission and validation as for any other write, without
+/// [`track_update`]; [`keep_times`] last. What the patch changed in reset fields is in the result for the strategy to
+/// take back.
+///
+/// Errors: [`ApplyError::Conflicts`] when others own what would change and `force` is not set; the patch having managed
+/// fields, another kind or version than the request, or fields that its schema does not declare.
 pub fn apply(
     live: Option<&Value>,
     patch: &Value,
@@ -62,6 +126,81 @@ pub fn apply(
     force: bool,
     reset: &[&str],
 ) -> Result<Value, ApplyError> {
-    let _ = (live, patch, schema, manager, force, reset);
-    todo!()
+    check_patch(patch, schema, manager)?;
+    let base = live.unwrap_or(&NOTHING);
+    let ty = Type::Declared(schema);
+    let scope = Scope::new(ty, reset);
+    let mut owners = Owners::read(live)
+        .map_err(|why| ApplyError::Failed(format!("failed to decode managed fields: {why}")))?;
+    if owners.entries.is_empty() && live.is_some() {
+        let before = Manager { name: BEFORE_FIRST_APPLY, ..*manager };
+        update::record(&mut owners, &NOTHING, base, &scope, &before);
+    }
+    let merged = || {
+        let mut merged = merge::clone_unmanaged(base);
+        merge::merge(ty, &mut merged, patch);
+        merged
+    };
+    let is_kubectl = manager.name == last_applied::KUBECTL;
+    let before = is_kubectl.then(|| owners.clone());
+    let mut outcome = update::apply_patch(&mut owners, base, merged(), patch, &scope, manager, force);
+    if let (Err(conflicts), Some(before)) = (&mut outcome, before) {
+        *conflicts = last_applied::remaining(std::mem::take(conflicts), base, ty, manager.api_version);
+        if conflicts.is_empty() {
+            owners = before;
+            outcome = update::apply_patch(&mut owners, base, merged(), patch, &scope, manager, true);
+        }
+    }
+    let mut object = match outcome.map_err(ApplyError::Conflicts)? {
+        Applied::Same => merge::clone_unmanaged(base),
+        Applied::Changed(object) => object,
+    };
+    let owners = owners.write();
+    merge::drop_nulls(ty, &mut object);
+    if is_kubectl {
+        last_applied::refresh(&mut object, patch);
+    }
+    managed::put(&mut object, owners);
+    Ok(object)
+}
+
+fn check_patch(patch: &Value, schema: View<'_>, manager: &Manager<'_>) -> Result<(), ApplyError> {
+    let text = |key: &str| patch.get(key).and_then(Value::as_str).unwrap_or_default();
+    let kind = Gvk::from_api_version(text("apiVersion"), text("kind"));
+    let shown = format!("{}/{}, Kind={}", kind.group, kind.version, kind.kind);
+    let kinds = &schema.schema().kinds;
+    if text("apiVersion") != manager.api_version
+        || !(kinds.is_empty() || kinds.iter().any(|k| k.kind == kind.kind))
+    {
+        return Err(ApplyError::WrongType(shown));
+    }
+    if patch.pointer("/metadata/managedFields").is_some_and(|m| !m.is_null()) {
+        return Err(ApplyError::ManagedFieldsSet);
+    }
+    validate::validate(Type::Declared(schema), patch).map_err(|why| {
+        let (namespace, name) = (meta::namespace(patch), meta::name(patch));
+        ApplyError::Failed(format!(
+            "failed to create typed patch object ({namespace}/{name}; {shown}): {why}"
+        ))
+    })
+}
+
+/// Gives entries of `new` the times they have in `live`, if times of managed fields are all that differs, so that the
+/// write can be left out (IgnoreManagedFieldsTimestampsTransformer in k8s.io/apiserver). Call it last, with the object
+/// as it would be stored.
+pub fn keep_times(live: &Value, new: &mut Value) {
+    let (old, entries) = (managed::entries(Some(live)), managed::entries(Some(new)));
+    let same_but_time = |(a, b): (&Value, &Value)| {
+        let timeless = |v: &'_ Value| -> Vec<(String, Value)> {
+            let map = v.as_object().into_iter().flatten();
+            map.filter(|(key, _)| *key != "time").map(|(k, v)| (k.clone(), v.clone())).collect()
+        };
+        timeless(a) == timeless(b)
+    };
+    if old.len() != entries.len() || old == entries || !old.iter().zip(entries).all(same_but_time) {
+        return;
+    }
+    if path::equal_unmanaged(live, new) {
+        managed::put(new, Some(Value::Array(old.to_vec())));
+    }
 }

@@ -1,0 +1,223 @@
+//! `metadata.managedFields`: who owns which fields
+//! (k8s.io/apimachinery/pkg/util/managedfields/internal/managedfields.go).
+
+use super::Manager;
+use super::fields;
+use super::set::Set;
+use alcove_object::{Value, meta};
+use serde_json::Map;
+use std::borrow::Cow;
+use std::fmt;
+
+/// How an owner came by its fields.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Operation {
+    Apply,
+    Update,
+}
+
+/// Who owns. Applies of all versions are one owner, updates are told apart by version.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) struct Owner<'a> {
+    pub manager: Cow<'a, str>,
+    pub operation: Operation,
+    /// Empty for applies.
+    pub api_version: Cow<'a, str>,
+    pub subresource: Cow<'a, str>,
+}
+
+/// One entry: an owner and its fields.
+#[derive(Clone, Debug)]
+pub(super) struct Entry<'a> {
+    pub owner: Owner<'a>,
+    /// The version that the fields are named in.
+    pub api_version: Cow<'a, str>,
+    pub time: Option<Cow<'a, str>>,
+    pub fields: Set<'a>,
+}
+
+/// All entries of an object, one per owner.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Owners<'a> {
+    pub entries: Vec<Entry<'a>>,
+}
+
+impl Operation {
+    fn name(self) -> &'static str {
+        match self {
+            Operation::Apply => "Apply",
+            Operation::Update => "Update",
+        }
+    }
+}
+
+impl<'a> Owner<'a> {
+    /// The owner that a request writes as.
+    pub fn of(manager: &Manager<'a>, operation: Operation) -> Owner<'a> {
+        let name = if manager.name.is_empty() { "unknown" } else { manager.name };
+        Owner::new(name, operation, manager.api_version, manager.subresource)
+    }
+
+    /// An owner from its parts.
+    pub fn new(
+        manager: &'a str,
+        operation: Operation,
+        api_version: &'a str,
+        subresource: &'a str,
+    ) -> Owner<'a> {
+        let api_version = if operation == Operation::Apply { "" } else { api_version };
+        Owner {
+            manager: Cow::Borrowed(manager),
+            operation,
+            api_version: Cow::Borrowed(api_version),
+            subresource: Cow::Borrowed(subresource),
+        }
+    }
+}
+
+/// As conflicts name it: `"kubectl" with subresource "scale" using apps/v1`.
+impl fmt::Display for Owner<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{:?}", self.manager)?;
+        if !self.subresource.is_empty() {
+            write!(f, " with subresource {:?}", self.subresource)?;
+        }
+        match self.operation {
+            Operation::Apply => Ok(()),
+            Operation::Update => write!(f, " using {}", self.api_version),
+        }
+    }
+}
+
+impl<'a> Owners<'a> {
+    /// Reads the entries of an object. The error is upstream's text.
+    pub fn read(object: Option<&'a Value>) -> Result<Owners<'a>, String> {
+        let mut owners = Owners::default();
+        for (index, entry) in entries(object).iter().enumerate() {
+            let entry = Entry::read(entry, index)?;
+            match owners.get_mut(&entry.owner) {
+                Some(known) => *known = entry,
+                None => owners.entries.push(entry),
+            }
+        }
+        Ok(owners)
+    }
+
+    pub fn get(&self, owner: &Owner<'_>) -> Option<&Entry<'a>> {
+        self.entries.iter().find(|e| e.owner == *owner)
+    }
+
+    pub fn get_mut(&mut self, owner: &Owner<'_>) -> Option<&mut Entry<'a>> {
+        self.entries.iter_mut().find(|e| e.owner == *owner)
+    }
+
+    /// Drops entries that own nothing any more.
+    pub fn drop_empty(&mut self) {
+        self.entries.retain(|e| !e.fields.is_empty());
+    }
+
+    /// Makes entries of one owner one.
+    pub fn join_same(&mut self) {
+        let mut joined: Vec<Entry<'a>> = Vec::with_capacity(self.entries.len());
+        for entry in self.entries.drain(..) {
+            match joined.iter_mut().find(|e| e.owner == entry.owner) {
+                Some(known) => known.fields = std::mem::take(&mut known.fields).union(entry.fields),
+                None => joined.push(entry),
+            }
+        }
+        self.entries = joined;
+    }
+
+    /// The entries as `metadata.managedFields`, in upstream's order; none when nobody owns anything.
+    pub fn write(mut self) -> Option<Value> {
+        self.entries.sort_by(|a, b| {
+            let key = |e: &Entry<'a>| (e.owner.operation, e.seconds());
+            let same_time = key(a).cmp(&key(b));
+            same_time
+                .then_with(|| a.owner.manager.cmp(&b.owner.manager))
+                .then_with(|| a.api_version.cmp(&b.api_version))
+                .then_with(|| a.owner.subresource.cmp(&b.owner.subresource))
+        });
+        let entries: Vec<Value> = self.entries.iter().map(Entry::write).collect();
+        (!entries.is_empty()).then_some(Value::Array(entries))
+    }
+}
+
+impl<'a> Entry<'a> {
+    fn read(entry: &'a Value, index: usize) -> Result<Entry<'a>, String> {
+        let text = |key: &str| entry.get(key).and_then(Value::as_str).unwrap_or_default();
+        let operation = match text("operation") {
+            "Apply" => Operation::Apply,
+            "Update" => Operation::Update,
+            _ => return Err("operation must be `Apply` or `Update`".to_owned()),
+        };
+        let api_version = text("apiVersion");
+        if api_version.is_empty() {
+            return Err("apiVersion must not be empty".to_owned());
+        }
+        match text("fieldsType") {
+            "FieldsV1" => {}
+            "" => return Err(format!("missing fieldsType in managed fields entry {index}")),
+            other => return Err(format!("invalid fieldsType {other:?} in managed fields entry {index}")),
+        }
+        let fields = match entry.get("fieldsV1") {
+            None | Some(Value::Null) => Set::default(),
+            Some(json) => fields::decode(json).map_err(|why| format!("error decoding set: {why}"))?,
+        };
+        Ok(Entry {
+            owner: Owner::new(text("manager"), operation, api_version, text("subresource")),
+            api_version: Cow::Borrowed(api_version),
+            time: entry.get("time").and_then(Value::as_str).map(Cow::Borrowed),
+            fields,
+        })
+    }
+
+    fn write(&self) -> Value {
+        let mut out = Map::new();
+        let mut text = |key: &str, value: &str| {
+            if !value.is_empty() {
+                out.insert(key.to_owned(), Value::String(value.to_owned()));
+            }
+        };
+        text("apiVersion", &self.api_version);
+        text("fieldsType", "FieldsV1");
+        text("manager", &self.owner.manager);
+        text("operation", self.owner.operation.name());
+        text("subresource", &self.owner.subresource);
+        text("time", self.time.as_deref().unwrap_or_default());
+        out.insert("fieldsV1".to_owned(), fields::encode(&self.fields));
+        Value::Object(out)
+    }
+
+    /// Seconds of the entry's time; nothing and nonsense come first.
+    pub fn seconds(&self) -> i64 {
+        self.time.as_deref().and_then(alcove_object::time::parse).map_or(0, |time| time.as_second())
+    }
+}
+
+/// `metadata.managedFields` as it is.
+pub(super) fn entries(object: Option<&Value>) -> &[Value] {
+    raw(object).and_then(Value::as_array).map_or(&[], Vec::as_slice)
+}
+
+fn raw(object: Option<&Value>) -> Option<&Value> {
+    object?.get("metadata")?.get("managedFields")
+}
+
+/// Whether a client asks to forget all owners: `[]` or `[{}]`.
+pub(super) fn is_reset(object: &Value) -> bool {
+    match raw(Some(object)).and_then(Value::as_array).map(Vec::as_slice) {
+        Some([]) => true,
+        Some([Value::Object(only)]) => only.values().all(|v| v.is_null() || v.as_str() == Some("")),
+        _ => false,
+    }
+}
+
+/// Puts entries into an object.
+pub(super) fn put(object: &mut Value, entries: Option<Value>) {
+    match entries {
+        Some(entries) => meta::set(object, "managedFields", entries),
+        None if raw(Some(object)).is_some() => meta::unset(object, "managedFields"),
+        None => {}
+    }
+}

@@ -1,0 +1,204 @@
+//! Merging an apply patch into an object, and taking fields out of one
+//! (sigs.k8s.io/structured-merge-diff/v6/typed/{merge,remove}.go).
+
+use super::path::Element;
+use super::set::Set;
+use super::types::{Atom, ListType, MapType, Type};
+use alcove_object::Value;
+use serde_json::Map;
+use std::collections::BTreeMap;
+
+/// Merges a patch into an object. Nothing goes away; where both have a leaf, the patch wins. Lists keep the object's
+/// order unless the patch orders the items they share differently.
+pub(super) fn merge(ty: Type<'_>, live: &mut Value, patch: &Value) {
+    let atom = ty.atom(Some(patch));
+    if !ty.atom(Some(live)).same_kind(&atom) {
+        *live = patch.clone();
+        return;
+    }
+    match (atom, &mut *live, patch) {
+        // An empty map or list and null add nothing to what is there.
+        (Atom::Map(map), Value::Object(live), Value::Object(patch)) if !map.atomic && !live.is_empty() => {
+            merge_map(map, live, patch);
+        }
+        (Atom::Map(map), Value::Object(live), _) if !map.atomic && !live.is_empty() => {}
+        (Atom::List(list), Value::Array(live), Value::Array(patch))
+            if !list.is_atomic() && !live.is_empty() =>
+        {
+            merge_list(list, live, patch);
+        }
+        (Atom::List(list), Value::Array(live), _) if !list.is_atomic() && !live.is_empty() => {}
+        _ => *live = patch.clone(),
+    }
+}
+
+fn merge_map(map: MapType<'_>, live: &mut Map<String, Value>, patch: &Map<String, Value>) {
+    for (key, value) in patch {
+        match (live.get_mut(key), map.child(key)) {
+            (Some(live), Some(child)) => merge(child.ty, live, value),
+            _ => {
+                live.insert(key.clone(), value.clone());
+            }
+        }
+    }
+}
+
+/// Where one item of a merged list comes from: the live list, the patch, or both.
+struct Source {
+    live: Option<usize>,
+    patch: Option<usize>,
+}
+
+fn merge_list(list: ListType<'_>, live: &mut Vec<Value>, patch: &[Value]) {
+    if patch.is_empty() {
+        return;
+    }
+    let plan = {
+        let elements = |items| -> Vec<Option<Element<'_>>> {
+            <[Value]>::iter(items).map(|i| list.element(i).ok()).collect()
+        };
+        plan(&elements(live), &elements(patch))
+    };
+    let mut old: Vec<Option<Value>> = live.drain(..).map(Some).collect();
+    for source in plan {
+        let taken = source.live.and_then(|at| old[at].take());
+        live.extend(match (taken, source.patch) {
+            (Some(mut item), Some(at)) => {
+                merge(list.item, &mut item, &patch[at]);
+                Some(item)
+            }
+            (Some(item), None) => Some(item),
+            (None, at) => at.map(|at| patch[at].clone()),
+        });
+    }
+}
+
+/// Upstream's order of a merged list: items of the live list up to the next one that the patch has too, then that, then
+/// what follows in the patch. Doubles in the live list that the patch names give way to the patch's one.
+fn plan(live: &[Option<Element<'_>>], patch: &[Option<Element<'_>>]) -> Vec<Source> {
+    let patch_at: BTreeMap<&Element<'_>, usize> = index(patch).map(|(at, e)| (e, at)).collect();
+    let mut live_at: BTreeMap<&Element<'_>, Option<usize>> = BTreeMap::new();
+    for (at, element) in index(live) {
+        live_at.entry(element).and_modify(|double| *double = None).or_insert(Some(at));
+    }
+    let in_patch = |at: usize| live[at].as_ref().and_then(|e| patch_at.get(e).copied());
+    let in_live = |at: usize| patch[at].as_ref().and_then(|e| live_at.get(e).copied());
+    let mut shared = (0..patch.len()).filter(|at| in_live(*at).is_some());
+    let mut next_shared = shared.next();
+    let mut merged = vec![false; patch.len()];
+    let mut out = Vec::with_capacity(live.len().max(patch.len()));
+    let (mut l, mut p) = (0, 0);
+    while l < live.len() || p < patch.len() {
+        if l < live.len() && p < patch.len() {
+            if in_patch(l) == Some(p) {
+                merged[p] = true;
+                out.push(Source { live: in_live(p).flatten(), patch: Some(p) });
+                (l, p) = (l + 1, p + 1);
+                next_shared = shared.next();
+                continue;
+            }
+            if in_patch(l).is_some() && next_shared.is_some() && next_shared != in_patch(l) {
+                l += 1;
+                continue;
+            }
+        }
+        if l < live.len() {
+            match in_patch(l) {
+                None => {
+                    out.push(Source { live: Some(l), patch: None });
+                    l += 1;
+                    continue;
+                }
+                Some(at) if merged[at] => l += 1,
+                Some(_) => {}
+            }
+        }
+        if p < patch.len() {
+            merged[p] = true;
+            out.push(Source { live: in_live(p).flatten(), patch: Some(p) });
+            if next_shared == Some(p) {
+                next_shared = shared.next();
+            }
+            p += 1;
+        }
+    }
+    out
+}
+
+fn index<'s, 'a>(elements: &'s [Option<Element<'a>>]) -> impl Iterator<Item = (usize, &'s Element<'a>)> {
+    elements.iter().enumerate().filter_map(|(at, e)| Some((at, e.as_ref()?)))
+}
+
+/// Takes fields and list items out of an object. What is emptied by that becomes null.
+pub(super) fn remove(ty: Type<'_>, value: &mut Value, gone: &Set<'_>) {
+    if gone.is_empty() {
+        return;
+    }
+    let empty = match (ty.atom(Some(value)), &mut *value) {
+        (Atom::Scalar(_), _) => false,
+        (Atom::Map(map), Value::Object(fields)) if !map.atomic => {
+            remove_from_map(map, fields, gone);
+            fields.is_empty()
+        }
+        (Atom::List(list), Value::Array(items)) if !list.is_atomic() => {
+            items.retain_mut(|item| keep_item(list, item, gone));
+            items.is_empty()
+        }
+        _ => true,
+    };
+    if empty {
+        *value = Value::Null;
+    }
+}
+
+fn remove_from_map(map: MapType<'_>, fields: &mut Map<String, Value>, gone: &Set<'_>) {
+    for node in gone.nodes() {
+        let Element::Field(name) = &node.element else { continue };
+        if node.member {
+            fields.remove(&**name);
+        } else if let (Some(value), Some(child)) = (fields.get_mut(&**name), map.child(name)) {
+            remove(child.ty, value, &node.children);
+        }
+    }
+}
+
+fn keep_item(list: ListType<'_>, item: &mut Value, gone: &Set<'_>) -> bool {
+    let below = match list.element(item).ok().and_then(|element| gone.get(&element)) {
+        None => return true,
+        Some(node) if node.member => return false,
+        Some(node) => &node.children,
+    };
+    remove(list.item, item, below);
+    true
+}
+
+/// Drops nulls where null is no value of its own, as decoding does.
+pub(super) fn drop_nulls(ty: Type<'_>, value: &mut Value) {
+    match (ty.atom(Some(value)), value) {
+        (Atom::Map(map), Value::Object(fields)) => fields.retain(|key, value| {
+            let Some(Type::Declared(view)) = map.child(key).map(|child| child.ty) else { return true };
+            drop_nulls(Type::Declared(view), value);
+            !value.is_null() || view.schema().nullable || *view.shape() == crate::Shape::Any
+        }),
+        (Atom::List(list), Value::Array(items)) => {
+            items.iter_mut().for_each(|item| drop_nulls(list.item, item))
+        }
+        _ => {}
+    }
+}
+
+/// A copy of an object, without its managed fields.
+pub(super) fn clone_unmanaged(object: &Value) -> Value {
+    let Value::Object(fields) = object else { return object.clone() };
+    let copy = fields.iter().map(|(key, value)| {
+        let value = match value {
+            Value::Object(metadata) if key == "metadata" => {
+                let kept = metadata.iter().filter(|(key, _)| *key != "managedFields");
+                Value::Object(kept.map(|(key, value)| (key.clone(), value.clone())).collect())
+            }
+            _ => value.clone(),
+        };
+        (key.clone(), value)
+    });
+    Value::Object(copy.collect())
+}

@@ -1,0 +1,1 @@
+//! Whole operations, with what upstream makes of them.

@@ -1,0 +1,274 @@
+//! How types look to server-side apply: maps, lists and scalars, each merged item by item or as a whole
+//! (k8s.io/kube-openapi/pkg/schemaconv), and how items of lists are told apart.
+
+use super::path::{Element, KeyField};
+use crate::{Field, ListKind, Schema, Shape, View};
+use alcove_object::Value;
+use serde_json::Map;
+use std::borrow::Cow;
+use std::sync::LazyLock;
+
+/// The type of a value.
+#[derive(Clone, Copy)]
+pub(super) enum Type<'a> {
+    /// The schema says.
+    Declared(View<'a>),
+    /// Anything: maps merge key by key, lists are replaced as a whole (`__untyped_deduced_`).
+    Deduced,
+    /// Anything, replaced as a whole (`__untyped_atomic_`, RawExtension).
+    Opaque,
+}
+
+/// What a type allows for one value.
+#[derive(Clone, Copy)]
+pub(super) enum Atom<'a> {
+    Map(MapType<'a>),
+    List(ListType<'a>),
+    Scalar(Scalar),
+}
+
+/// A struct or a map.
+#[derive(Clone, Copy)]
+pub(super) struct MapType<'a> {
+    /// The schema of a struct.
+    fields: Option<View<'a>>,
+    /// The type of keys that are no declared fields; without one they are not allowed.
+    rest: Option<Type<'a>>,
+    /// Whether it is replaced as a whole.
+    pub atomic: bool,
+}
+
+/// A list.
+#[derive(Clone, Copy)]
+pub(super) struct ListType<'a> {
+    kind: &'a ListKind,
+    /// The type of its items.
+    pub item: Type<'a>,
+}
+
+/// What scalars a type allows.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Scalar {
+    Number,
+    String,
+    Boolean,
+    Any,
+}
+
+/// The type of one key of a map.
+pub(super) struct Child<'a> {
+    pub ty: Type<'a>,
+    /// Whether the key is a field of a struct, not a free key.
+    pub declared: bool,
+    /// What an absent field counts as when objects are compared.
+    pub implied: Option<&'static Value>,
+}
+
+static EMPTY_MAP: LazyLock<Value> = LazyLock::new(|| Value::Object(Map::new()));
+static NULL: Value = Value::Null;
+static ATOMIC: ListKind = ListKind::Atomic;
+
+const RAW_EXTENSION: &str = "io.k8s.apimachinery.pkg.runtime.RawExtension";
+const OBJECT_META: &str = "io.k8s.apimachinery.pkg.apis.meta.v1.ObjectMeta";
+
+impl<'a> Type<'a> {
+    /// What the type allows for a value. Types that allow anything go by the value; null and nothing count as maps.
+    pub fn atom(self, value: Option<&Value>) -> Atom<'a> {
+        let view = match self {
+            Type::Declared(view) => view,
+            Type::Deduced => return untyped(value, false),
+            Type::Opaque => return untyped(value, true),
+        };
+        let schema = view.schema();
+        match &schema.shape {
+            Shape::Struct(_) => Atom::Map(MapType {
+                fields: Some(view),
+                rest: schema.preserve_unknown.then_some(Type::Deduced),
+                atomic: schema.atomic,
+            }),
+            Shape::Map(item) => {
+                let rest = Some(Type::Declared(view.at(*item)));
+                Atom::Map(MapType { fields: None, rest, atomic: schema.atomic })
+            }
+            Shape::List(item) => {
+                Atom::List(ListType { kind: &schema.list, item: Type::Declared(view.at(*item)) })
+            }
+            Shape::String if schema.format.is_empty() => Atom::Scalar(Scalar::String),
+            Shape::Bytes | Shape::Duration => Atom::Scalar(Scalar::String),
+            Shape::Boolean => Atom::Scalar(Scalar::Boolean),
+            Shape::Int32 | Shape::Int64 | Shape::Double => Atom::Scalar(Scalar::Number),
+            Shape::String | Shape::Quantity | Shape::Time | Shape::MicroTime => Atom::Scalar(Scalar::Any),
+            Shape::Any => untyped(value, is_opaque(schema)),
+            Shape::IntOrString | Shape::BoolOr(_) | Shape::OneOrList(_) | Shape::OneOrStrings(_) => {
+                untyped(value, false)
+            }
+        }
+    }
+
+    /// The type as a map, whatever the value.
+    pub fn map(self) -> Option<MapType<'a>> {
+        match self.atom(None) {
+            Atom::Map(map) => Some(map),
+            _ => None,
+        }
+    }
+
+    /// The type as a list, whatever the value.
+    pub fn list(self) -> Option<ListType<'a>> {
+        match self.atom(None) {
+            Atom::List(list) => Some(list),
+            _ => None,
+        }
+    }
+}
+
+fn is_opaque(schema: &Schema) -> bool {
+    schema.atomic || *schema.name == *RAW_EXTENSION
+}
+
+fn untyped<'a>(value: Option<&Value>, opaque: bool) -> Atom<'a> {
+    let rest = if opaque { Type::Opaque } else { Type::Deduced };
+    match value {
+        Some(Value::Array(_)) => Atom::List(ListType { kind: &ATOMIC, item: Type::Opaque }),
+        Some(Value::String(_) | Value::Number(_) | Value::Bool(_)) => Atom::Scalar(Scalar::Any),
+        Some(Value::Object(_) | Value::Null) | None => {
+            Atom::Map(MapType { fields: None, rest: Some(rest), atomic: opaque })
+        }
+    }
+}
+
+impl<'a> Atom<'a> {
+    /// Whether two atoms of one type are of the same kind.
+    pub fn same_kind(&self, other: &Atom<'_>) -> bool {
+        std::mem::discriminant(self) == std::mem::discriminant(other)
+    }
+}
+
+impl<'a> MapType<'a> {
+    /// The type of a key; none when the key is not allowed.
+    pub fn child(&self, key: &str) -> Option<Child<'a>> {
+        let Some(view) = self.fields else { return self.rest.map(free) };
+        if let Some(field) = view.field(key) {
+            let ty = Type::Declared(view.at(field.schema));
+            return Some(Child { ty, declared: true, implied: implied(field, view) });
+        }
+        self.rest.map(free).or_else(|| type_meta(view, key))
+    }
+
+    /// Whether the key is a field of a struct.
+    pub fn declares(&self, key: &str) -> bool {
+        self.fields.is_some_and(|view| view.field(key).is_some())
+    }
+
+    /// Whether nothing is known of the map's keys.
+    pub fn is_deduced(&self) -> bool {
+        self.fields.is_none() && matches!(self.rest, Some(Type::Deduced))
+    }
+}
+
+fn free(ty: Type<'_>) -> Child<'_> {
+    Child { ty, declared: false, implied: None }
+}
+
+/// Custom resources may leave out what every object has.
+fn type_meta<'a>(view: View<'a>, key: &str) -> Option<Child<'a>> {
+    let schema = view.schema();
+    if schema.kinds.is_empty() && !schema.embedded {
+        return None;
+    }
+    let ty = match key {
+        "apiVersion" | "kind" => Type::Deduced,
+        "metadata" => view.types.named(OBJECT_META).map_or(Type::Deduced, Type::Declared),
+        _ => return None,
+    };
+    Some(Child { ty, declared: true, implied: None })
+}
+
+/// Built-in types are Go structs upstream, where a struct by value is always there, if empty, and a required list is
+/// null until it is set. It matters only for who owns the field that holds them. Fields of Go types are those with a
+/// protobuf number.
+fn implied(field: &Field, view: View<'_>) -> Option<&'static Value> {
+    if field.number == 0 {
+        return None;
+    }
+    match (view.at(field.schema).shape(), &field.default) {
+        (Shape::Struct(_), Some(Value::Object(map))) if map.is_empty() => Some(&EMPTY_MAP),
+        (Shape::List(_) | Shape::Map(_), None) if field.required => Some(&NULL),
+        _ => None,
+    }
+}
+
+impl<'a> ListType<'a> {
+    /// Whether the list is replaced as a whole.
+    pub fn is_atomic(&self) -> bool {
+        *self.kind == ListKind::Atomic
+    }
+
+    /// What tells an item from the others.
+    ///
+    /// The error says why the item has nothing that does; upstream's words.
+    pub fn element(&self, item: &'a Value) -> Result<Element<'a>, String> {
+        match self.kind {
+            ListKind::Atomic => Err("invalid indexing of non-associative list".to_owned()),
+            ListKind::Set => set_element(item),
+            ListKind::Map(keys) => self.map_element(keys, item),
+        }
+    }
+
+    fn map_element(&self, keys: &'a [Box<str>], item: &'a Value) -> Result<Element<'a>, String> {
+        let map = match item {
+            Value::Object(map) => map,
+            Value::Null => return Err("associative list with keys may not have a null element".to_owned()),
+            _ => return Err("associative list with keys may not have non-map elements".to_owned()),
+        };
+        let value_of = |name: &str| map.get(name).or_else(|| self.key_default(name));
+        let found = |name: &'a str| {
+            let value = Cow::Borrowed(value_of(name)?);
+            Some(KeyField { name: Cow::Borrowed(name), value })
+        };
+        if let [key] = keys {
+            return found(key).map(|field| Element::Key([field].into())).ok_or_else(|| no_keys(keys));
+        }
+        let mut fields: Vec<KeyField<'a>> = keys.iter().filter_map(|key| found(key)).collect();
+        if fields.is_empty() && !keys.is_empty() {
+            return Err(no_keys(keys));
+        }
+        fields.sort_by(|a, b| a.name.cmp(&b.name));
+        Ok(Element::Key(fields.into()))
+    }
+
+    fn key_default(&self, name: &str) -> Option<&'a Value> {
+        match self.item {
+            Type::Declared(view) => view.field(name)?.default.as_ref(),
+            _ => None,
+        }
+    }
+}
+
+fn set_element(item: &Value) -> Result<Element<'_>, String> {
+    match item {
+        Value::Object(_) => Err("associative list without keys has an element that's a map type".to_owned()),
+        Value::Array(_) => Err("not supported: associative list with lists as elements".to_owned()),
+        Value::Null => Err("associative list without keys has an element that's an explicit null".to_owned()),
+        scalar => Ok(Element::Value(Cow::Borrowed(scalar))),
+    }
+}
+
+fn no_keys(keys: &[Box<str>]) -> String {
+    let names: Vec<String> = keys.iter().map(|k| format!("{k:?}")).collect();
+    format!(
+        "associative list with keys has an element that omits all key fields [{}] \
+         (and doesn't have default values for any key fields)",
+        names.join(" ")
+    )
+}
+
+/// A value as a map, if it is one.
+pub(super) fn as_map(value: Option<&Value>) -> Option<&Map<String, Value>> {
+    value.and_then(Value::as_object)
+}
+
+/// The items of a list; none for all that is no list.
+pub(super) fn items(value: Option<&Value>) -> &[Value] {
+    value.and_then(Value::as_array).map_or(&[], Vec::as_slice)
+}
