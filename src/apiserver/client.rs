@@ -5,10 +5,12 @@
 //! tree parses it and drops it again, so that no object is held twice.
 
 use crate::options::{DeleteOptions, ListOptions, PatchType, WriteOptions};
-use crate::rest::Caller;
+use crate::request::Verb;
+pub use crate::rest::Watch;
+use crate::rest::{Body, Caller, DeletedAnswer, Target};
 use crate::server::Server;
 use crate::user::User;
-use alcove_object::{Gvr, Status, Value};
+use alcove_object::{Gvr, Status, Value, meta};
 use bytes::Bytes;
 
 /// The Kubernetes API as one user sees it. Cheap to clone.
@@ -77,18 +79,6 @@ pub enum Event {
     },
 }
 
-/// A stream of events. Dropping it ends the watch.
-pub struct Watch {}
-
-impl Watch {
-    /// The next events, in revision order, as many as are there (never an empty list). `None`: the watch came to its
-    /// time limit or the server shuts down. An error ends the watch; 410 means: list again.
-    pub async fn next(&mut self) -> Option<Result<Vec<Event>, Status>> {
-        todo!("pipeline")
-    }
-}
-
-#[allow(unused_variables)]
 impl Client {
     /// The API of this server for this caller.
     pub(crate) fn new(server: Server, caller: Caller) -> Client {
@@ -100,30 +90,53 @@ impl Client {
         Client { server: self.server.clone(), caller: Caller { user, manager: self.caller.manager.clone() } }
     }
 
+    fn target(
+        &self,
+        resource: &Gvr,
+        subresource: &str,
+        namespace: &str,
+        name: &str,
+    ) -> Result<Target, Status> {
+        Target::named(&self.server.registry(), resource, subresource, namespace, name)
+    }
+
+    fn authorize(&self, target: &Target, verb: Verb) -> Result<(), Status> {
+        self.server.authorize(&self.caller.user, &target.action(verb))
+    }
+
     /// One object. `namespace` is empty for cluster-scoped resources.
     pub fn get(&self, resource: &Gvr, namespace: &str, name: &str) -> Result<Object, Status> {
-        todo!("pipeline")
+        let target = self.target(resource, "", namespace, name)?;
+        self.authorize(&target, Verb::Get)?;
+        self.server.get_newest(&target)
     }
 
     /// Objects of one namespace, or of all when `namespace` is empty.
     pub fn list(&self, resource: &Gvr, namespace: &str, options: &ListOptions) -> Result<ObjectList, Status> {
-        todo!("pipeline")
+        let target = self.target(resource, "", namespace, "")?;
+        self.authorize(&target, Verb::List)?;
+        self.server.list_now(&target, options)
     }
 
     /// Events after `options.resource_version`, or with the current state first when it is empty or
     /// `send_initial_events` is set.
     pub fn watch(&self, resource: &Gvr, namespace: &str, options: &ListOptions) -> Result<Watch, Status> {
-        todo!("pipeline")
+        let target = self.target(resource, "", namespace, "")?;
+        self.authorize(&target, Verb::Watch)?;
+        self.server.watch_now(&target, options)
     }
 
     /// Creates an object and gives it as stored.
     pub async fn create(&self, resource: &Gvr, namespace: &str, object: Value) -> Result<Object, Status> {
-        todo!("pipeline")
+        let target = self.target(resource, "", namespace, "")?;
+        self.authorize(&target, Verb::Create)?;
+        let options = WriteOptions::default();
+        Ok(self.server.create(&self.caller, &target, Body::Tree(object), &options).await?.object)
     }
 
     /// Replaces an object. A resourceVersion in it is a precondition.
     pub async fn update(&self, resource: &Gvr, namespace: &str, object: Value) -> Result<Object, Status> {
-        todo!("pipeline")
+        self.update_subresource(resource, "", namespace, object).await
     }
 
     /// Replaces an object through a subresource, such as `status`.
@@ -134,7 +147,10 @@ impl Client {
         namespace: &str,
         object: Value,
     ) -> Result<Object, Status> {
-        todo!("pipeline")
+        let target = self.target(resource, subresource, namespace, meta::name(&object))?;
+        self.authorize(&target, Verb::Update)?;
+        let options = WriteOptions::default();
+        Ok(self.server.update(&self.caller, &target, Body::Tree(object), &options).await?.object)
     }
 
     /// Posts to a subresource, such as `binding`; gives the answer's tree.
@@ -146,7 +162,10 @@ impl Client {
         name: &str,
         object: Value,
     ) -> Result<Value, Status> {
-        todo!("pipeline")
+        let target = self.target(resource, subresource, namespace, name)?;
+        self.authorize(&target, Verb::Create)?;
+        let options = WriteOptions::default();
+        Ok(self.server.create(&self.caller, &target, Body::Tree(object), &options).await?.object.parse())
     }
 
     /// Patches an object, or a subresource of it when that is not empty.
@@ -161,7 +180,9 @@ impl Client {
         patch: Value,
         options: &WriteOptions,
     ) -> Result<Object, Status> {
-        todo!("pipeline")
+        let target = self.target(resource, subresource, namespace, name)?;
+        self.authorize(&target, Verb::Patch)?;
+        Ok(self.server.patch(&self.caller, &target, kind, Body::Tree(patch), options).await?.object)
     }
 
     /// Deletes an object. `None`: it is gone; otherwise it stays until its finalizers or grace end.
@@ -172,6 +193,12 @@ impl Client {
         name: &str,
         options: &DeleteOptions,
     ) -> Result<Option<Object>, Status> {
-        todo!("pipeline")
+        let target = self.target(resource, "", namespace, name)?;
+        self.authorize(&target, Verb::Delete)?;
+        let deleted = self.server.delete(&self.caller, &target, options).await?;
+        Ok(match deleted.answer {
+            DeletedAnswer::Object(object) if !deleted.gone => Some(object),
+            _ => None,
+        })
     }
 }

@@ -11,15 +11,20 @@
 
 pub mod admission;
 pub mod authorization;
+pub mod bootstrap;
 pub mod client;
+
+mod errors;
 pub mod kinds;
 pub mod options;
 pub mod registry;
 pub mod request;
 pub mod rest;
 pub mod server;
+pub mod testing;
 pub mod user;
 
+pub use bootstrap::bootstrap;
 pub use client::{Client, Event, Object, ObjectList, Watch};
 pub use server::{ApiServer, Server, ServerConfig};
 pub use user::User;

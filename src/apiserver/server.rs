@@ -1,11 +1,10 @@
-//! The API server itself: what all requests share, and the operations that HTTP and the in-process client call.
+//! The API server itself: what all requests share. The operations stand in [`crate::rest`], one file per verb.
 
 use crate::admission::Admission;
 use crate::authorization::{Action, Authorizer};
-use crate::client::{Client, Object, ObjectList, Watch};
-use crate::options::{DeleteOptions, ListOptions, PatchType, WriteOptions};
+use crate::client::Client;
 use crate::registry::{Registry, Resource};
-use crate::rest::{Answered, Body, Caller, Connection, Connector, Deleted, HttpBody, Target};
+use crate::rest::{Caller, Connector};
 use crate::user::User;
 use alcove_object::{Env, Status};
 use alcove_schema::Minor;
@@ -48,7 +47,6 @@ pub struct ApiServer {
     pub(crate) connector: Option<Arc<dyn Connector>>,
 }
 
-#[allow(unused_variables)]
 impl ApiServer {
     /// Puts a server together.
     pub fn new(config: ServerConfig) -> Server {
@@ -81,80 +79,5 @@ impl ApiServer {
     /// 403 unless the user may do this.
     pub fn authorize(&self, user: &User, action: &Action<'_>) -> Result<(), Status> {
         self.authorizer.authorize(user, action).map_err(|reason| action.forbidden(user, &reason))
-    }
-
-    /// One object, or its `status` or `scale`. `resource_version` as sent: empty or `0`, or the oldest acceptable.
-    pub async fn get(&self, target: &Target, resource_version: &str) -> Result<Object, Status> {
-        todo!("pipeline")
-    }
-
-    /// A page of objects.
-    pub async fn list(&self, target: &Target, options: &ListOptions) -> Result<ObjectList, Status> {
-        todo!("pipeline")
-    }
-
-    /// Events of a collection. Errors that upstream sends on the started stream come from the watch itself.
-    pub async fn watch(&self, target: &Target, options: &ListOptions) -> Result<Watch, Status> {
-        todo!("pipeline")
-    }
-
-    /// Creates an object, or posts to a subresource (binding, eviction, token).
-    pub async fn create(
-        &self,
-        caller: &Caller,
-        target: &Target,
-        body: Body,
-        options: &WriteOptions,
-    ) -> Result<Answered, Status> {
-        todo!("pipeline")
-    }
-
-    /// Replaces an object or a subresource of it.
-    pub async fn update(
-        &self,
-        caller: &Caller,
-        target: &Target,
-        body: Body,
-        options: &WriteOptions,
-    ) -> Result<Answered, Status> {
-        todo!("pipeline")
-    }
-
-    /// Patches an object or a subresource of it. The body's encoding is JSON, and for applies JSON or YAML.
-    pub async fn patch(
-        &self,
-        caller: &Caller,
-        target: &Target,
-        kind: PatchType,
-        body: Body,
-        options: &WriteOptions,
-    ) -> Result<Answered, Status> {
-        todo!("pipeline")
-    }
-
-    /// Deletes an object, or starts its end.
-    pub async fn delete(
-        &self,
-        caller: &Caller,
-        target: &Target,
-        options: &DeleteOptions,
-    ) -> Result<Deleted, Status> {
-        todo!("pipeline")
-    }
-
-    /// Deletes what the list options select, one by one, and gives the list as it was.
-    pub async fn delete_collection(
-        &self,
-        caller: &Caller,
-        target: &Target,
-        list: &ListOptions,
-        options: &DeleteOptions,
-    ) -> Result<ObjectList, Status> {
-        todo!("pipeline")
-    }
-
-    /// Admits a connection and hands it to the connector.
-    pub async fn connect(&self, connection: Connection) -> Result<http::Response<HttpBody>, Status> {
-        todo!("pipeline")
     }
 }

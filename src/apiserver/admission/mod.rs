@@ -3,6 +3,10 @@
 //! Steps run in a fixed order (the chain is built where the server is put together), mutating ones before validation,
 //! validating ones after it, as in kube-apiserver. A step reads the same [`Attributes`] whatever the verb.
 
+mod namespace;
+
+pub use namespace::NamespaceLifecycle;
+
 use crate::registry::Resource;
 use crate::request::Verb;
 use crate::user::User;

@@ -1,7 +1,8 @@
 //! All served resources, to be looked up by path, by kind, and walked in the order of discovery.
 
-use super::Resource;
+use super::{Resource, Selectable};
 use alcove_object::{Gvk, Gvr};
+use std::collections::HashMap;
 use std::sync::Arc;
 
 /// The served resources. Never changes: a new one takes its place when custom resources come or go.
@@ -12,6 +13,8 @@ pub struct Registry {
     by_resource: Vec<usize>,
     /// Positions in `resources`, sorted by kind, version, group.
     by_kind: Vec<usize>,
+    /// The selectable fields of each table, sorted by index label: of all resources that share it.
+    selectable: HashMap<Arc<str>, Vec<Selectable>>,
 }
 
 fn resource_key(gvr: &Gvr) -> (&str, &str, &str) {
@@ -27,7 +30,8 @@ impl Registry {
         let mut by_kind: Vec<usize> = (0..resources.len()).collect();
         by_kind.sort_by_key(|&i| &resources[i].gvk);
         by_kind.dedup_by(|b, a| resources[*a].gvk == resources[*b].gvk);
-        Registry { resources, by_resource, by_kind }
+        let selectable = selectable_by_table(&resources);
+        Registry { resources, by_resource, by_kind, selectable }
     }
 
     /// All resources in the order of discovery.
@@ -53,8 +57,25 @@ impl Registry {
         found.ok().map(|at| &self.resources[self.by_kind[at]])
     }
 
+    /// The selectable fields of a resource's table, those of its twins included, sorted by index label.
+    pub fn selectable(&self, resource: &Resource) -> &[Selectable] {
+        self.selectable.get(&resource.table).map_or(&[], Vec::as_slice)
+    }
+
     /// The first resource in discovery order of a group, whatever its version.
     pub fn in_group(&self, group: &str, resource: &str) -> Option<&Arc<Resource>> {
         self.resources.iter().find(|r| r.gvr.group == group && r.gvr.resource == resource)
     }
+}
+
+fn selectable_by_table(resources: &[Arc<Resource>]) -> HashMap<Arc<str>, Vec<Selectable>> {
+    let mut tables: HashMap<Arc<str>, Vec<Selectable>> = HashMap::new();
+    for resource in resources {
+        tables.entry(resource.table.clone()).or_default().extend(resource.selectable.iter().cloned());
+    }
+    for fields in tables.values_mut() {
+        fields.sort_by_key(|s| s.index);
+        fields.dedup_by_key(|s| s.index);
+    }
+    tables
 }

@@ -22,6 +22,11 @@ pub trait Strategy: Send + Sync {
     /// be idempotent, and must take anything the schema takes.
     fn default(&self, object: &mut Value) {}
 
+    /// Whether a new object comes with its status, as nodes do. Otherwise the pipeline drops it.
+    fn keeps_status(&self) -> bool {
+        false
+    }
+
     /// Before a new object is validated: drops what a client may not set (status is dropped by the pipeline).
     fn prepare_create(&self, context: &Context<'_>, object: &mut Value) {}
 

@@ -1,7 +1,11 @@
 //! exec, attach, port-forward, logs and the proxies: this room authorizes and admits them, somebody else answers.
 
+use super::write::Write;
 use super::{Caller, Target};
-use alcove_object::Status;
+use crate::options::WriteOptions;
+use crate::request::Verb;
+use crate::server::ApiServer;
+use alcove_object::{Status, Value};
 use bytes::Bytes;
 use std::future::Future;
 use std::pin::Pin;
@@ -29,4 +33,22 @@ pub trait Connector: Send + Sync {
         &self,
         connection: Connection,
     ) -> Pin<Box<dyn Future<Output = Result<http::Response<HttpBody>, Status>> + Send + '_>>;
+}
+
+impl ApiServer {
+    /// Admits a connection and hands it to the connector. 404 when its object is not there, 503 without a connector.
+    pub async fn connect(&self, connection: Connection) -> Result<http::Response<HttpBody>, Status> {
+        let parent = Target { subresource: None, ..connection.target.clone() };
+        self.get_newest(&parent)?;
+        let options = WriteOptions::default();
+        let mut write = Write::new(self, &connection.caller, &connection.target, &options);
+        let mut nothing = Value::Null;
+        write.mutate(Verb::Connect, &mut nothing, None).await?;
+        write.admit(Verb::Connect, &mut nothing, None).await?;
+        drop(write);
+        match &self.connector {
+            Some(connector) => connector.connect(connection).await,
+            None => Err(Status::unavailable("nothing that runs pods is connected to this server")),
+        }
+    }
 }

@@ -6,11 +6,27 @@
 
 mod body;
 mod connect;
+mod create;
+mod decode;
+mod delete;
+mod metadata;
+mod page;
+mod patch;
+mod pods;
+mod read;
+mod scale;
+mod selection;
+mod stored;
 mod target;
+mod update;
+mod validate;
+mod watch;
+mod write;
 
 pub use body::{Body, Encoding};
 pub use connect::{Connection, Connector, HttpBody};
 pub use target::{Caller, Target};
+pub use watch::Watch;
 
 use crate::client::Object;
 use alcove_object::Value;
@@ -32,6 +48,8 @@ pub struct Answered {
 pub struct Deleted {
     /// What the answer shows.
     pub answer: DeletedAnswer,
+    /// Whether it is no longer in the store.
+    pub gone: bool,
     /// 202 instead of 200: it is not gone yet, and the caller asked in the old way (`orphanDependents=false`).
     pub accepted: bool,
     /// Texts for `Warning` headers.
@@ -47,13 +65,6 @@ pub enum DeletedAnswer {
     Status(Details),
 }
 
-impl Deleted {
-    /// Whether the object is no longer in the store.
-    pub fn is_gone(&self) -> bool {
-        matches!(self.answer, DeletedAnswer::Status(_))
-    }
-}
-
 /// The `Status` object of a success, such as a delete's.
 pub fn success(details: &Details) -> Value {
     serde_json::json!({
@@ -61,3 +72,6 @@ pub fn success(details: &Details) -> Value {
         "details": serde_json::to_value(details).expect("details hold only strings and numbers"),
     })
 }
+
+#[cfg(test)]
+mod tests;

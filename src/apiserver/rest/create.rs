@@ -1,0 +1,125 @@
+//! create: from a body to a stored object (k8s.io/apiserver/pkg/endpoints/handlers/create.go and
+//! pkg/registry/generic/registry/store.go).
+
+use super::write::{Write, drop_double_owners};
+use super::{Answered, Body, Caller, Target, metadata, stored, target, validate};
+use crate::errors;
+use crate::options::WriteOptions;
+use crate::registry::SubresourceKind;
+use crate::request::Verb;
+use crate::server::ApiServer;
+use alcove_object::status::Details;
+use alcove_object::{Reason, Status, Value, meta};
+use alcove_store::{CommitError, Op};
+
+/// How often a generated name is drawn before the answer is 409. Eight makes a collision unlikely up to a million
+/// names of one prefix.
+const GENERATED_NAMES_MAX: usize = 8;
+
+impl ApiServer {
+    /// Creates an object, or posts to a subresource (binding, eviction, token).
+    pub async fn create(
+        &self,
+        caller: &Caller,
+        target: &Target,
+        body: Body,
+        options: &WriteOptions,
+    ) -> Result<Answered, Status> {
+        let mut write = Write::new(self, caller, target, options);
+        match target.subresource() {
+            Some(sub) if sub.kind == SubresourceKind::Binding => write.bind(body).await,
+            Some(sub) if sub.kind == SubresourceKind::Eviction => write.evict(body).await,
+            Some(_) => Err(Status::unavailable("no component of this server answers this subresource")),
+            None => {
+                let object = write.decode(body)?;
+                write.create(object).await
+            }
+        }
+    }
+}
+
+impl Write<'_> {
+    async fn create(&mut self, mut object: Value) -> Result<Answered, Status> {
+        metadata::wipe(&mut object);
+        self.place(&mut object)?;
+        drop_double_owners(&mut object, &mut self.warnings);
+        self.resource().strategy.default(&mut object);
+        self.track(None, &mut object)?;
+        self.mutate(Verb::Create, &mut object, None).await?;
+        let is_generated = meta::name(&object).is_empty() && !meta::text(&object, "generateName").is_empty();
+        let attempts = if is_generated { GENERATED_NAMES_MAX } else { 1 };
+        for _ in 0..attempts {
+            if is_generated {
+                metadata::generate_name(&mut object, &*self.server.env);
+            }
+            if let Some(answered) = self.create_prepared(&mut object).await? {
+                return Ok(answered);
+            }
+        }
+        Err(self.already_exists(meta::name(&object), !meta::text(&object, "generateName").is_empty()))
+    }
+
+    /// Stores a new object that is decoded, tracked and admitted by mutating steps. `None`: its name is taken.
+    pub(super) async fn create_prepared(&mut self, object: &mut Value) -> Result<Option<Answered>, Status> {
+        let resource = self.resource();
+        metadata::fill(object, &*self.server.env, &self.now);
+        self.place(object)?;
+        let keeps_status = resource.strategy.keeps_status();
+        if resource.subresource("status").is_some() && !keeps_status {
+            object.as_object_mut().map(|map| map.remove("status"));
+        }
+        metadata::first_generation(resource, object);
+        resource.strategy.prepare_create(&self.context(), object);
+        let own = resource.strategy.validate(&self.context(), object);
+        errors::valid(resource, meta::name(object), validate::new_object(resource, object, own))?;
+        self.warnings.extend(resource.strategy.warnings(object, None));
+        self.admit(Verb::Create, object, None).await?;
+        if !meta::text(object, "resourceVersion").is_empty() {
+            let why = "resourceVersion should not be set on objects to be created";
+            return Err(Status::new(500, Reason::UNKNOWN, why));
+        }
+        self.insert(object).await
+    }
+
+    async fn insert(&mut self, object: &mut Value) -> Result<Option<Answered>, Status> {
+        let resource = self.resource();
+        let key = target::key_of(meta::namespace(object), meta::name(object));
+        if self.options.dry_run {
+            if self.server.store.get(&resource.table, &key).is_some() {
+                return Ok(None);
+            }
+            return Ok(Some(self.answered(stored::unstored(key.into(), 0, object), true)));
+        }
+        let put = Some(stored::body(&self.registry, resource, object));
+        let op = Op { table: resource.table.clone(), key: key.into(), expect: None, put };
+        match self.server.store.commit(vec![op]).await {
+            Ok(entries) => {
+                let entry = entries.first().ok_or_else(|| Status::internal("the store gave no entry"))?;
+                Ok(Some(self.answered(stored::present(resource, entry), true)))
+            }
+            Err(CommitError::Conflict { .. }) => Ok(None),
+            Err(error) => Err(errors::commit(resource, meta::name(object), error)),
+        }
+    }
+
+    pub(super) fn answered(&mut self, object: crate::client::Object, created: bool) -> Answered {
+        Answered { object, created, warnings: std::mem::take(&mut self.warnings) }
+    }
+
+    /// 409, with word of a deletion that is under way, since then another try may succeed.
+    fn already_exists(&self, name: &str, is_generated: bool) -> Status {
+        let resource = self.resource();
+        let gvr = &resource.gvr;
+        let mut status = Status::already_exists(&gvr.group, &gvr.resource, name);
+        if is_generated {
+            status.message += ", the server was not able to generate a unique name for the object";
+            status.details.get_or_insert_with(Details::default).retry_after_seconds = 1;
+        }
+        let key = target::key_of(&self.target.namespace, name);
+        let existing = self.server.store.get(&resource.table, &key);
+        if existing.is_some_and(|entry| meta::is_deleting(&stored::tree(resource, &entry))) {
+            status.message = format!("object is being deleted: {}", status.message);
+        }
+        status
+    }
+}

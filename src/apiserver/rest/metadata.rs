@@ -1,0 +1,124 @@
+//! The part of `metadata` that is the server's own: what a client cannot set, and what an update cannot change.
+
+use crate::registry::{Generation, Resource};
+use alcove_object::{Env, Value, meta};
+
+/// Forgets what only the server sets (k8s.io/apiserver/pkg/registry/rest/meta.go: WipeObjectMetaSystemFields).
+pub(super) fn wipe(object: &mut Value) {
+    let metadata = meta::metadata_mut(object);
+    for field in ["creationTimestamp", "uid", "deletionTimestamp", "deletionGracePeriodSeconds", "selfLink"] {
+        metadata.remove(field);
+    }
+}
+
+/// Identity and age of a new object.
+pub(super) fn fill(object: &mut Value, env: &dyn Env, now: &str) {
+    let metadata = meta::metadata_mut(object);
+    metadata.insert("creationTimestamp".into(), now.into());
+    metadata.insert("uid".into(), env.uid().into());
+}
+
+/// Makes a name from `generateName`: its first 58 characters and five random ones.
+pub(super) fn generate_name(object: &mut Value, env: &dyn Env) {
+    const BASE_MAX: usize = 63 - SUFFIX;
+    const SUFFIX: usize = 5;
+    let base: String = meta::text(object, "generateName").chars().take(BASE_MAX).collect();
+    meta::set(object, "name", format!("{base}{}", env.name_suffix(SUFFIX)));
+}
+
+/// `generation` of a new object.
+pub(super) fn first_generation(resource: &Resource, object: &mut Value) {
+    match resource.rules.generation {
+        Generation::None => meta::unset(object, "generation"),
+        Generation::Spec | Generation::AllButStatus => meta::set(object, "generation", 1),
+    }
+}
+
+/// `generation` of a changed object: one more when what the kind counts has changed.
+pub(super) fn next_generation(resource: &Resource, object: &mut Value, old: &Value) {
+    let changed = match resource.rules.generation {
+        Generation::None => false,
+        Generation::Spec => object.get("spec") != old.get("spec"),
+        Generation::AllButStatus => !counted(object).eq(counted(old)),
+    };
+    keep_generation(object, old);
+    if changed {
+        meta::set(object, "generation", meta::generation(old) + 1);
+    }
+}
+
+/// The fields that [`Generation::AllButStatus`] counts.
+fn counted(object: &Value) -> impl Iterator<Item = (&String, &Value)> {
+    without(object, &["apiVersion", "kind", "metadata", "status"])
+}
+
+/// `generation` as it was.
+pub(super) fn keep_generation(object: &mut Value, old: &Value) {
+    carry(object, old, "generation");
+}
+
+/// What an update never changes (k8s.io/apiserver/pkg/registry/rest/update.go: BeforeUpdate).
+pub(super) fn preserve(object: &mut Value, old: &Value) {
+    if meta::uid(object).is_empty() {
+        carry(object, old, "uid");
+    }
+    carry(object, old, "creationTimestamp");
+    carry(object, old, "deletionTimestamp");
+    if !old["metadata"]["deletionGracePeriodSeconds"].is_null()
+        || meta::text(object, "deletionTimestamp").is_empty()
+    {
+        carry(object, old, "deletionGracePeriodSeconds");
+    }
+    meta::unset(object, "selfLink");
+}
+
+/// Takes one field of `metadata` from the old object, absence included.
+fn carry(object: &mut Value, old: &Value, field: &str) {
+    match old.get("metadata").and_then(|m| m.get(field)) {
+        Some(value) => meta::set(object, field, value.clone()),
+        None => meta::unset(object, field),
+    }
+}
+
+/// Takes one top-level field from the old object, absence included.
+pub(super) fn carry_field(object: &mut Value, old: &Value, field: &str) {
+    let Some(object) = object.as_object_mut() else { return };
+    match old.get(field) {
+        Some(value) => object.insert(field.to_owned(), value.clone()),
+        None => object.remove(field),
+    };
+}
+
+/// Keeps the old managed fields when nothing but their times differs: writing the same thing twice changes nothing.
+pub(super) fn keep_times(object: &mut Value, old: &Value) {
+    let (Some(new_entries), Some(old_entries)) = (managed(object), managed(old)) else { return };
+    let alike = new_entries.len() == old_entries.len()
+        && new_entries.iter().zip(old_entries).all(|(new, old)| timeless(new).eq(timeless(old)));
+    if !alike || new_entries == old_entries || !is_alike(object, old) {
+        return;
+    }
+    carry(object, old, "managedFields");
+}
+
+fn managed(object: &Value) -> Option<&Vec<Value>> {
+    object.get("metadata")?.get("managedFields")?.as_array()
+}
+
+fn timeless(entry: &Value) -> impl Iterator<Item = (&String, &Value)> {
+    without(entry, &["time"])
+}
+
+/// Equal but for managed fields and resourceVersion.
+fn is_alike(object: &Value, old: &Value) -> bool {
+    const SKIPPED: &[&str] = &["managedFields", "resourceVersion"];
+    without(object, &["metadata"]).eq(without(old, &["metadata"]))
+        && without(&object["metadata"], SKIPPED).eq(without(&old["metadata"], SKIPPED))
+}
+
+/// The fields of a map but these.
+fn without<'v>(
+    map: &'v Value,
+    skipped: &'static [&'static str],
+) -> impl Iterator<Item = (&'v String, &'v Value)> {
+    map.as_object().into_iter().flatten().filter(move |(key, _)| !skipped.contains(&key.as_str()))
+}

@@ -1,0 +1,101 @@
+//! Which entries of a table a list or watch is about. Decided from key and index, without parsing an object.
+
+use super::Target;
+use super::page::TokenKey;
+use super::target::key_of;
+use crate::options::ListOptions;
+use crate::registry::Resource;
+use alcove_object::{Status, selector};
+use alcove_store::Entry;
+
+/// What a list or watch selects.
+#[derive(Clone, Debug)]
+pub(crate) struct Selection {
+    /// Keys start with this: `namespace/`, a whole key, or nothing.
+    pub prefix: String,
+    /// `prefix` is a whole key: at most one entry matches.
+    single: bool,
+    labels: selector::Labels,
+    /// By the index's labels.
+    fields: selector::Fields,
+}
+
+impl Selection {
+    /// What these options select in a collection. 400 for a field that is not selectable.
+    pub fn new(target: &Target, options: &ListOptions) -> Result<Selection, Status> {
+        for term in &options.fields.0 {
+            check_field(&target.resource, &term.field)?;
+        }
+        let fields = &options.fields;
+        let namespaced = target.resource.namespaced;
+        let namespace = match (namespaced, target.namespace.is_empty()) {
+            (true, true) => fields.exact("metadata.namespace").unwrap_or_default(),
+            _ => &target.namespace,
+        };
+        let name = match target.name.is_empty() {
+            true => fields.exact("metadata.name").unwrap_or_default(),
+            false => &target.name,
+        };
+        let single = !name.is_empty() && (!namespaced || !namespace.is_empty());
+        let prefix = match (single, namespace.is_empty()) {
+            (true, _) => key_of(namespace, name),
+            (false, true) => String::new(),
+            (false, false) => format!("{namespace}/"),
+        };
+        let mut fields = fields.clone();
+        for term in &mut fields.0 {
+            if let Some(known) = target.resource.selectable.iter().find(|s| s.label == term.field) {
+                term.field = known.index.to_owned();
+            }
+        }
+        Ok(Selection { prefix, single, labels: options.labels.clone(), fields })
+    }
+
+    /// Whether everything of the collection is selected, so that counts are exact.
+    pub fn is_everything(&self) -> bool {
+        self.labels.is_empty() && self.fields.0.is_empty()
+    }
+
+    /// Whether an entry is selected.
+    pub fn matches(&self, entry: &Entry) -> bool {
+        self.has_key(&entry.key)
+            && self.labels.matches(|key| entry.index.label(key))
+            && (self.fields.0.is_empty() || self.fields.matches(|field| field_of(entry, field)))
+    }
+
+    fn has_key(&self, key: &str) -> bool {
+        if self.single { key == self.prefix } else { key.starts_with(&self.prefix) }
+    }
+
+    /// The part of a key behind the collection's own prefix, as continue tokens carry it.
+    pub fn relative<'k>(&self, key: &'k str) -> TokenKey<'k> {
+        TokenKey(if self.single { key } else { key.strip_prefix(&*self.prefix).unwrap_or(key) })
+    }
+
+    /// The whole key of such a part.
+    pub fn absolute(&self, key: &TokenKey<'_>) -> String {
+        if self.single { key.0.to_owned() } else { format!("{}{}", self.prefix, key.0) }
+    }
+}
+
+fn field_of<'e>(entry: &'e Entry, field: &str) -> &'e str {
+    match field {
+        "metadata.name" => entry.key.split_once('/').map_or(&*entry.key, |(_, name)| name),
+        "metadata.namespace" => entry.key.split_once('/').map_or("", |(namespace, _)| namespace),
+        _ => entry.index.field(field),
+    }
+}
+
+/// 400 for a field that a resource's selectors do not know, with the texts of
+/// k8s.io/apimachinery/pkg/runtime/conversion.go and of the kinds that have fields of their own.
+fn check_field(resource: &Resource, field: &str) -> Result<(), Status> {
+    let known = matches!(field, "metadata.name" | "metadata.namespace");
+    if known || resource.selectable.iter().any(|s| s.label == field) {
+        return Ok(());
+    }
+    Err(Status::bad_request(if resource.selectable.is_empty() {
+        format!("{field:?} is not a known field selector: only \"metadata.name\", \"metadata.namespace\"")
+    } else {
+        format!("field label not supported: {field}")
+    }))
+}

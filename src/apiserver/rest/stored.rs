@@ -1,0 +1,167 @@
+//! Between a tree and the store's bytes: encoding with the place of the resourceVersion, the index that selectors
+//! read, and conversion between the stored version and the served one. Reads of the stored version touch nothing.
+
+use crate::client::Object;
+use crate::registry::{Registry, Resource};
+use alcove_object::{Value, meta};
+use alcove_store::{Entry, Index};
+use serde_json::Map;
+use std::sync::Arc;
+
+/// What a resource's clients receive for an entry: the shared bytes, or a conversion of them.
+pub(crate) fn present(resource: &Resource, entry: &Entry) -> Object {
+    let bytes = match resource.gvk == resource.stored {
+        true => entry.json.clone(),
+        false => serde_json::to_vec(&tree(resource, entry)).expect("a tree of JSON values encodes").into(),
+    };
+    Object { revision: entry.revision, key: entry.key.clone(), bytes }
+}
+
+/// An entry as a tree of the served version.
+pub(crate) fn tree(resource: &Resource, entry: &Entry) -> Value {
+    let mut object =
+        serde_json::from_slice(&entry.json).expect("the store holds only JSON that this server wrote");
+    convert(resource, &mut object, &resource.stored, &resource.gvk);
+    object
+}
+
+/// Converts in place; nothing happens when the versions are equal.
+fn convert(resource: &Resource, object: &mut Value, from: &alcove_object::Gvk, to: &alcove_object::Gvk) {
+    if from == to {
+        return;
+    }
+    object["apiVersion"] = to.api_version().into();
+    object["kind"] = to.kind.clone().into();
+    resource.strategy.convert(object, to);
+}
+
+/// The store's form of an object in the served version: converted, encoded without a resourceVersion, indexed.
+pub(crate) fn body(registry: &Registry, resource: &Resource, object: &mut Value) -> alcove_store::Body {
+    meta::unset(object, "resourceVersion");
+    if resource.gvk == resource.stored {
+        return stored_body(registry, resource, object);
+    }
+    let mut stored = object.clone();
+    convert(resource, &mut stored, &resource.gvk, &resource.stored);
+    stored_body(registry, resource, &stored)
+}
+
+fn stored_body(registry: &Registry, resource: &Resource, object: &Value) -> alcove_store::Body {
+    let (json, revision_at) = encode(object);
+    alcove_store::Body { json, revision_at, index: index(registry, resource, object) }
+}
+
+/// The bytes of a tree that was not stored, such as a dry run's.
+pub(crate) fn unstored(key: Arc<str>, revision: u64, object: &Value) -> Object {
+    Object { revision, key, bytes: serde_json::to_vec(object).expect("a tree of JSON values encodes").into() }
+}
+
+/// Whether an entry holds exactly these bytes, its resourceVersion left out.
+pub(crate) fn is_same(entry: &Entry, body: &alcove_store::Body) -> bool {
+    let at = body.revision_at;
+    let version = entry.json.len() - body.json.len().min(entry.json.len());
+    entry.revision_at == at
+        && entry.json.len() == body.json.len() + version
+        && entry.json[..at] == body.json[..at]
+        && entry.json[at + version..] == body.json[at..]
+}
+
+/// Compact JSON, and where in it `"resourceVersion":"N",` belongs: among the sorted keys of `metadata`. There is always
+/// a key behind it, since every stored object has a uid.
+fn encode(object: &Value) -> (Vec<u8>, usize) {
+    let mut out = Vec::with_capacity(1024);
+    let mut revision_at = 0;
+    out.push(b'{');
+    for (i, (key, value)) in object.as_object().into_iter().flatten().enumerate() {
+        begin(&mut out, i, key);
+        match (key.as_str(), value) {
+            ("metadata", Value::Object(metadata)) => revision_at = encode_metadata(&mut out, metadata),
+            _ => write(&mut out, value),
+        }
+    }
+    out.push(b'}');
+    (out, revision_at)
+}
+
+fn encode_metadata(out: &mut Vec<u8>, metadata: &Map<String, Value>) -> usize {
+    let mut revision_at = None;
+    out.push(b'{');
+    for (i, (key, value)) in metadata.iter().enumerate() {
+        if i > 0 {
+            out.push(b',');
+        }
+        if key.as_str() > "resourceVersion" {
+            revision_at.get_or_insert(out.len());
+        }
+        begin(out, 0, key);
+        write(out, value);
+    }
+    let end = out.len();
+    out.push(b'}');
+    revision_at.unwrap_or(end)
+}
+
+fn begin(out: &mut Vec<u8>, position: usize, key: &str) {
+    if position > 0 {
+        out.push(b',');
+    }
+    serde_json::to_writer(&mut *out, key).expect("writing to memory does not fail");
+    out.push(b':');
+}
+
+fn write(out: &mut Vec<u8>, value: &Value) {
+    serde_json::to_writer(out, value).expect("a tree of JSON values encodes");
+}
+
+/// What selectors read, from an object in the stored version. Twins of a table (events of both groups) share one
+/// index, so it has the selectable fields of all of them; their functions read the stored version.
+fn index(registry: &Registry, resource: &Resource, object: &Value) -> Index {
+    let mut labels: Vec<(Box<str>, Box<str>)> =
+        meta::labels(object).map(|(k, v)| (k.into(), v.into())).collect();
+    labels.sort_unstable();
+    let fields = registry
+        .selectable(resource)
+        .iter()
+        .map(|s| (s.index, (s.value)(object)))
+        .filter(|(_, value)| !value.is_empty())
+        .map(|(index, value)| (index, value.into_boxed_str()))
+        .collect();
+    Index { labels: labels.into_boxed_slice(), fields }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    #[test]
+    fn the_resource_version_belongs_between_its_neighbours() {
+        let object =
+            json!({"apiVersion": "v1", "metadata": {"name": "a", "namespace": "b", "uid": "c"}, "x": [1]});
+        let (json, at) = encode(&object);
+        let text = String::from_utf8(json).unwrap();
+        let spliced = format!("{}\"resourceVersion\":\"7\",{}", &text[..at], &text[at..]);
+        assert_eq!(
+            spliced,
+            r#"{"apiVersion":"v1","metadata":{"name":"a","namespace":"b","resourceVersion":"7","uid":"c"},"x":[1]}"#
+        );
+    }
+
+    #[test]
+    fn equal_bytes_but_for_the_version_are_the_same() {
+        let object = json!({"metadata": {"name": "a", "uid": "c"}});
+        let (json, at) = encode(&object);
+        let text = String::from_utf8(json.clone()).unwrap();
+        let entry = Entry {
+            key: "a".into(),
+            revision: 7,
+            json: format!("{}\"resourceVersion\":\"7\",{}", &text[..at], &text[at..]).into(),
+            revision_at: at,
+            index: Index::default(),
+        };
+        let body = |json: Vec<u8>| alcove_store::Body { json, revision_at: at, index: Index::default() };
+        assert!(is_same(&entry, &body(json)));
+        assert!(!is_same(&entry, &body(encode(&json!({"metadata": {"name": "a", "uid": "d"}})).0)));
+        assert!(!is_same(&entry, &body(encode(&json!({"metadata": {"name": "a", "uid": "cc"}})).0)));
+    }
+}

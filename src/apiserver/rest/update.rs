@@ -1,0 +1,346 @@
+//! update: the loop that every change of a stored object goes through, whatever asks for it: read, change, check,
+//! write if nobody else wrote, else again (k8s.io/apiserver/pkg/registry/generic/registry/store.go: Update).
+
+use super::patch::Patch;
+use super::write::{Write, drop_double_owners};
+use super::{Answered, Body, Caller, Target, metadata, scale, stored, validate};
+use crate::errors;
+use crate::options::{PatchType, WriteOptions};
+use crate::registry::{Deletion, SubresourceKind};
+use crate::request::Verb;
+use crate::server::ApiServer;
+use alcove_object::field::{Error, Path};
+use alcove_object::{Status, Value, meta};
+use alcove_store::{CommitError, Entry, Op};
+use std::sync::Arc;
+
+/// How a stored object is to be changed.
+pub(super) enum Change<'a> {
+    /// By this object.
+    Replace(Value),
+    /// By a patch of the object.
+    Patch(Patch),
+    /// By the server itself, on behalf of a subresource such as `binding`.
+    Edit(&'a (dyn Fn(&mut Value) -> Result<(), Status> + Send + Sync)),
+}
+
+/// Which part of the object a change may touch.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Part {
+    /// Everything but status.
+    Main,
+    /// Status alone.
+    Status,
+    /// What the strategy says about this subresource.
+    Named(&'static str),
+    /// What the server's own edit changed: it knows what it does.
+    Any,
+}
+
+impl ApiServer {
+    /// Replaces an object or a subresource of it.
+    pub async fn update(
+        &self,
+        caller: &Caller,
+        target: &Target,
+        body: Body,
+        options: &WriteOptions,
+    ) -> Result<Answered, Status> {
+        let mut write = Write::new(self, caller, target, options);
+        let mut object = write.decode(body)?;
+        write.place(&mut object)?;
+        write.check_name(&object)?;
+        if let Some(SubresourceKind::Scale) = target.subresource().map(|s| s.kind) {
+            return write.replace_scale(object).await;
+        }
+        drop_double_owners(&mut object, &mut write.warnings);
+        write.resource().strategy.default(&mut object);
+        let create = target.subresource.is_none() && target.resource.rules.create_on_update;
+        write.change(write.part(), Change::Replace(object), create).await
+    }
+
+    /// Patches an object or a subresource of it. The body's encoding is JSON, and for applies JSON or YAML.
+    pub async fn patch(
+        &self,
+        caller: &Caller,
+        target: &Target,
+        kind: PatchType,
+        body: Body,
+        options: &WriteOptions,
+    ) -> Result<Answered, Status> {
+        let mut write = Write::new(self, caller, target, options);
+        let patch = Patch::new(kind, body, options, &mut write.warnings)?;
+        if let Some(SubresourceKind::Scale) = target.subresource().map(|s| s.kind) {
+            return write.patch_scale(patch).await;
+        }
+        let create = target.subresource.is_none() && kind == PatchType::Apply;
+        write.change(write.part(), Change::Patch(patch), create).await
+    }
+}
+
+impl Write<'_> {
+    fn part(&self) -> Part {
+        match self.target.subresource() {
+            None => Part::Main,
+            Some(sub) if sub.kind == SubresourceKind::Status => Part::Status,
+            Some(sub) => Part::Named(sub.name),
+        }
+    }
+
+    /// Changes the stored object, again and again until nobody else was faster, or creates it where that is allowed.
+    pub(super) async fn change(
+        &mut self,
+        part: Part,
+        mut change: Change<'_>,
+        create: bool,
+    ) -> Result<Answered, Status> {
+        let warned = self.warnings.len();
+        loop {
+            self.warnings.truncate(warned);
+            let entry = self.server.store.get(&self.resource().table, &self.target.key());
+            let done = match entry {
+                Some(entry) => self.change_once(part, &mut change, &entry).await?,
+                None if create => self.create_by(&mut change).await?,
+                None => return Err(self.not_found()),
+            };
+            if let Some(answered) = done {
+                return Ok(answered);
+            }
+        }
+    }
+
+    /// `None`: somebody else created it first.
+    async fn create_by(&mut self, change: &mut Change<'_>) -> Result<Option<Answered>, Status> {
+        self.server.authorize(&self.caller.user, &self.target.action(Verb::Create))?;
+        let is_apply = matches!(change, Change::Patch(_));
+        let mut object = match change {
+            Change::Replace(object) => object.clone(),
+            Change::Patch(patch) => patch.create(self)?,
+            Change::Edit(_) => return Err(self.not_found()),
+        };
+        if !meta::uid(&object).is_empty() {
+            let uid = meta::uid(&object);
+            let why = match is_apply {
+                true => {
+                    format!(
+                        "uid mismatch: the provided object specified uid {uid}, and no existing object was found"
+                    )
+                }
+                false => format!("Precondition failed: UID in precondition: {uid}, UID in object meta: "),
+            };
+            return Err(errors::conflict(self.resource(), &self.target.name, &why));
+        }
+        self.place(&mut object)?;
+        self.check_name(&object)?;
+        if !is_apply {
+            self.track(None, &mut object)?;
+        }
+        metadata::wipe(&mut object);
+        self.mutate(Verb::Create, &mut object, None).await?;
+        self.create_prepared(&mut object).await
+    }
+
+    /// One turn of the loop. `None`: the object changed meanwhile.
+    async fn change_once(
+        &mut self,
+        part: Part,
+        change: &mut Change<'_>,
+        entry: &Arc<Entry>,
+    ) -> Result<Option<Answered>, Status> {
+        let resource = self.resource();
+        let old = stored::tree(resource, entry);
+        let mut object = self.changed(change, &old)?;
+        self.place(&mut object)?;
+        self.check_name(&object)?;
+        if !matches!(change, Change::Patch(patch) if patch.is_apply()) {
+            self.track(Some(&old), &mut object)?;
+        }
+        self.mutate(Verb::Update, &mut object, Some(&old)).await?;
+        let is_exact = self.check_version(change, &object, &old)?;
+        self.prepare(part, &mut object, &old);
+        self.check(part, &object, &old)?;
+        metadata::keep_times(&mut object, &old);
+        self.warnings.extend(resource.strategy.warnings(&object, Some(&old)));
+        self.admit(Verb::Update, &mut object, Some(&old)).await?;
+        let is_last = self.ends(&object, &old);
+        self.replace(entry, &mut object, is_last, is_exact).await
+    }
+
+    /// What the object becomes, before anything is checked.
+    fn changed(&mut self, change: &mut Change<'_>, old: &Value) -> Result<Value, Status> {
+        match change {
+            Change::Replace(object) => {
+                let (given, found) = (meta::uid(object), meta::uid(old));
+                if !given.is_empty() && given != found {
+                    let why = format!(
+                        "Precondition failed: UID in precondition: {given}, UID in object meta: {found}"
+                    );
+                    return Err(errors::conflict(self.resource(), &self.target.name, &why));
+                }
+                Ok(object.clone())
+            }
+            Change::Patch(patch) => patch.apply_to(old, self),
+            Change::Edit(edit) => {
+                let mut object = old.clone();
+                edit(&mut object)?;
+                Ok(object)
+            }
+        }
+    }
+
+    /// 409 for another resourceVersion than the stored one, 422 for none where one is needed. True: the request named
+    /// the version, so losing a race is its failure and not ours.
+    fn check_version(&self, change: &Change<'_>, object: &Value, old: &Value) -> Result<bool, Status> {
+        let resource = self.resource();
+        let given = meta::text(object, "resourceVersion");
+        match given {
+            "" | "0" if resource.rules.unconditional_update => Ok(false),
+            "" | "0" => {
+                let path = Path::new("metadata").child("resourceVersion");
+                let wrong = [Error::invalid(&path, 0, "must be specified for an update")];
+                let gvr = &resource.gvr;
+                Err(Status::invalid(&gvr.group, &gvr.resource, &self.target.name, &wrong))
+            }
+            _ if given != meta::text(old, "resourceVersion") => {
+                Err(errors::conflict(resource, &self.target.name, errors::MODIFIED))
+            }
+            _ => Ok(matches!(change, Change::Replace(_))),
+        }
+    }
+
+    /// Restores what the change may not touch, and counts.
+    fn prepare(&self, part: Part, object: &mut Value, old: &Value) {
+        let resource = self.resource();
+        meta::set(object, "resourceVersion", meta::text(old, "resourceVersion"));
+        metadata::preserve(object, old);
+        metadata::keep_generation(object, old);
+        let strategy = resource.strategy;
+        match part {
+            Part::Main => {
+                if resource.subresource("status").is_some() {
+                    metadata::carry_field(object, old, "status");
+                }
+                strategy.prepare_update(&self.context(), object, old);
+                metadata::next_generation(resource, object, old);
+            }
+            Part::Status => {
+                keep_all_but_status(object, old);
+                strategy.prepare_subresource(&self.context(), "status", object, old);
+            }
+            Part::Named(sub) => {
+                strategy.prepare_subresource(&self.context(), sub, object, old);
+                metadata::next_generation(resource, object, old);
+            }
+            Part::Any => metadata::next_generation(resource, object, old),
+        }
+    }
+
+    fn check(&self, part: Part, object: &Value, old: &Value) -> Result<(), Status> {
+        let resource = self.resource();
+        let (strategy, context) = (resource.strategy, self.context());
+        let wrong = match part {
+            Part::Main | Part::Any => {
+                let own = strategy.validate_update(&context, object, old);
+                validate::changed_object(resource, object, old, own)
+            }
+            Part::Status => {
+                let mut wrong = validate::changed_metadata(object, old);
+                wrong.extend(strategy.validate_subresource(&context, "status", object, old));
+                wrong
+            }
+            Part::Named(sub) => {
+                let own = strategy.validate_subresource(&context, sub, object, old);
+                validate::changed_object(resource, object, old, own)
+            }
+        };
+        errors::valid(resource, &self.target.name, wrong)
+    }
+
+    /// Whether this update takes away the last thing that held an object under deletion.
+    fn ends(&self, object: &Value, old: &Value) -> bool {
+        let grace = old.pointer("/metadata/deletionGracePeriodSeconds").and_then(Value::as_i64).unwrap_or(0);
+        let is_held = meta::finalizers(object).next().is_some()
+            || self.resource().rules.deletion == Deletion::Namespace && has_spec_finalizers(object);
+        meta::is_deleting(old) && grace == 0 && !is_held
+    }
+
+    /// Writes the object in place of the entry, or takes the entry away. `None`: the entry changed meanwhile.
+    async fn replace(
+        &mut self,
+        entry: &Arc<Entry>,
+        object: &mut Value,
+        is_last: bool,
+        is_exact: bool,
+    ) -> Result<Option<Answered>, Status> {
+        let resource = self.resource();
+        if self.options.dry_run || is_last {
+            let shown = stored::unstored(entry.key.clone(), entry.revision, object);
+            if self.options.dry_run {
+                return Ok(Some(self.answered(shown, false)));
+            }
+            let gone = self.commit(entry, None, is_exact).await?;
+            return Ok(gone.map(|_| self.answered(shown, false)));
+        }
+        let body = stored::body(&self.registry, resource, object);
+        if stored::is_same(entry, &body) {
+            return Ok(Some(self.answered(stored::present(resource, entry), false)));
+        }
+        let written = self.commit(entry, Some(body), is_exact).await?;
+        Ok(written.map(|entry| self.answered(stored::present(resource, &entry), false)))
+    }
+
+    /// One operation on an entry. `None`: it changed meanwhile, and nobody named its version.
+    async fn commit(
+        &self,
+        entry: &Arc<Entry>,
+        put: Option<alcove_store::Body>,
+        is_exact: bool,
+    ) -> Result<Option<Arc<Entry>>, Status> {
+        let resource = self.resource();
+        let op =
+            Op { table: resource.table.clone(), key: entry.key.clone(), expect: Some(entry.revision), put };
+        match self.server.store.commit(vec![op]).await {
+            Ok(mut entries) => Ok(entries.pop()),
+            Err(CommitError::Conflict { .. }) if !is_exact => Ok(None),
+            Err(error) => Err(errors::commit(resource, &self.target.name, error)),
+        }
+    }
+
+    async fn replace_scale(&mut self, wanted: Value) -> Result<Answered, Status> {
+        let edit = |object: &mut Value| scale::set(object, &wanted);
+        let answered = self.change(Part::Any, Change::Edit(&edit), false).await?;
+        Ok(self.as_scale(answered))
+    }
+
+    async fn patch_scale(&mut self, patch: Patch) -> Result<Answered, Status> {
+        let kind = self.target.gvk().clone();
+        let types = self.resource().types.clone();
+        let edit = move |object: &mut Value| {
+            let mut now = scale::of(object, &kind);
+            patch.merge_into(&mut now, types.kind(&kind))?;
+            scale::set(object, &now)
+        };
+        let answered = self.change(Part::Any, Change::Edit(&edit), false).await?;
+        Ok(self.as_scale(answered))
+    }
+
+    fn as_scale(&self, mut answered: Answered) -> Answered {
+        let scale = scale::of(&answered.object.parse(), self.target.gvk());
+        answered.object = stored::unstored(answered.object.key.clone(), answered.object.revision, &scale);
+        answered
+    }
+}
+
+/// What a write to `status` leaves alone: everything but status and the parts of metadata that controllers and
+/// kubelets write along with it (labels, annotations, finalizers).
+fn keep_all_but_status(object: &mut Value, old: &Value) {
+    let fields = object.as_object().into_iter().chain(old.as_object()).flat_map(|map| map.keys().cloned());
+    let fields: Vec<String> = fields.filter(|f| !matches!(f.as_str(), "metadata" | "status")).collect();
+    for field in fields {
+        metadata::carry_field(object, old, &field);
+    }
+}
+
+fn has_spec_finalizers(object: &Value) -> bool {
+    object.pointer("/spec/finalizers").and_then(Value::as_array).is_some_and(|list| !list.is_empty())
+}

@@ -1,0 +1,101 @@
+//! What is wrong with an object beyond its kind's own rules: metadata, and what the schema says (required fields,
+//! closed sets of values). Where a strategy has a say about a field too, the strategy's word stands.
+
+use crate::registry::{NameRule, Resource};
+use alcove_object::field::{Error, Path};
+use alcove_object::{Value, name};
+use alcove_schema::{Shape, View};
+
+/// All that is wrong with a new object's metadata and shape. `own` is what the strategy found.
+pub(super) fn new_object(resource: &Resource, object: &Value, own: Vec<Error>) -> Vec<Error> {
+    let metadata = Path::new("metadata");
+    let mut errors =
+        alcove_object::validate::validate_object_meta(object, resource.namespaced, rule(resource), &metadata);
+    join(&mut errors, own, shape(resource, object));
+    errors
+}
+
+/// All that is wrong with a changed object's metadata and shape.
+pub(super) fn changed_object(
+    resource: &Resource,
+    object: &Value,
+    old: &Value,
+    own: Vec<Error>,
+) -> Vec<Error> {
+    let mut errors = changed_metadata(object, old);
+    join(&mut errors, own, shape(resource, object));
+    errors
+}
+
+/// All that is wrong with a changed object's metadata.
+pub(super) fn changed_metadata(object: &Value, old: &Value) -> Vec<Error> {
+    alcove_object::validate::validate_object_meta_update(object, old, &Path::new("metadata"))
+}
+
+fn join(errors: &mut Vec<Error>, own: Vec<Error>, shape: Vec<Error>) {
+    errors.extend(own);
+    let known: Vec<String> = errors.iter().map(|e| e.field.clone()).collect();
+    errors.extend(shape.into_iter().filter(|e| !known.contains(&e.field)));
+}
+
+fn rule(resource: &Resource) -> name::NameRule {
+    match resource.rules.names {
+        NameRule::Subdomain => name::dns_subdomain,
+        NameRule::Label => name::dns_label,
+        NameRule::Label1035 => name::dns1035_label,
+        NameRule::PathSegment => name::path_segment,
+    }
+}
+
+/// What the schema says about everything but metadata and status (those are typed only, as upstream has it).
+fn shape(resource: &Resource, object: &Value) -> Vec<Error> {
+    let mut errors = Vec::new();
+    let root = resource.types.view(resource.schema);
+    for (key, value) in object.as_object().into_iter().flatten() {
+        if matches!(key.as_str(), "apiVersion" | "kind" | "metadata" | "status") {
+            continue;
+        }
+        if let Some(child) = root.child(key) {
+            walk(child, value, &Path::new(key), &mut errors);
+        }
+    }
+    errors
+}
+
+/// Recursion is as deep as the body, which decoding has limited.
+fn walk(schema: View<'_>, value: &Value, path: &Path, errors: &mut Vec<Error>) {
+    check_allowed(schema, value, path, errors);
+    match (schema.shape(), value) {
+        (Shape::Struct(fields), Value::Object(map)) => {
+            for field in fields.iter().filter(|f| f.required && !map.contains_key(&*f.name)) {
+                errors.push(Error::required(&path.child(&field.name), ""));
+            }
+            for (key, value) in map {
+                if let Some(child) = schema.child(key) {
+                    walk(child, value, &path.child(key), errors);
+                }
+            }
+        }
+        (Shape::Map(item), Value::Object(map)) => {
+            for (key, value) in map {
+                walk(schema.at(*item), value, &path.key(key), errors);
+            }
+        }
+        (Shape::List(item), Value::Array(items)) => {
+            for (i, value) in items.iter().enumerate() {
+                walk(schema.at(*item), value, &path.index(i), errors);
+            }
+        }
+        _ => {}
+    }
+}
+
+/// An empty text counts as absent, as it does in Go.
+fn check_allowed(schema: View<'_>, value: &Value, path: &Path, errors: &mut Vec<Error>) {
+    let allowed = &schema.schema().allowed;
+    if allowed.is_empty() || value.is_null() || value.as_str() == Some("") || allowed.contains(value) {
+        return;
+    }
+    let names: Vec<&str> = allowed.iter().filter_map(Value::as_str).collect();
+    errors.push(Error::not_supported(path, value.clone(), &names));
+}

@@ -1,0 +1,234 @@
+//! What create, update, patch and delete share: one write under way, its admission, and its field manager.
+
+use super::{Body, Caller, Target, decode};
+use crate::admission::Attributes;
+use crate::errors;
+use crate::options::WriteOptions;
+use crate::registry::{Context, Registry, Resource, SubresourceKind};
+use crate::request::Verb;
+use crate::server::ApiServer;
+use alcove_object::{Status, Value, meta, time};
+use alcove_schema::View;
+use alcove_schema::apply::{self, Manager};
+use std::sync::Arc;
+
+/// Longest field manager (k8s.io/apimachinery/pkg/apis/meta/v1/validation: FieldManagerMaxLength), in bytes.
+const MANAGER_BYTES_MAX: usize = 128;
+
+/// One write under way.
+pub(super) struct Write<'a> {
+    pub server: &'a ApiServer,
+    pub registry: Arc<Registry>,
+    pub caller: &'a Caller,
+    pub target: &'a Target,
+    pub options: &'a WriteOptions,
+    /// When it began, as `metav1.Time`.
+    pub now: String,
+    /// Texts for `Warning` headers.
+    pub warnings: Vec<String>,
+}
+
+impl<'a> Write<'a> {
+    pub fn new(
+        server: &'a ApiServer,
+        caller: &'a Caller,
+        target: &'a Target,
+        options: &'a WriteOptions,
+    ) -> Write<'a> {
+        let now = time::format(server.env.now());
+        Write { server, registry: server.registry(), caller, target, options, now, warnings: Vec::new() }
+    }
+
+    pub fn resource(&self) -> &'a Arc<Resource> {
+        &self.target.resource
+    }
+
+    /// The kind's own schema, whatever the subresource's is.
+    pub fn schema(&self) -> View<'a> {
+        self.resource().types.view(self.resource().schema)
+    }
+
+    pub fn context(&self) -> Context<'_> {
+        Context { minor: self.server.minor, env: &*self.server.env, user: &self.caller.user }
+    }
+
+    /// A body as a tree of the target's kind.
+    pub fn decode(&mut self, body: Body) -> Result<Value, Status> {
+        let types = &self.resource().types;
+        decode::object(body, types, self.target.gvk(), self.options.field_validation, &mut self.warnings)
+    }
+
+    /// Who will own the fields.
+    fn manager(&self) -> &str {
+        let given = match self.options.field_manager.as_str() {
+            "" => &self.caller.manager,
+            named => named,
+        };
+        let end =
+            given.char_indices().map(|(at, c)| at + c.len_utf8()).take_while(|end| *end <= MANAGER_BYTES_MAX);
+        match &given[..end.last().unwrap_or(0)] {
+            "" => "unknown",
+            manager => manager,
+        }
+    }
+
+    /// What the target's writers never own.
+    fn reset_fields(&self) -> &'static [&'static str] {
+        match self.target.subresource().map(|s| s.kind) {
+            Some(SubresourceKind::Status) => &["spec"],
+            None if self.resource().subresource("status").is_some() => &["status"],
+            _ => &[],
+        }
+    }
+
+    /// Writes down in the new object who changed what.
+    pub fn track(&self, live: Option<&Value>, new: &mut Value) -> Result<(), Status> {
+        let api_version = self.resource().gvk.api_version();
+        let manager = Manager {
+            name: self.manager(),
+            api_version: &api_version,
+            subresource: self.target.subresource_name(),
+            time: &self.now,
+        };
+        apply::track_update(live, new, self.schema(), &manager, self.reset_fields())
+            .map_err(|e| e.to_status())
+    }
+
+    /// Merges an apply into the live object.
+    pub fn apply(&self, live: Option<&Value>, patch: &Value) -> Result<Value, Status> {
+        let api_version = self.resource().gvk.api_version();
+        let manager = Manager {
+            name: self.manager(),
+            api_version: &api_version,
+            subresource: self.target.subresource_name(),
+            time: &self.now,
+        };
+        apply::apply(live, patch, self.schema(), &manager, self.options.force, self.reset_fields())
+            .map_err(|e| e.to_status())
+    }
+
+    /// Mutating admission, and what must hold again after it.
+    pub async fn mutate(
+        &mut self,
+        verb: Verb,
+        object: &mut Value,
+        old: Option<&Value>,
+    ) -> Result<(), Status> {
+        let server = self.server;
+        for step in &server.admission {
+            step.mutate(&mut attributes(
+                self.target,
+                self.caller,
+                self.options,
+                &mut self.warnings,
+                verb,
+                object,
+                old,
+            ))
+            .await?;
+        }
+        if matches!(verb, Verb::Create | Verb::Update) {
+            self.resource().strategy.default(object);
+            drop_double_owners(object, &mut self.warnings);
+        }
+        Ok(())
+    }
+
+    /// Validating admission.
+    pub async fn admit(&mut self, verb: Verb, object: &mut Value, old: Option<&Value>) -> Result<(), Status> {
+        let server = self.server;
+        for step in &server.admission {
+            step.validate(&mut attributes(
+                self.target,
+                self.caller,
+                self.options,
+                &mut self.warnings,
+                verb,
+                object,
+                old,
+            ))
+            .await?;
+        }
+        Ok(())
+    }
+
+    /// 400 unless the object's namespace is the path's, which is filled in where there is none.
+    pub fn place(&self, object: &mut Value) -> Result<(), Status> {
+        let expected = self.target.namespace.as_str();
+        match meta::namespace(object) {
+            found if found == expected => Ok(()),
+            _ if expected.is_empty() => {
+                meta::unset(object, "namespace");
+                Ok(())
+            }
+            "" => {
+                meta::set(object, "namespace", expected);
+                Ok(())
+            }
+            _ => Err(Status::bad_request(
+                "the namespace of the provided object does not match the namespace sent on the request",
+            )),
+        }
+    }
+
+    /// 400 unless the object's name is the path's.
+    pub fn check_name(&self, object: &Value) -> Result<(), Status> {
+        let expected = &self.target.name;
+        match meta::name(object) {
+            found if found == expected => Ok(()),
+            "" => Err(Status::bad_request(format!(
+                "the name of the object ({expected} based on URL) was undeterminable: name must be provided"
+            ))),
+            found => Err(Status::bad_request(format!(
+                "the name of the object ({found}) does not match the name on the URL ({expected})"
+            ))),
+        }
+    }
+
+    pub fn not_found(&self) -> Status {
+        errors::not_found(self.resource(), &self.target.name)
+    }
+}
+
+#[allow(clippy::too_many_arguments)] // the fields of a write, borrowed one by one
+fn attributes<'a>(
+    target: &'a Target,
+    caller: &'a Caller,
+    options: &WriteOptions,
+    warnings: &'a mut Vec<String>,
+    verb: Verb,
+    object: &'a mut Value,
+    old: Option<&'a Value>,
+) -> Attributes<'a> {
+    Attributes {
+        verb,
+        resource: &target.resource,
+        subresource: target.subresource_name(),
+        namespace: &target.namespace,
+        name: &target.name,
+        user: &caller.user,
+        object,
+        old,
+        dry_run: options.dry_run,
+        warnings,
+    }
+}
+
+/// Takes out owner references that are there twice, with upstream's warning.
+pub(super) fn drop_double_owners(object: &mut Value, warnings: &mut Vec<String>) {
+    let Some(owners) = object.pointer_mut("/metadata/ownerReferences").and_then(Value::as_array_mut) else {
+        return;
+    };
+    let mut kept: Vec<Value> = Vec::with_capacity(owners.len());
+    for owner in owners.drain(..) {
+        if !kept.contains(&owner) {
+            kept.push(owner);
+            continue;
+        }
+        let uid = owner.get("uid").and_then(Value::as_str).unwrap_or_default();
+        warnings.push(format!(
+            ".metadata.ownerReferences contains duplicate entries; API server dedups owner references in 1.20+, and may reject such requests as early as 1.24; please fix your requests; duplicate UID(s) observed: {uid}"
+        ));
+    }
+    *owners = kept;
+}
