@@ -1,0 +1,142 @@
+//! JSON bytes to a tree.
+//!
+//! A reader of our own instead of serde_json's: it ends nesting at our limit, it notices duplicate keys (the last
+//! one wins, as upstream), and a bad body is explained in Go's words.
+
+use super::error::{Cause, DecodeError};
+use super::syntax;
+use crate::limits::DEPTH_MAX;
+use alcove_object::Value;
+use serde::de::{DeserializeSeed, Deserializer, Error, MapAccess, SeqAccess, Visitor};
+use serde_json::{Map, Number};
+use std::cell::Cell;
+use std::fmt;
+
+/// A tree and what it does not show.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Parsed {
+    /// The tree; of a duplicate key, the last value.
+    pub value: Value,
+    /// Whether any object had a key twice.
+    pub duplicates: bool,
+}
+
+/// Reads one JSON value and nothing after it. Fails on bad syntax, bad UTF-8 and nesting past the limit.
+pub fn parse(text: &[u8]) -> Result<Parsed, DecodeError> {
+    let duplicates = Cell::new(false);
+    let mut reader = serde_json::Deserializer::from_slice(text);
+    let value = Tree { depth: 0, duplicates: &duplicates }
+        .deserialize(&mut reader)
+        .and_then(|value| reader.end().map(|()| value))
+        .map_err(|error| Cause::Json(syntax::explain(text).unwrap_or_else(|| error.to_string())))?;
+    Ok(Parsed { value, duplicates: duplicates.get() })
+}
+
+/// Spells numbers as Go does when it writes a tree without types: a float without a fraction as an integer.
+pub(super) fn spell_numbers(value: &mut Value) {
+    match value {
+        Value::Number(number) => {
+            if let Some(whole) = whole(number) {
+                *number = whole;
+            }
+        }
+        Value::Array(items) => items.iter_mut().for_each(spell_numbers),
+        Value::Object(map) => map.values_mut().for_each(spell_numbers),
+        Value::Null | Value::Bool(_) | Value::String(_) => {}
+    }
+}
+
+/// The integer that a float without a fraction stands for, if it fits.
+pub(super) fn whole(number: &Number) -> Option<Number> {
+    /// From here on not every integer has a float of its own.
+    const EXACT: f64 = 9_007_199_254_740_992.0;
+    if !number.is_f64() {
+        return None;
+    }
+    let float = number.as_f64()?;
+    (float.fract() == 0.0 && float.abs() <= EXACT).then(|| Number::from(float as i64))
+}
+
+/// Reads a value at a depth. Copied for every child, hence two words small.
+#[derive(Clone, Copy)]
+struct Tree<'a> {
+    depth: usize,
+    duplicates: &'a Cell<bool>,
+}
+
+impl Tree<'_> {
+    fn child<E: Error>(self) -> Result<Self, E> {
+        if self.depth == DEPTH_MAX {
+            return Err(E::custom("exceeded max depth"));
+        }
+        Ok(Tree { depth: self.depth + 1, ..self })
+    }
+}
+
+impl<'de> DeserializeSeed<'de> for Tree<'_> {
+    type Value = Value;
+
+    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<Value, D::Error> {
+        deserializer.deserialize_any(self)
+    }
+}
+
+impl<'de> Visitor<'de> for Tree<'_> {
+    type Value = Value;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a JSON value")
+    }
+
+    fn visit_unit<E>(self) -> Result<Value, E> {
+        Ok(Value::Null)
+    }
+
+    fn visit_bool<E>(self, value: bool) -> Result<Value, E> {
+        Ok(Value::Bool(value))
+    }
+
+    fn visit_i64<E>(self, value: i64) -> Result<Value, E> {
+        Ok(Value::Number(value.into()))
+    }
+
+    fn visit_u64<E: Error>(self, value: u64) -> Result<Value, E> {
+        // Past int64 a number without a type is a float, as upstream.
+        match i64::try_from(value) {
+            Ok(value) => Ok(Value::Number(value.into())),
+            Err(_) => self.visit_f64(value as f64),
+        }
+    }
+
+    fn visit_f64<E>(self, value: f64) -> Result<Value, E> {
+        Ok(Number::from_f64(value).map_or(Value::Null, Value::Number))
+    }
+
+    fn visit_str<E>(self, value: &str) -> Result<Value, E> {
+        Ok(Value::String(value.to_owned()))
+    }
+
+    fn visit_string<E>(self, value: String) -> Result<Value, E> {
+        Ok(Value::String(value))
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, mut items: A) -> Result<Value, A::Error> {
+        let child = self.child()?;
+        let mut list = Vec::new();
+        while let Some(item) = items.next_element_seed(child)? {
+            list.push(item);
+        }
+        Ok(Value::Array(list))
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut entries: A) -> Result<Value, A::Error> {
+        let child = self.child()?;
+        let mut map = Map::new();
+        while let Some(key) = entries.next_key::<String>()? {
+            if map.insert(key, entries.next_value_seed(child)?).is_some() {
+                self.duplicates.set(true);
+            }
+        }
+        Ok(Value::Object(map))
+    }
+}
