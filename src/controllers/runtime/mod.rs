@@ -1,11 +1,11 @@
 //! The engine under every reconciler: watches turn into keys, keys wait in a queue that holds each once, workers
 //! take them, failures come back with growing delays.
 
-mod index;
+mod facts;
 mod queue;
 mod watch;
 
-pub use index::OwnerIndex;
+pub use facts::{Facts, OwnerReference};
 pub use queue::Queue;
 pub use watch::{Mapper, Source, by_controller, by_key};
 

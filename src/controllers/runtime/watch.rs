@@ -1,10 +1,10 @@
 //! Watches as sources of keys. A source lists and watches one resource for ever: it starts with the current state,
 //! goes on after its last revision when a watch ends, and starts anew when history is gone.
 
-use super::{Key, Queue};
+use super::{Facts, Key, Queue};
 use alcove_apiserver::options::{ListOptions, VersionMatch};
 use alcove_apiserver::{Client, Event, Object};
-use alcove_object::{Gvr, meta};
+use alcove_object::Gvr;
 use bytes::Bytes;
 use std::collections::HashSet;
 use std::sync::Arc;
@@ -46,11 +46,8 @@ pub fn by_key() -> Mapper {
 pub fn by_controller(kind: &'static str) -> Mapper {
     Box::new(move |event, add| {
         let (Event::Added(o) | Event::Modified(o) | Event::Deleted(o)) = event else { return };
-        let object = o.parse();
-        let Some(owner) = meta::controller_of(&object) else { return };
-        if owner.get("kind").and_then(|k| k.as_str()) == Some(kind) {
-            let name = owner.get("name").and_then(|n| n.as_str()).unwrap_or_default();
-            add(super::join(o.namespace(), name));
+        if let Some(owner) = Facts::of(o).controller().filter(|owner| owner.kind == kind) {
+            add(super::join(o.namespace(), &owner.name));
         }
     })
 }

@@ -1,0 +1,346 @@
+//! Garbage collection by owner references (k8s.io/kubernetes/pkg/controller/garbagecollector).
+//!
+//! An object whose owners are all gone is deleted. An owner that waits with the finalizer `foregroundDeletion` takes its
+//! dependents with it first; one with `orphan` lets go of them first. The graph holds references and UIDs of objects
+//! that have owners or wait for dependents, nothing of any other object; whether an owner lives is asked of the API
+//! server at the moment of decision.
+
+use crate::runtime::{self, Facts, Failure, Key, Mapper, Next, OwnerReference, Queue, Reconciler, Source};
+use alcove_apiserver::options::{DeleteOptions, PatchType, Propagation, WriteOptions};
+use alcove_apiserver::request::Verb;
+use alcove_apiserver::{Client, Event, Object, Server};
+use alcove_object::{Gvk, Gvr, Reason, Status};
+use parking_lot::Mutex;
+use serde_json::json;
+use std::collections::{HashMap, HashSet};
+use std::sync::Arc;
+
+const FOREGROUND: &str = "foregroundDeletion";
+const ORPHAN: &str = "orphan";
+
+/// The garbage collector.
+pub struct Garbage {
+    server: Server,
+    client: Client,
+    queue: Arc<Queue>,
+    graph: Mutex<Graph>,
+}
+
+/// Who depends on whom. Keys are `group/version/resource|namespace/name`.
+#[derive(Default)]
+struct Graph {
+    /// Dependents by their owner's UID.
+    dependents: HashMap<Arc<str>, HashSet<Key>>,
+    /// Owners' UIDs by dependent.
+    owners: HashMap<Key, Vec<Arc<str>>>,
+    /// Owners that wait for their dependents, by UID.
+    waiting: HashMap<Arc<str>, Key>,
+}
+
+impl Graph {
+    /// Sets the owners of an object; gives those it had.
+    fn put(&mut self, dependent: &Key, owners: Vec<Arc<str>>) -> Vec<Arc<str>> {
+        let before = self.owners.remove(dependent).unwrap_or_default();
+        for owner in &before {
+            if let Some(set) = self.dependents.get_mut(owner) {
+                set.remove(dependent);
+                if set.is_empty() {
+                    self.dependents.remove(owner);
+                }
+            }
+        }
+        for owner in &owners {
+            self.dependents.entry(owner.clone()).or_default().insert(dependent.clone());
+        }
+        if !owners.is_empty() {
+            self.owners.insert(dependent.clone(), owners);
+        }
+        before
+    }
+
+    /// Notes an object as it is now. Gives the keys that must be looked at because of it.
+    fn observe(&mut self, key: &Key, facts: &Facts) -> Vec<Key> {
+        let owners = facts.owner_references.iter().map(|owner| Arc::from(&*owner.uid)).collect();
+        let before = self.put(key, owners);
+        let waits = facts.deletion_timestamp.is_some() && facts.finalizers.iter().any(|f| f == FOREGROUND || f == ORPHAN);
+        if waits {
+            self.waiting.insert(Arc::from(&*facts.uid), key.clone());
+        }
+        // An owner that waits may have lost this dependent.
+        let mut keys: Vec<Key> = before.iter().filter_map(|uid| self.waiting.get(uid).cloned()).collect();
+        if waits || !facts.owner_references.is_empty() {
+            keys.push(key.clone());
+        }
+        keys
+    }
+
+    /// Forgets a deleted object. Gives the keys that must be looked at because of it.
+    fn forget(&mut self, key: &Key, uid: &str) -> Vec<Key> {
+        let owners = self.put(key, Vec::new());
+        let mut keys: Vec<Key> = owners.iter().filter_map(|uid| self.waiting.get(uid).cloned()).collect();
+        if uid.is_empty() {
+            // Deleted unseen, so whose owner it was is not known: look at all.
+            keys.extend(self.owners.keys().cloned());
+        } else {
+            self.waiting.remove(uid);
+            keys.extend(self.dependents_of(uid));
+        }
+        keys
+    }
+
+    fn dependents_of(&self, owner: &str) -> Vec<Key> {
+        self.dependents.get(owner).map(|set| set.iter().cloned().collect()).unwrap_or_default()
+    }
+}
+
+fn graph_key(resource: &Gvr, object: &str) -> Key {
+    format!("{}/{}/{}|{object}", resource.group, resource.version, resource.resource).into()
+}
+
+fn read_key(key: &str) -> Option<(Gvr, &str, &str)> {
+    let (resource, object) = key.split_once('|')?;
+    let mut parts = resource.splitn(3, '/');
+    let gvr = Gvr::new(parts.next()?, parts.next()?, parts.next()?);
+    let (namespace, name) = runtime::split(object);
+    Some((gvr, namespace, name))
+}
+
+/// What an owner reference leads to.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Owner {
+    Lives,
+    /// It lives, but waits in the foreground for its dependents to go.
+    Waits,
+    /// It is gone, or another object has its name.
+    Gone,
+}
+
+impl Garbage {
+    /// A collector that acts as this client's user on all resources that this server serves.
+    pub fn new(server: Server, client: Client, queue: Arc<Queue>) -> Garbage {
+        Garbage { server, client, queue, graph: Mutex::default() }
+    }
+
+    /// Every resource that can be listed, watched and deleted, each table once.
+    pub fn sources(self: &Arc<Self>) -> Vec<Source> {
+        let mut tables = HashSet::new();
+        let registry = self.server.registry();
+        let collectable = registry.resources().iter().filter(|r| {
+            let verbs = [Verb::List, Verb::Watch, Verb::Delete];
+            // Events neither own nor are owned, and there are many of them.
+            verbs.iter().all(|v| r.verbs.has(*v)) && r.gvr.resource != "events" && tables.insert(r.table.clone())
+        });
+        collectable.map(|r| Source::new(r.gvr.clone(), self.mapper(r.gvr.clone()))).collect()
+    }
+
+    fn mapper(self: &Arc<Self>, resource: Gvr) -> Mapper {
+        let this = self.clone();
+        Box::new(move |event, add| {
+            let keys = match event {
+                Event::Added(o) | Event::Modified(o) => {
+                    this.graph.lock().observe(&graph_key(&resource, &o.key), &Facts::of(o))
+                }
+                Event::Deleted(o) => this.graph.lock().forget(&graph_key(&resource, &o.key), &Facts::of(o).uid),
+                Event::Bookmark { .. } => return,
+            };
+            keys.into_iter().for_each(add);
+        })
+    }
+
+    /// Looks where an owner reference of an object in a namespace leads to. References never cross namespaces.
+    fn owner(&self, namespace: &str, owner: &OwnerReference) -> Result<Owner, Status> {
+        let registry = self.server.registry();
+        let Some(resource) = registry.kind(&Gvk::from_api_version(&owner.api_version, &owner.kind)) else {
+            // A kind that is not served (yet) must not cost anybody an object.
+            return Ok(Owner::Lives);
+        };
+        let namespace = if resource.namespaced { namespace } else { "" };
+        match self.client.get(&resource.gvr, namespace, &owner.name) {
+            Ok(found) => {
+                let facts = Facts::of(&found);
+                let waits = facts.deletion_timestamp.is_some() && facts.finalizers.iter().any(|f| f == FOREGROUND);
+                Ok(match facts.uid == owner.uid {
+                    false => Owner::Gone,
+                    true if waits => Owner::Waits,
+                    true => Owner::Lives,
+                })
+            }
+            Err(status) if status.is(Reason::NOT_FOUND) => Ok(Owner::Gone),
+            Err(status) => Err(status),
+        }
+    }
+
+    /// Deletes a dependent whose owners are all gone or wait for it; drops references to owners that are gone from
+    /// one that still has a living owner.
+    async fn judge(&self, resource: &Gvr, object: &Object, facts: &Facts) -> Result<(), Status> {
+        let mut owners = Vec::with_capacity(facts.owner_references.len());
+        for owner in &facts.owner_references {
+            owners.push((owner, self.owner(object.namespace(), owner)?));
+        }
+        if owners.iter().any(|(_, is)| *is == Owner::Lives) {
+            let dangling: Vec<_> = owners.iter().filter(|(_, is)| *is != Owner::Lives).map(|(o, _)| &*o.uid).collect();
+            return self.let_go(resource, object, facts, &dangling).await;
+        }
+        let waits = owners.iter().any(|(_, is)| *is == Owner::Waits);
+        let has_blocking = self.graph.lock().dependents.contains_key(&*facts.uid);
+        let policy = match facts.finalizers.iter().any(|f| f == ORPHAN) {
+            true => Propagation::Orphan,
+            false if waits && has_blocking => Propagation::Foreground,
+            false => Propagation::Background,
+        };
+        self.delete(resource, object, facts, policy).await
+    }
+
+    async fn delete(
+        &self,
+        resource: &Gvr,
+        object: &Object,
+        facts: &Facts,
+        policy: Propagation,
+    ) -> Result<(), Status> {
+        let options = DeleteOptions {
+            uid: Some(facts.uid.clone()),
+            propagation: Some(policy),
+            ..DeleteOptions::default()
+        };
+        self.client.delete(resource, object.namespace(), object.name(), &options).await.map(drop)
+    }
+
+    /// Removes owner references from a dependent.
+    async fn let_go(&self, resource: &Gvr, object: &Object, facts: &Facts, owners: &[&str]) -> Result<(), Status> {
+        if owners.is_empty() {
+            return Ok(());
+        }
+        let tree = object.parse();
+        let kept: Vec<_> = alcove_object::meta::owner_references(&tree)
+            .iter()
+            .filter(|o| !owners.iter().any(|gone| o["uid"] == *gone))
+            .cloned()
+            .collect();
+        let patch = json!({ "metadata": {
+            "uid": facts.uid, "resourceVersion": object.revision.to_string(),
+            "ownerReferences": if kept.is_empty() { serde_json::Value::Null } else { kept.into() },
+        } });
+        self.patch(resource, object, patch).await
+    }
+
+    async fn patch(&self, resource: &Gvr, object: &Object, patch: serde_json::Value) -> Result<(), Status> {
+        let (namespace, name, options) = (object.namespace(), object.name(), WriteOptions::default());
+        self.client.patch(resource, "", namespace, name, PatchType::Merge, patch, &options).await.map(drop)
+    }
+
+    /// Lets an owner go once its dependents are deleted (foreground) or let go of (orphan).
+    async fn release(&self, resource: &Gvr, object: &Object, facts: &Facts, finalizer: &str) -> Result<(), Status> {
+        for key in self.graph.lock().dependents_of(&facts.uid) {
+            self.queue.add(key);
+        }
+        if self.has_dependents_in_the_way(facts, finalizer).await? {
+            return Ok(());
+        }
+        let kept: Vec<&String> = facts.finalizers.iter().filter(|f| *f != finalizer).collect();
+        let patch = json!({ "metadata": {
+            "uid": facts.uid, "resourceVersion": object.revision.to_string(), "finalizers": kept,
+        } });
+        self.patch(resource, object, patch).await
+    }
+
+    async fn has_dependents_in_the_way(&self, owner: &Facts, finalizer: &str) -> Result<bool, Status> {
+        let keys = self.graph.lock().dependents_of(&owner.uid);
+        for key in keys {
+            let Some((resource, namespace, name)) = read_key(&key) else { continue };
+            let dependent = match self.client.get(&resource, namespace, name) {
+                Ok(dependent) => dependent,
+                Err(status) if status.is(Reason::NOT_FOUND) => continue,
+                Err(status) => return Err(status),
+            };
+            let facts = Facts::of(&dependent);
+            if finalizer == ORPHAN {
+                self.let_go(&resource, &dependent, &facts, &[&owner.uid]).await?;
+                continue;
+            }
+            if facts.owner_references.iter().any(|o| o.uid == owner.uid && o.block_owner_deletion) {
+                return Ok(true);
+            }
+        }
+        Ok(false)
+    }
+}
+
+impl Reconciler for Garbage {
+    fn name(&self) -> &'static str {
+        "generic-garbage-collector"
+    }
+
+    fn workers(&self) -> usize {
+        4
+    }
+
+    async fn reconcile(&self, key: &Key) -> Result<Next, Failure> {
+        let Some((resource, namespace, name)) = read_key(key) else { return Ok(Next::Done) };
+        let object = match self.client.get(&resource, namespace, name) {
+            Ok(object) => object,
+            Err(status) if status.is(Reason::NOT_FOUND) => return Ok(Next::Done),
+            Err(status) => return Err(status.into()),
+        };
+        let facts = Facts::of(&object);
+        let finalizer = facts.finalizers.iter().find(|f| *f == ORPHAN || *f == FOREGROUND);
+        let result = match (&facts.deletion_timestamp, finalizer) {
+            (Some(_), Some(finalizer)) => self.release(&resource, &object, &facts, finalizer).await,
+            (Some(_), None) => Ok(()),
+            (None, _) if facts.owner_references.is_empty() => Ok(()),
+            (None, _) => self.judge(&resource, &object, &facts).await,
+        };
+        match result {
+            Err(status) if status.is(Reason::NOT_FOUND) => Ok(Next::Done),
+            // Changed meanwhile: the watch may have told before this look, so look again.
+            Err(status) if status.is(Reason::CONFLICT) => {
+                self.queue.add(key.clone());
+                Ok(Next::Done)
+            }
+            result => Ok(result.map(|()| Next::Done)?),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn facts(uid: &str, owners: &[&str]) -> Facts {
+        let owner_references =
+            owners.iter().map(|o| OwnerReference { uid: (*o).into(), ..OwnerReference::default() }).collect();
+        Facts { uid: uid.into(), owner_references, ..Facts::default() }
+    }
+
+    #[test]
+    fn the_end_of_an_owner_brings_up_its_dependents() {
+        let mut graph = Graph::default();
+        let (set, pod): (Key, Key) = ("apps/v1/replicasets|d/a".into(), "/v1/pods|d/a-1".into());
+        assert!(graph.observe(&set, &facts("u-set", &[])).is_empty());
+        assert_eq!(graph.observe(&pod, &facts("u-pod", &["u-set"])), vec![pod.clone()]);
+        assert_eq!(graph.forget(&set, "u-set"), vec![pod.clone()]);
+        assert!(graph.forget(&pod, "u-pod").is_empty());
+        assert!(graph.dependents.is_empty() && graph.owners.is_empty());
+    }
+
+    #[test]
+    fn an_owner_that_waits_is_looked_at_when_a_dependent_goes() {
+        let mut graph = Graph::default();
+        let (set, pod): (Key, Key) = ("apps/v1/replicasets|d/a".into(), "/v1/pods|d/a-1".into());
+        graph.observe(&pod, &facts("u-pod", &["u-set"]));
+        let waiting = Facts {
+            finalizers: vec![FOREGROUND.into()],
+            deletion_timestamp: Some("2026-01-01T00:00:00Z".into()),
+            ..facts("u-set", &[])
+        };
+        assert_eq!(graph.observe(&set, &waiting), vec![set.clone()]);
+        assert_eq!(graph.forget(&pod, "u-pod"), vec![set]);
+    }
+
+    #[test]
+    fn keys_lead_back_to_objects() {
+        let gvr = Gvr::new("apps", "v1", "deployments");
+        assert_eq!(read_key(&graph_key(&gvr, "d/a")), Some((gvr, "d", "a")));
+        assert_eq!(read_key("/v1/nodes|n"), Some((Gvr::new("", "v1", "nodes"), "", "n")));
+    }
+}

@@ -1,0 +1,198 @@
+//! Ends namespaces: deletes what is in a terminating one, pods first, and then takes the `kubernetes` finalizer away
+//! (k8s.io/kubernetes/pkg/controller/namespace/deletion).
+
+use crate::runtime::{Failure, Key, Next, Reconciler, Source};
+use alcove_apiserver::options::{DeleteOptions, ListOptions, Propagation};
+use alcove_apiserver::request::Verb;
+use alcove_apiserver::{Client, Object, Server};
+use alcove_object::{Env, Gvr, Reason, Status, Value, meta, time};
+use serde_json::json;
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+/// How soon a namespace that still has content is looked at again.
+const CONTENT_DELAY: Duration = Duration::from_millis(200);
+/// Objects deleted in one go before the namespace is looked at again.
+const PAGE_OBJECTS: usize = 500;
+
+/// Ends terminating namespaces.
+pub struct Namespaces {
+    server: Server,
+    client: Client,
+    env: Arc<dyn Env>,
+}
+
+/// What a terminating namespace still has.
+#[derive(Default)]
+struct Remaining {
+    /// Objects by `resource.group`.
+    objects: BTreeMap<String, usize>,
+    /// Objects that wait for a finalizer, by finalizer.
+    finalizers: BTreeMap<String, usize>,
+}
+
+impl Namespaces {
+    /// A controller that acts as this client's user on the resources that this server serves.
+    pub fn new(server: Server, client: Client, env: Arc<dyn Env>) -> Namespaces {
+        Namespaces { server, client, env }
+    }
+
+    /// Namespaces.
+    pub fn sources() -> Vec<Source> {
+        vec![Source::new(resource(), crate::runtime::by_key())]
+    }
+
+    /// Deletes what is in the namespace; gives what is still there. Pods go before everything else (KEP-5080).
+    async fn empty(&self, namespace: &str) -> Result<Remaining, Status> {
+        let mut remaining = Remaining::default();
+        let pods = Gvr::new("", "v1", "pods");
+        self.delete_all(&pods, namespace, &mut remaining).await?;
+        if !remaining.objects.is_empty() {
+            return Ok(remaining);
+        }
+        for resource in self.server.registry().resources() {
+            let deletable = resource.verbs.has(Verb::Delete) && resource.verbs.has(Verb::List);
+            if resource.namespaced && deletable && resource.gvr != pods {
+                self.delete_all(&resource.gvr, namespace, &mut remaining).await?;
+            }
+        }
+        Ok(remaining)
+    }
+
+    async fn delete_all(&self, resource: &Gvr, namespace: &str, remaining: &mut Remaining) -> Result<(), Status> {
+        let page = ListOptions { limit: PAGE_OBJECTS, ..ListOptions::default() };
+        let found = self.client.list(resource, namespace, &page)?.items;
+        let goes = found.iter().map(|object| self.delete(resource, namespace, object));
+        for left in futures_util::future::join_all(goes).await {
+            if let Some(object) = left? {
+                *remaining.objects.entry(resource.group_resource()).or_default() += 1;
+                for finalizer in meta::finalizers(&object) {
+                    *remaining.finalizers.entry(finalizer.to_owned()).or_default() += 1;
+                }
+            }
+        }
+        if found.len() == PAGE_OBJECTS {
+            *remaining.objects.entry(resource.group_resource()).or_default() += 1;
+        }
+        Ok(())
+    }
+
+    /// The object as it still is, if it is not gone.
+    async fn delete(&self, resource: &Gvr, namespace: &str, object: &Object) -> Result<Option<Value>, Status> {
+        let tree = object.parse();
+        if meta::is_deleting(&tree) {
+            return Ok(Some(tree));
+        }
+        let options = DeleteOptions { propagation: Some(Propagation::Background), ..DeleteOptions::default() };
+        match self.client.delete(resource, namespace, object.name(), &options).await {
+            Ok(left) => Ok(left.map(|o| o.parse())),
+            Err(status) if status.is(Reason::NOT_FOUND) => Ok(None),
+            Err(status) => Err(status),
+        }
+    }
+
+    async fn report(&self, mut namespace: Value, remaining: &Remaining) -> Result<(), Status> {
+        let now = time::format(self.env.now());
+        let wanted = [
+            condition("NamespaceDeletionDiscoveryFailure", None, "ResourcesDiscovered", "All resources successfully discovered"),
+            condition(
+                "NamespaceDeletionGroupVersionParsingFailure",
+                None,
+                "ParsedGroupVersions",
+                "All legacy kube types successfully parsed",
+            ),
+            condition(
+                "NamespaceDeletionContentFailure",
+                None,
+                "ContentDeleted",
+                "All content successfully deleted, may be waiting on finalization",
+            ),
+            condition(
+                "NamespaceContentRemaining",
+                describe(&remaining.objects, "Some resources are remaining: ", "has", "resource instances"),
+                "ContentRemoved",
+                "All content successfully removed",
+            ),
+            condition(
+                "NamespaceFinalizersRemaining",
+                describe(&remaining.finalizers, "Some content in the namespace has finalizers remaining: ", "in", "resource instances"),
+                "ContentHasNoFinalizers",
+                "All content-preserving finalizers finished",
+            ),
+        ];
+        let before = namespace["status"]["conditions"].as_array().cloned().unwrap_or_default();
+        let after: Vec<Value> = wanted
+            .into_iter()
+            .map(|mut c| {
+                let same = before.iter().find(|b| b["type"] == c["type"] && b["status"] == c["status"]);
+                c["lastTransitionTime"] = same.map_or_else(|| now.clone().into(), |b| b["lastTransitionTime"].clone());
+                c
+            })
+            .collect();
+        if before == after {
+            return Ok(());
+        }
+        namespace["status"]["conditions"] = after.into();
+        self.client.update_subresource(&resource(), "status", "", namespace).await.map(drop)
+    }
+
+    async fn finalize(&self, mut namespace: Value) -> Result<(), Status> {
+        if let Some(finalizers) = namespace.pointer_mut("/spec/finalizers").and_then(Value::as_array_mut) {
+            finalizers.retain(|f| f != "kubernetes");
+        }
+        self.client.update_subresource(&resource(), "finalize", "", namespace).await.map(drop)
+    }
+}
+
+fn resource() -> Gvr {
+    Gvr::new("", "v1", "namespaces")
+}
+
+fn condition(kind: &str, bad: Option<String>, good_reason: &str, good: &str) -> Value {
+    match bad {
+        Some(message) => {
+            let reason = if kind == "NamespaceFinalizersRemaining" { "SomeFinalizersRemain" } else { "SomeResourcesRemain" };
+            json!({ "type": kind, "status": "True", "reason": reason, "message": message })
+        }
+        None => json!({ "type": kind, "status": "False", "reason": good_reason, "message": good }),
+    }
+}
+
+fn describe(counts: &BTreeMap<String, usize>, head: &str, verb: &str, what: &str) -> Option<String> {
+    if counts.is_empty() {
+        return None;
+    }
+    let parts: Vec<String> = counts.iter().map(|(name, count)| format!("{name} {verb} {count} {what}")).collect();
+    Some(format!("{head}{}", parts.join(", ")))
+}
+
+impl Reconciler for Namespaces {
+    fn name(&self) -> &'static str {
+        "namespace-controller"
+    }
+
+    async fn reconcile(&self, key: &Key) -> Result<Next, Failure> {
+        let namespace = match self.client.get(&resource(), "", key) {
+            Ok(namespace) => namespace.parse(),
+            Err(status) if status.is(Reason::NOT_FOUND) => return Ok(Next::Done),
+            Err(status) => return Err(status.into()),
+        };
+        let finalizers = namespace.pointer("/spec/finalizers").and_then(Value::as_array);
+        let ours = finalizers.into_iter().flatten().any(|f| f == "kubernetes");
+        if !meta::is_deleting(&namespace) || !ours {
+            return Ok(Next::Done);
+        }
+        let remaining = self.empty(key).await?;
+        let (result, next) = if remaining.objects.is_empty() {
+            (self.finalize(namespace).await, Next::Done)
+        } else {
+            (self.report(namespace, &remaining).await, Next::After(CONTENT_DELAY))
+        };
+        match result {
+            Err(status) if status.is(Reason::NOT_FOUND) => Ok(Next::Done),
+            Err(status) if status.is(Reason::CONFLICT) => Ok(Next::After(Duration::ZERO)),
+            result => Ok(result.map(|()| next)?),
+        }
+    }
+}

@@ -1,0 +1,57 @@
+//! The few metadata fields that mappers need, read without building a tree of the whole object.
+
+use alcove_apiserver::Object;
+use serde::Deserialize;
+use std::collections::BTreeMap;
+
+/// Metadata of an object. What is missing is empty.
+#[derive(Debug, Default, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+pub struct Facts {
+    /// `uid`.
+    pub uid: String,
+    /// `labels`.
+    pub labels: BTreeMap<String, String>,
+    /// `finalizers`.
+    pub finalizers: Vec<String>,
+    /// `ownerReferences`.
+    pub owner_references: Vec<OwnerReference>,
+    /// `deletionTimestamp`.
+    pub deletion_timestamp: Option<String>,
+}
+
+/// One owner reference.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+pub struct OwnerReference {
+    /// `apiVersion` of the owner.
+    pub api_version: String,
+    /// `kind` of the owner.
+    pub kind: String,
+    /// `name` of the owner.
+    pub name: String,
+    /// `uid` of the owner.
+    pub uid: String,
+    /// Whether the owner is the managing controller.
+    pub controller: bool,
+    /// Whether the owner's foreground deletion waits for this object.
+    pub block_owner_deletion: bool,
+}
+
+#[derive(Default, Deserialize)]
+#[serde(default)]
+struct Head {
+    metadata: Facts,
+}
+
+impl Facts {
+    /// The metadata of an object; empty for one that was deleted unseen.
+    pub fn of(object: &Object) -> Facts {
+        serde_json::from_slice::<Head>(&object.bytes).unwrap_or_default().metadata
+    }
+
+    /// The reference to the managing controller.
+    pub fn controller(&self) -> Option<&OwnerReference> {
+        self.owner_references.iter().find(|owner| owner.controller)
+    }
+}
