@@ -62,7 +62,8 @@ impl Graph {
     fn observe(&mut self, key: &Key, facts: &Facts) -> Vec<Key> {
         let owners = facts.owner_references.iter().map(|owner| Arc::from(&*owner.uid)).collect();
         let before = self.put(key, owners);
-        let waits = facts.deletion_timestamp.is_some() && facts.finalizers.iter().any(|f| f == FOREGROUND || f == ORPHAN);
+        let waits = facts.deletion_timestamp.is_some()
+            && facts.finalizers.iter().any(|f| f == FOREGROUND || f == ORPHAN);
         if waits {
             self.waiting.insert(Arc::from(&*facts.uid), key.clone());
         }
@@ -128,7 +129,9 @@ impl Garbage {
         let collectable = registry.resources().iter().filter(|r| {
             let verbs = [Verb::List, Verb::Watch, Verb::Delete];
             // Events neither own nor are owned, and there are many of them.
-            verbs.iter().all(|v| r.verbs.has(*v)) && r.gvr.resource != "events" && tables.insert(r.table.clone())
+            verbs.iter().all(|v| r.verbs.has(*v))
+                && r.gvr.resource != "events"
+                && tables.insert(r.table.clone())
         });
         collectable.map(|r| Source::new(r.gvr.clone(), self.mapper(r.gvr.clone()))).collect()
     }
@@ -140,7 +143,9 @@ impl Garbage {
                 Event::Added(o) | Event::Modified(o) => {
                     this.graph.lock().observe(&graph_key(&resource, &o.key), &Facts::of(o))
                 }
-                Event::Deleted(o) => this.graph.lock().forget(&graph_key(&resource, &o.key), &Facts::of(o).uid),
+                Event::Deleted(o) => {
+                    this.graph.lock().forget(&graph_key(&resource, &o.key), &Facts::of(o).uid)
+                }
                 Event::Bookmark { .. } => return,
             };
             keys.into_iter().for_each(add);
@@ -158,7 +163,8 @@ impl Garbage {
         match self.client.get(&resource.gvr, namespace, &owner.name) {
             Ok(found) => {
                 let facts = Facts::of(&found);
-                let waits = facts.deletion_timestamp.is_some() && facts.finalizers.iter().any(|f| f == FOREGROUND);
+                let waits =
+                    facts.deletion_timestamp.is_some() && facts.finalizers.iter().any(|f| f == FOREGROUND);
                 Ok(match facts.uid == owner.uid {
                     false => Owner::Gone,
                     true if waits => Owner::Waits,
@@ -178,7 +184,8 @@ impl Garbage {
             owners.push((owner, self.owner(object.namespace(), owner)?));
         }
         if owners.iter().any(|(_, is)| *is == Owner::Lives) {
-            let dangling: Vec<_> = owners.iter().filter(|(_, is)| *is != Owner::Lives).map(|(o, _)| &*o.uid).collect();
+            let dangling: Vec<_> =
+                owners.iter().filter(|(_, is)| *is != Owner::Lives).map(|(o, _)| &*o.uid).collect();
             return self.let_go(resource, object, facts, &dangling).await;
         }
         let waits = owners.iter().any(|(_, is)| *is == Owner::Waits);
@@ -207,7 +214,13 @@ impl Garbage {
     }
 
     /// Removes owner references from a dependent.
-    async fn let_go(&self, resource: &Gvr, object: &Object, facts: &Facts, owners: &[&str]) -> Result<(), Status> {
+    async fn let_go(
+        &self,
+        resource: &Gvr,
+        object: &Object,
+        facts: &Facts,
+        owners: &[&str],
+    ) -> Result<(), Status> {
         if owners.is_empty() {
             return Ok(());
         }
@@ -230,7 +243,13 @@ impl Garbage {
     }
 
     /// Lets an owner go once its dependents are deleted (foreground) or let go of (orphan).
-    async fn release(&self, resource: &Gvr, object: &Object, facts: &Facts, finalizer: &str) -> Result<(), Status> {
+    async fn release(
+        &self,
+        resource: &Gvr,
+        object: &Object,
+        facts: &Facts,
+        finalizer: &str,
+    ) -> Result<(), Status> {
         for key in self.graph.lock().dependents_of(&facts.uid) {
             self.queue.add(key);
         }

@@ -9,7 +9,11 @@
 //! Every write is safe to repeat, so a reconciler may be cut off anywhere. This room must not know HTTP, storage or a
 //! host cluster; it speaks to the API server as any client does.
 
+pub mod deployment;
+pub mod events;
 pub mod garbage;
 pub mod namespace;
+pub mod pods;
 pub mod presence;
+pub mod replica_set;
 pub mod runtime;

@@ -60,7 +60,12 @@ impl Namespaces {
         Ok(remaining)
     }
 
-    async fn delete_all(&self, resource: &Gvr, namespace: &str, remaining: &mut Remaining) -> Result<(), Status> {
+    async fn delete_all(
+        &self,
+        resource: &Gvr,
+        namespace: &str,
+        remaining: &mut Remaining,
+    ) -> Result<(), Status> {
         let page = ListOptions { limit: PAGE_OBJECTS, ..ListOptions::default() };
         let found = self.client.list(resource, namespace, &page)?.items;
         let goes = found.iter().map(|object| self.delete(resource, namespace, object));
@@ -79,12 +84,18 @@ impl Namespaces {
     }
 
     /// The object as it still is, if it is not gone.
-    async fn delete(&self, resource: &Gvr, namespace: &str, object: &Object) -> Result<Option<Value>, Status> {
+    async fn delete(
+        &self,
+        resource: &Gvr,
+        namespace: &str,
+        object: &Object,
+    ) -> Result<Option<Value>, Status> {
         let tree = object.parse();
         if meta::is_deleting(&tree) {
             return Ok(Some(tree));
         }
-        let options = DeleteOptions { propagation: Some(Propagation::Background), ..DeleteOptions::default() };
+        let options =
+            DeleteOptions { propagation: Some(Propagation::Background), ..DeleteOptions::default() };
         match self.client.delete(resource, namespace, object.name(), &options).await {
             Ok(left) => Ok(left.map(|o| o.parse())),
             Err(status) if status.is(Reason::NOT_FOUND) => Ok(None),
@@ -95,7 +106,12 @@ impl Namespaces {
     async fn report(&self, mut namespace: Value, remaining: &Remaining) -> Result<(), Status> {
         let now = time::format(self.env.now());
         let wanted = [
-            condition("NamespaceDeletionDiscoveryFailure", None, "ResourcesDiscovered", "All resources successfully discovered"),
+            condition(
+                "NamespaceDeletionDiscoveryFailure",
+                None,
+                "ResourcesDiscovered",
+                "All resources successfully discovered",
+            ),
             condition(
                 "NamespaceDeletionGroupVersionParsingFailure",
                 None,
@@ -116,7 +132,12 @@ impl Namespaces {
             ),
             condition(
                 "NamespaceFinalizersRemaining",
-                describe(&remaining.finalizers, "Some content in the namespace has finalizers remaining: ", "in", "resource instances"),
+                describe(
+                    &remaining.finalizers,
+                    "Some content in the namespace has finalizers remaining: ",
+                    "in",
+                    "resource instances",
+                ),
                 "ContentHasNoFinalizers",
                 "All content-preserving finalizers finished",
             ),
@@ -126,7 +147,8 @@ impl Namespaces {
             .into_iter()
             .map(|mut c| {
                 let same = before.iter().find(|b| b["type"] == c["type"] && b["status"] == c["status"]);
-                c["lastTransitionTime"] = same.map_or_else(|| now.clone().into(), |b| b["lastTransitionTime"].clone());
+                c["lastTransitionTime"] =
+                    same.map_or_else(|| now.clone().into(), |b| b["lastTransitionTime"].clone());
                 c
             })
             .collect();
@@ -152,7 +174,11 @@ fn resource() -> Gvr {
 fn condition(kind: &str, bad: Option<String>, good_reason: &str, good: &str) -> Value {
     match bad {
         Some(message) => {
-            let reason = if kind == "NamespaceFinalizersRemaining" { "SomeFinalizersRemain" } else { "SomeResourcesRemain" };
+            let reason = if kind == "NamespaceFinalizersRemaining" {
+                "SomeFinalizersRemain"
+            } else {
+                "SomeResourcesRemain"
+            };
             json!({ "type": kind, "status": "True", "reason": reason, "message": message })
         }
         None => json!({ "type": kind, "status": "False", "reason": good_reason, "message": good }),
@@ -163,7 +189,8 @@ fn describe(counts: &BTreeMap<String, usize>, head: &str, verb: &str, what: &str
     if counts.is_empty() {
         return None;
     }
-    let parts: Vec<String> = counts.iter().map(|(name, count)| format!("{name} {verb} {count} {what}")).collect();
+    let parts: Vec<String> =
+        counts.iter().map(|(name, count)| format!("{name} {verb} {count} {what}")).collect();
     Some(format!("{head}{}", parts.join(", ")))
 }
 

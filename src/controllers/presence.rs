@@ -98,7 +98,9 @@ impl Reconciler for Presence {
         };
         match result {
             // Somebody else was faster, or the namespace ends: the next event tells.
-            Err(status) if status.is(Reason::ALREADY_EXISTS) || status.is(Reason::NOT_FOUND) => Ok(Next::Done),
+            Err(status) if status.is(Reason::ALREADY_EXISTS) || status.is(Reason::NOT_FOUND) => {
+                Ok(Next::Done)
+            }
             Err(status) if status.is(Reason::FORBIDDEN) => Ok(Next::Done),
             result => Ok(result.map(|()| Next::Done)?),
         }
