@@ -10,10 +10,66 @@
 //! host cluster; it speaks to the API server as any client does.
 
 pub mod deployment;
+pub mod endpoints;
 pub mod events;
 pub mod garbage;
+pub mod job;
 pub mod namespace;
 pub mod pods;
 pub mod presence;
 pub mod replica_set;
 pub mod runtime;
+
+use alcove_apiserver::{Server, User};
+use alcove_object::Env;
+use std::sync::Arc;
+use tokio::task::JoinSet;
+
+/// Starts all controllers on a server. They end when the returned set is dropped.
+///
+/// `root_ca` is the certificate, in PEM, by which pods trust the API server.
+pub fn start(server: &Server, env: &Arc<dyn Env>, root_ca: &str) -> JoinSet<()> {
+    let mut tasks = JoinSet::new();
+    let client = |name: &str| {
+        server.client(
+            User::component(&format!("system:serviceaccount:kube-system:{name}")),
+            "kube-controller-manager",
+        )
+    };
+    macro_rules! run {
+        ($reconciler:expr, $sources:expr) => {
+            run!($reconciler, $sources, Arc::default())
+        };
+        ($reconciler:expr, $sources:expr, $queue:expr) => {{
+            let reconciler = Arc::new($reconciler);
+            let sources = $sources(&reconciler);
+            let user = client(runtime::Reconciler::name(&*reconciler));
+            runtime::start(&mut tasks, reconciler, &user, &$queue, sources);
+        }};
+    }
+    run!(
+        namespace::Namespaces::new(server.clone(), client("namespace-controller"), env.clone()),
+        |_: &Arc<_>| namespace::Namespaces::sources()
+    );
+    run!(
+        presence::Presence::default_service_account(client("service-account-controller")),
+        presence::Presence::sources
+    );
+    run!(presence::Presence::root_ca(client("root-ca-cert-publisher"), root_ca), presence::Presence::sources);
+    let queue = Arc::default();
+    run!(
+        garbage::Garbage::new(server.clone(), client("generic-garbage-collector"), Arc::clone(&queue)),
+        garbage::Garbage::sources,
+        queue
+    );
+    run!(
+        replica_set::ReplicaSets::new(client("replicaset-controller"), env.clone()),
+        replica_set::ReplicaSets::sources
+    );
+    run!(deployment::Deployments::new(client("deployment-controller"), env.clone()), |_: &Arc<_>| {
+        deployment::Deployments::sources()
+    });
+    run!(job::Jobs::new(client("job-controller"), env.clone()), |_: &Arc<_>| job::Jobs::sources());
+    run!(endpoints::Endpoints::new(client("endpointslice-controller")), endpoints::Endpoints::sources);
+    tasks
+}

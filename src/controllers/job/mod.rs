@@ -1,0 +1,215 @@
+//! Jobs: pods that run to completion, each counted exactly once (k8s.io/kubernetes/pkg/controller/job).
+//!
+//! A finished pod is counted in two steps, so that a crash between them counts it neither twice nor never: its UID goes
+//! to `status.uncountedTerminatedPods`, then its finalizer goes, and only when that is gone does the UID become a
+//! number. [`tracking`] decides who is counted, [`plan`] what should happen; both are pure.
+//!
+//! Not here yet: `podFailurePolicy`, `successPolicy`, `backoffLimitPerIndex`, `podReplacementPolicy`.
+
+mod indexes;
+mod plan;
+mod tracking;
+
+use crate::events::{Kind, Recorder};
+use crate::pods;
+use crate::runtime::{self, Failure, Key, Next, Reconciler, Source};
+use alcove_apiserver::Client;
+use alcove_apiserver::options::{DeleteOptions, ListOptions, PatchType, Propagation, WriteOptions};
+use alcove_object::selector::Labels;
+use alcove_object::{Env, Gvr, Reason, Status, Value, meta, time};
+use futures_util::future::join_all;
+use plan::Plan;
+use serde_json::json;
+use std::sync::Arc;
+use std::time::Duration;
+
+/// Keeps a finished pod until it is counted.
+const TRACKING: &str = "batch.kubernetes.io/job-tracking";
+/// Pods created or deleted in one go at most.
+const BURST_PODS: usize = 500;
+
+/// The Job controller, which also deletes finished jobs after `ttlSecondsAfterFinished`.
+pub struct Jobs {
+    client: Client,
+    env: Arc<dyn Env>,
+    events: Recorder,
+}
+
+fn resource() -> Gvr {
+    Gvr::new("batch", "v1", "jobs")
+}
+
+fn pod_resource() -> Gvr {
+    Gvr::new("", "v1", "pods")
+}
+
+impl Jobs {
+    /// A controller that acts as this client's user.
+    pub fn new(client: Client, env: Arc<dyn Env>) -> Jobs {
+        let events = Recorder::new(client.clone(), env.clone(), "job-controller");
+        Jobs { client, env, events }
+    }
+
+    /// Jobs and the pods they control.
+    pub fn sources() -> Vec<Source> {
+        vec![
+            Source::new(resource(), runtime::by_key()),
+            Source::new(pod_resource(), runtime::by_controller("Job")),
+        ]
+    }
+
+    fn pods_of(&self, job: &Value) -> Result<Vec<Value>, Status> {
+        let selector = Labels::from_object(job.pointer("/spec/selector")).ok().flatten();
+        let Some(labels) = selector.filter(|s| !s.is_empty()) else { return Ok(Vec::new()) };
+        let options = ListOptions { labels, ..ListOptions::default() };
+        let found = self.client.list(&pod_resource(), meta::namespace(job), &options)?.items;
+        let trees = found.iter().map(alcove_apiserver::Object::parse);
+        Ok(trees.filter(|p| meta::controller_of(p).is_some_and(|o| o["uid"] == meta::uid(job))).collect())
+    }
+
+    async fn write_status(&self, job: &mut Value, wanted: Value) -> Result<(), Status> {
+        if job.get("status") == Some(&wanted) {
+            return Ok(());
+        }
+        let mut changed = job.clone();
+        changed["status"] = wanted;
+        let namespace = meta::namespace(job).to_owned();
+        *job = self.client.update_subresource(&resource(), "status", &namespace, changed).await?.parse();
+        Ok(())
+    }
+
+    async fn release(&self, pod: &Value) -> Result<(), Status> {
+        let kept: Vec<&str> = meta::finalizers(pod).filter(|f| *f != TRACKING).collect();
+        let patch = json!({ "metadata": {
+            "uid": meta::uid(pod), "resourceVersion": meta::text(pod, "resourceVersion"), "finalizers": kept,
+        } });
+        let (namespace, name, options) = (meta::namespace(pod), meta::name(pod), WriteOptions::default());
+        match self.client.patch(&pod_resource(), "", namespace, name, PatchType::Merge, patch, &options).await
+        {
+            Err(status) if !status.is(Reason::NOT_FOUND) => Err(status),
+            _ => Ok(()),
+        }
+    }
+
+    async fn delete(&self, job: &Value, pod: &Value) -> Result<(), Status> {
+        let options = DeleteOptions { uid: Some(meta::uid(pod).to_owned()), ..DeleteOptions::default() };
+        match self.client.delete(&pod_resource(), meta::namespace(pod), meta::name(pod), &options).await {
+            Ok(_) => {
+                let message = format!("Deleted pod: {}", meta::name(pod));
+                self.events.tell(job, Kind::Normal, "SuccessfulDelete", &message).await;
+                Ok(())
+            }
+            Err(status) if status.is(Reason::NOT_FOUND) || status.is(Reason::CONFLICT) => Ok(()),
+            Err(status) => Err(status),
+        }
+    }
+
+    async fn create(&self, job: &Value, index: Option<u32>) -> Result<(), Status> {
+        let mut pod = pods::from_template(&job["spec"]["template"], job, &format!("{}-", meta::name(job)));
+        pod["metadata"]["finalizers"] = json!([TRACKING]);
+        if let Some(index) = index {
+            indexes::mark(&mut pod, meta::name(job), index);
+        }
+        match self.client.create(&pod_resource(), meta::namespace(job), pod).await {
+            Ok(pod) => {
+                self.events
+                    .tell(job, Kind::Normal, "SuccessfulCreate", &format!("Created pod: {}", pod.name()))
+                    .await;
+                Ok(())
+            }
+            Err(status) if crate::replica_set::is_terminating(&status) => Ok(()),
+            Err(status) => {
+                self.events
+                    .tell(job, Kind::Warning, "FailedCreate", &format!("Error creating: {status}"))
+                    .await;
+                Err(status)
+            }
+        }
+    }
+
+    /// A finished job: its pods are let go, and it is deleted when its time has come.
+    async fn after_the_end(&self, job: &Value, pods: &[Value]) -> Result<Next, Status> {
+        for pod in pods.iter().filter(|p| meta::finalizers(p).any(|f| f == TRACKING)) {
+            self.release(pod).await?;
+        }
+        let Some(ttl) = job.pointer("/spec/ttlSecondsAfterFinished").and_then(Value::as_u64) else {
+            return Ok(Next::Done);
+        };
+        let ended = plan::end_of(job).and_then(|c| c["lastTransitionTime"].as_str()).and_then(time::parse);
+        let passed = ended.map_or(Duration::ZERO, |at| self.env.now().duration_since(at).unsigned_abs());
+        let left = Duration::from_secs(ttl).saturating_sub(passed);
+        if !left.is_zero() {
+            return Ok(Next::After(left));
+        }
+        let options = DeleteOptions {
+            uid: Some(meta::uid(job).to_owned()),
+            propagation: Some(Propagation::Foreground),
+            ..DeleteOptions::default()
+        };
+        self.client.delete(&resource(), meta::namespace(job), meta::name(job), &options).await?;
+        Ok(Next::Done)
+    }
+
+    async fn carry_out(&self, job: &Value, plan: &Plan, pods: &[Value]) -> Result<(), Status> {
+        let deletions = pods.iter().filter(|p| plan.delete.contains(meta::uid(p)));
+        let deletions = deletions.take(BURST_PODS).map(|p| self.delete(job, p));
+        join_all(deletions).await.into_iter().collect::<Result<Vec<_>, _>>()?;
+        let creations = plan.create.iter().take(BURST_PODS).map(|index| self.create(job, *index));
+        join_all(creations).await.into_iter().collect::<Result<Vec<_>, _>>()?;
+        Ok(())
+    }
+
+    async fn sync(&self, mut job: Value) -> Result<Next, Status> {
+        let pods = self.pods_of(&job)?;
+        if meta::is_deleting(&job) || plan::end_of(&job).is_some() {
+            return self.after_the_end(&job, &pods).await;
+        }
+        let counted = tracking::count(&job, &pods);
+        let plan = plan::of(&job, &pods, &counted, self.env.now());
+        self.write_status(&mut job, plan.status.clone()).await?;
+        for pod in pods.iter().filter(|p| counted.release.contains(meta::uid(p))) {
+            self.release(pod).await?;
+        }
+        if let Some((kind, reason, message)) = &plan.tell {
+            self.events.tell(&job, *kind, reason, message).await;
+        }
+        self.carry_out(&job, &plan, &pods).await?;
+        Ok(plan.next)
+    }
+}
+
+impl Reconciler for Jobs {
+    fn name(&self) -> &'static str {
+        "job-controller"
+    }
+
+    async fn reconcile(&self, key: &Key) -> Result<Next, Failure> {
+        let (namespace, name) = runtime::split(key);
+        let job = match self.client.get(&resource(), namespace, name) {
+            Ok(job) => job.parse(),
+            Err(status) if status.is(Reason::NOT_FOUND) => {
+                return self.release_orphans(namespace, name).await;
+            }
+            Err(status) => return Err(status.into()),
+        };
+        match self.sync(job).await {
+            Err(status) if status.is(Reason::NOT_FOUND) => Ok(Next::Done),
+            result => Ok(result?),
+        }
+    }
+}
+
+impl Jobs {
+    /// Pods of a job that is gone must not be held by a finalizer that nobody would take away.
+    async fn release_orphans(&self, namespace: &str, job: &str) -> Result<Next, Failure> {
+        let text = format!("batch.kubernetes.io/job-name={job}");
+        let options = ListOptions { labels: Labels::parse(&text)?, ..ListOptions::default() };
+        for pod in self.client.list(&pod_resource(), namespace, &options)?.items {
+            let pod = pod.parse();
+            if meta::finalizers(&pod).any(|f| f == TRACKING) {
+                self.release(&pod).await?;
+            }
+        }
+        Ok(Next::Done)
+    }
+}
