@@ -3,8 +3,10 @@
 
 use super::columns::access as columns;
 use super::columns::{created, none};
+use super::defaults::kinds as defaults;
 use super::row::{Row, row};
 use super::select;
+use super::strategies::By;
 use crate::registry::NameRule;
 use crate::request::Verb::Create;
 
@@ -38,9 +40,11 @@ pub(super) fn rbac() -> Vec<Row> {
             .creates_on_update()
     };
     vec![
-        rbac("clusterrolebindings", "ClusterRoleBinding", columns::role_binding).cluster(),
+        rbac("clusterrolebindings", "ClusterRoleBinding", columns::role_binding)
+            .strategy(&By(defaults::role_binding))
+            .cluster(),
         rbac("clusterroles", "ClusterRole", created).cluster(),
-        rbac("rolebindings", "RoleBinding", columns::role_binding),
+        rbac("rolebindings", "RoleBinding", columns::role_binding).strategy(&By(defaults::role_binding)),
         rbac("roles", "Role", created),
     ]
 }

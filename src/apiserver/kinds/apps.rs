@@ -2,28 +2,38 @@
 
 use super::columns::apps as columns;
 use super::columns::batch;
+use super::defaults::{kinds as defaults, workload};
 use super::row::{Row, row};
 use super::select;
+use super::strategies::By;
 use crate::registry::{Deletion, NameRule};
 
 pub(super) fn apps() -> Vec<Row> {
     let apps = "apps/v1";
     vec![
         row(apps, "controllerrevisions", "ControllerRevision", columns::controller_revision),
-        row(apps, "daemonsets", "DaemonSet", columns::daemon_set).short(&["ds"]).all().status().counts_spec(),
+        row(apps, "daemonsets", "DaemonSet", columns::daemon_set)
+            .strategy(&By(workload::daemon_set))
+            .short(&["ds"])
+            .all()
+            .status()
+            .counts_spec(),
         row(apps, "deployments", "Deployment", columns::deployment)
+            .strategy(&By(workload::deployment))
             .short(&["deploy"])
             .all()
             .scale()
             .status()
             .counts_spec(),
         row(apps, "replicasets", "ReplicaSet", columns::replica_set)
+            .strategy(&By(workload::replica_set))
             .short(&["rs"])
             .all()
             .scale()
             .status()
             .counts_spec(),
         row(apps, "statefulsets", "StatefulSet", columns::stateful_set)
+            .strategy(&By(workload::stateful_set))
             .short(&["sts"])
             .all()
             .scale()
@@ -35,8 +45,14 @@ pub(super) fn apps() -> Vec<Row> {
 
 pub(super) fn batch() -> Vec<Row> {
     vec![
-        row("batch/v1", "cronjobs", "CronJob", batch::cron_job).short(&["cj"]).all().status().counts_spec(),
+        row("batch/v1", "cronjobs", "CronJob", batch::cron_job)
+            .strategy(&By(workload::cron_job))
+            .short(&["cj"])
+            .all()
+            .status()
+            .counts_spec(),
         row("batch/v1", "jobs", "Job", batch::job)
+            .strategy(&By(workload::job))
             .all()
             .status()
             .counts_spec()
@@ -49,6 +65,7 @@ pub(super) fn batch() -> Vec<Row> {
 pub(super) fn autoscaling() -> Vec<Row> {
     let version = |api| {
         row(api, "horizontalpodautoscalers", "HorizontalPodAutoscaler", batch::horizontal_pod_autoscaler)
+            .strategy(&By(defaults::horizontal_pod_autoscaler))
             .short(&["hpa"])
             .all()
             .status()

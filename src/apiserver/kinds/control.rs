@@ -3,8 +3,10 @@
 
 use super::columns::control as columns;
 use super::columns::created;
+use super::defaults::kinds as defaults;
 use super::row::{Row, row};
 use super::select;
+use super::strategies::{By, Filled};
 
 /// What `kubectl get api-extensions` lists.
 const EXTENSIONS: &[&str] = &["api-extensions"];
@@ -30,6 +32,7 @@ pub(super) fn policy() -> Vec<Row> {
 pub(super) fn scheduling() -> Vec<Row> {
     vec![
         row("scheduling.k8s.io/v1", "priorityclasses", "PriorityClass", columns::priority_class)
+            .strategy(&Filled(defaults::PRIORITY_CLASS))
             .cluster()
             .short(&["pc"])
             .counts_spec(),
@@ -48,13 +51,18 @@ pub(super) fn node() -> Vec<Row> {
 pub(super) fn flow_control() -> Vec<Row> {
     let api = "flowcontrol.apiserver.k8s.io/v1";
     vec![
-        row(api, "flowschemas", "FlowSchema", columns::flow_schema).cluster().status().counts_spec(),
+        row(api, "flowschemas", "FlowSchema", columns::flow_schema)
+            .strategy(&Filled(defaults::FLOW_SCHEMA))
+            .cluster()
+            .status()
+            .counts_spec(),
         row(
             api,
             "prioritylevelconfigurations",
             "PriorityLevelConfiguration",
             columns::priority_level_configuration,
         )
+        .strategy(&Filled(defaults::PRIORITY_LEVEL))
         .cluster()
         .status()
         .counts_spec(),
@@ -70,6 +78,7 @@ pub(super) fn admission_registration() -> Vec<Row> {
     };
     vec![
         cluster("mutatingadmissionpolicies", "MutatingAdmissionPolicy", columns::mutating_admission_policy)
+            .strategy(&Filled(defaults::ADMISSION_POLICY))
             .counts_spec()
             .since(36),
         cluster(
@@ -77,6 +86,7 @@ pub(super) fn admission_registration() -> Vec<Row> {
             "MutatingAdmissionPolicyBinding",
             columns::admission_policy_binding,
         )
+        .strategy(&Filled(defaults::ADMISSION_POLICY_BINDING))
         .counts_spec()
         .since(36),
         cluster(
@@ -84,12 +94,14 @@ pub(super) fn admission_registration() -> Vec<Row> {
             "MutatingWebhookConfiguration",
             columns::webhook_configuration,
         )
+        .strategy(&Filled(defaults::MUTATING_WEBHOOKS))
         .counts_all(),
         cluster(
             "validatingadmissionpolicies",
             "ValidatingAdmissionPolicy",
             columns::validating_admission_policy,
         )
+        .strategy(&Filled(defaults::ADMISSION_POLICY))
         .status()
         .counts_spec(),
         cluster(
@@ -97,12 +109,14 @@ pub(super) fn admission_registration() -> Vec<Row> {
             "ValidatingAdmissionPolicyBinding",
             columns::admission_policy_binding,
         )
+        .strategy(&Filled(defaults::ADMISSION_POLICY_BINDING))
         .counts_spec(),
         cluster(
             "validatingwebhookconfigurations",
             "ValidatingWebhookConfiguration",
             columns::webhook_configuration,
         )
+        .strategy(&Filled(defaults::VALIDATING_WEBHOOKS))
         .counts_all(),
     ]
 }
@@ -110,6 +124,7 @@ pub(super) fn admission_registration() -> Vec<Row> {
 pub(super) fn api_extensions() -> Vec<Row> {
     vec![
         row("apiextensions.k8s.io/v1", "customresourcedefinitions", "CustomResourceDefinition", created)
+            .strategy(&By(defaults::custom_resource_definition))
             .cluster()
             .short(&["crd", "crds"])
             .categories(EXTENSIONS)
@@ -122,6 +137,7 @@ pub(super) fn api_extensions() -> Vec<Row> {
 pub(super) fn api_registration() -> Vec<Row> {
     vec![
         row("apiregistration.k8s.io/v1", "apiservices", "APIService", columns::api_service)
+            .strategy(&Filled(defaults::API_SERVICE))
             .cluster()
             .categories(EXTENSIONS)
             .status()

@@ -1,8 +1,10 @@
 //! The core group, `v1`.
 
 use super::columns::{core as columns, created, none, pods};
+use super::defaults::{kinds as defaults, workload};
 use super::row::{Row, row};
 use super::select;
+use super::strategies::{By, Filled};
 use crate::registry::{Deletion, NameRule, SubresourceKind, VerbSet};
 use crate::request::Verb::{Create, Delete, Get, List, Patch, Update, Watch};
 use alcove_object::Gvk;
@@ -15,33 +17,46 @@ pub(super) fn rows() -> Vec<Row> {
             .verbs(&[Get, List])
             .short(&["cs"]),
         row("v1", "configmaps", "ConfigMap", columns::config_map).short(&["cm"]),
-        row("v1", "endpoints", "Endpoints", columns::endpoints).short(&["ep"]).creates_on_update(),
+        row("v1", "endpoints", "Endpoints", columns::endpoints)
+            .strategy(&Filled(defaults::ENDPOINTS))
+            .short(&["ep"])
+            .creates_on_update(),
         event("v1").selectable(select::EVENT),
-        row("v1", "limitranges", "LimitRange", created).short(&["limits"]).creates_on_update(),
+        row("v1", "limitranges", "LimitRange", created)
+            .strategy(&By(defaults::limit_range))
+            .short(&["limits"])
+            .creates_on_update(),
         namespaces(),
         row("v1", "nodes", "Node", columns::node)
+            .strategy(&By(defaults::node))
             .cluster()
             .short(&["no"])
             .connects(&[("proxy", "NodeProxyOptions")])
             .status()
             .selectable(select::NODE),
         row("v1", "persistentvolumeclaims", "PersistentVolumeClaim", columns::persistent_volume_claim)
+            .strategy(&Filled(defaults::PERSISTENT_VOLUME_CLAIM))
             .short(&["pvc"])
             .status()
             .returns_deleted(),
         row("v1", "persistentvolumes", "PersistentVolume", columns::persistent_volume)
+            .strategy(&Filled(defaults::PERSISTENT_VOLUME))
             .cluster()
             .short(&["pv"])
             .status()
             .returns_deleted(),
         pods(),
-        row("v1", "podtemplates", "PodTemplate", columns::pod_template).counts_all().returns_deleted(),
+        row("v1", "podtemplates", "PodTemplate", columns::pod_template)
+            .strategy(&By(workload::pod_template))
+            .counts_all()
+            .returns_deleted(),
         row(
             "v1",
             "replicationcontrollers",
             "ReplicationController",
             super::columns::apps::replication_controller,
         )
+        .strategy(&By(workload::replication_controller))
         .short(&["rc"])
         .all()
         .scale()
@@ -53,12 +68,15 @@ pub(super) fn rows() -> Vec<Row> {
             .short(&["quota"])
             .status()
             .returns_deleted(),
-        row("v1", "secrets", "Secret", columns::secret).selectable(select::SECRET),
+        row("v1", "secrets", "Secret", columns::secret)
+            .strategy(&Filled(defaults::SECRET))
+            .selectable(select::SECRET),
         row("v1", "serviceaccounts", "ServiceAccount", columns::service_account)
             .short(&["sa"])
             .posts("token", Gvk::new("authentication.k8s.io", "v1", "TokenRequest"), SubresourceKind::Token)
             .returns_deleted(),
         row("v1", "services", "Service", columns::service)
+            .strategy(&By(defaults::service))
             .short(&["svc"])
             .all()
             .connects(&[("proxy", "ServiceProxyOptions")])
@@ -81,6 +99,7 @@ pub(super) fn event(api: &'static str) -> Row {
 
 fn namespaces() -> Row {
     row("v1", "namespaces", "Namespace", columns::namespace)
+        .strategy(&By(defaults::namespace))
         .cluster()
         .verbs(&[Create, Delete, Get, List, Patch, Update, Watch])
         .short(&["ns"])
@@ -94,6 +113,7 @@ fn namespaces() -> Row {
 
 fn pods() -> Row {
     row("v1", "pods", "Pod", pods::pod)
+        .strategy(&By(super::defaults::pod::pod))
         .short(&["po"])
         .all()
         .connects(&[("attach", "PodAttachOptions")])

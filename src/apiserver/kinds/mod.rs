@@ -12,16 +12,18 @@ mod apps;
 mod columns;
 mod control;
 mod core;
+mod defaults;
 mod network;
 mod row;
 mod select;
 mod storage;
+mod strategies;
 #[cfg(test)]
 mod tests;
 mod tree;
 
 use crate::registry::Resource;
-use alcove_schema::{Minor, Types};
+use alcove_schema::{Minor, builtin};
 use row::Row;
 use std::sync::Arc;
 
@@ -88,9 +90,15 @@ pub const GROUPS: &[Group] = &[
 ];
 
 /// The descriptors of all built-in resources that a minor serves, in the order of discovery, over that minor's types.
-/// A kind that the types do not have is left out: it cannot be served.
-pub fn resources_of(minor: Minor, types: &Arc<Types>) -> Vec<Arc<Resource>> {
+pub fn resources(minor: Minor) -> Vec<Arc<Resource>> {
+    let types = builtin::types(minor);
     let rows = GROUPS.iter().flat_map(|group| (group.rows)());
     let served = rows.filter(|row| row.is_served(minor));
-    served.filter_map(|row| row.resource(minor, types).ok()).map(Arc::new).collect()
+    served
+        .map(|row| {
+            Arc::new(
+                row.resource(minor, &types).expect("every row's kind has a type: a test asks all minors"),
+            )
+        })
+        .collect()
 }

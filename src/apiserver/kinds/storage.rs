@@ -1,13 +1,16 @@
 //! `storage.k8s.io/v1`, `resource.k8s.io/v1` and `storagemigration.k8s.io/v1`.
 
 use super::columns::storage as columns;
+use super::defaults::kinds as defaults;
 use super::row::{Row, row};
 use super::select;
+use super::strategies::{By, Filled};
 
 pub(super) fn storage() -> Vec<Row> {
     let storage = |plural, kind, columns| row("storage.k8s.io/v1", plural, kind, columns);
     vec![
         storage("csidrivers", "CSIDriver", columns::csi_driver)
+            .strategy(&Filled(defaults::CSI_DRIVER))
             .cluster()
             .counts_spec()
             .conditional()
@@ -15,6 +18,7 @@ pub(super) fn storage() -> Vec<Row> {
         storage("csinodes", "CSINode", columns::csi_node).cluster().conditional().returns_deleted(),
         storage("csistoragecapacities", "CSIStorageCapacity", super::columns::created).conditional(),
         storage("storageclasses", "StorageClass", columns::storage_class)
+            .strategy(&Filled(defaults::STORAGE_CLASS))
             .cluster()
             .short(&["sc"])
             .returns_deleted(),
@@ -39,8 +43,11 @@ pub(super) fn resource() -> Vec<Row> {
             .status()
             .counts_spec()
             .since(37),
-        resource("resourceclaims", "ResourceClaim", columns::resource_claim).status(),
-        resource("resourceclaimtemplates", "ResourceClaimTemplate", columns::resource_claim_template),
+        resource("resourceclaims", "ResourceClaim", columns::resource_claim)
+            .strategy(&By(defaults::resource_claim))
+            .status(),
+        resource("resourceclaimtemplates", "ResourceClaimTemplate", columns::resource_claim_template)
+            .strategy(&By(defaults::resource_claim_template)),
         resource("resourceslices", "ResourceSlice", columns::resource_slice)
             .cluster()
             .counts_spec()

@@ -3,28 +3,11 @@
 use super::*;
 use crate::registry::{SubresourceKind, VerbSet};
 use crate::request::Verb;
-use alcove_object::Gvk;
-use alcove_schema::{Schema, Shape};
 use std::collections::BTreeSet;
 
 /// One line of the table: group version, resource, kind, scope, verbs, subresources, short names, categories, columns.
 fn facts() -> Vec<Vec<&'static str>> {
     include_str!("testdata/resources.tsv").lines().skip(1).map(|line| line.split('\t').collect()).collect()
-}
-
-/// Types that know the name of every kind in the table, and of those that 1.37 adds.
-fn types() -> Arc<Types> {
-    let mut types = Types::default();
-    let added = [
-        ("certificates.k8s.io/v1", "PodCertificateRequest"),
-        ("resource.k8s.io/v1", "DeviceTaintRule"),
-        ("storagemigration.k8s.io/v1", "StorageVersionMigration"),
-    ];
-    for (api, kind) in facts().iter().map(|fact| (fact[0], fact[2])).chain(added) {
-        let kinds = [Gvk::from_api_version(api, kind)].into();
-        types.add(Schema { kinds, ..Schema::of(Shape::Struct([].into())) });
-    }
-    Arc::new(types)
 }
 
 fn verb(name: &str) -> Verb {
@@ -79,7 +62,7 @@ fn columns(resource: &Resource) -> String {
 
 #[test]
 fn rows_equal_what_upstream_serves() {
-    let resources = resources_of(Minor(36), &types());
+    let resources = resources(Minor(36));
     let facts = facts();
     assert_eq!(resources.len(), facts.len());
     for fact in facts {
@@ -103,10 +86,10 @@ fn rows_equal_what_upstream_serves() {
 
 #[test]
 fn minors_serve_what_they_had() {
-    let count = |minor| resources_of(Minor(minor), &types()).len();
+    let count = |minor| resources(Minor(minor)).len();
     assert_eq!([count(34), count(35), count(36), count(37)], [66, 66, 68, 71]);
     let service_names = |minor| {
-        let resources = resources_of(Minor(minor), &types());
+        let resources = resources(Minor(minor));
         resources.iter().find(|r| r.gvk.kind == "Service").map(|r| r.rules.names)
     };
     use crate::registry::NameRule;
@@ -116,7 +99,7 @@ fn minors_serve_what_they_had() {
 
 #[test]
 fn twins_share_a_table_and_its_index() {
-    let resources = resources_of(Minor::DEFAULT, &types());
+    let resources = resources(Minor::DEFAULT);
     let of = |kind: &str| resources.iter().filter(|r| r.gvk.kind == kind).cloned().collect::<Vec<_>>();
     for kind in ["Event", "HorizontalPodAutoscaler"] {
         let [a, b] = &of(kind)[..] else { panic!("{kind} is served twice") };

@@ -14,32 +14,7 @@ pub(super) fn since(object: &Value, pointer: &str, now: Timestamp) -> String {
 
 /// A duration as people read it.
 pub(super) fn human(duration: SignedDuration) -> String {
-    human_seconds(duration.as_secs())
-}
-
-/// k8s.io/apimachinery/pkg/util/duration HumanDuration: two units at most, and only one once the first is large.
-fn human_seconds(seconds: i64) -> String {
-    const MINUTE: i64 = 60;
-    const HOUR: i64 = 60 * MINUTE;
-    const DAY: i64 = 24 * HOUR;
-    const YEAR: i64 = 365 * DAY;
-    let two = |unit: i64, name: char, rest: i64, rest_name: char| match seconds % unit / rest {
-        0 => format!("{}{name}", seconds / unit),
-        n => format!("{}{name}{n}{rest_name}", seconds / unit),
-    };
-    match seconds {
-        i64::MIN..=-2 => "<invalid>".into(),
-        -1 => "0s".into(),
-        0..120 => format!("{seconds}s"),
-        _ if seconds < 10 * MINUTE => two(MINUTE, 'm', 1, 's'),
-        _ if seconds < 3 * HOUR => format!("{}m", seconds / MINUTE),
-        _ if seconds < 8 * HOUR => two(HOUR, 'h', MINUTE, 'm'),
-        _ if seconds < 48 * HOUR => format!("{}h", seconds / HOUR),
-        _ if seconds < 8 * DAY => two(DAY, 'd', HOUR, 'h'),
-        _ if seconds < 2 * YEAR => format!("{}d", seconds / DAY),
-        _ if seconds < 8 * YEAR => two(YEAR, 'y', DAY, 'd'),
-        _ => format!("{}y", seconds / YEAR),
-    }
+    time::human_duration(duration.as_secs())
 }
 
 /// Labels as `a=b,c=d`.
