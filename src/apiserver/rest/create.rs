@@ -45,6 +45,7 @@ impl Write<'_> {
         drop_double_owners(&mut object, &mut self.warnings);
         self.resource().strategy.default(&mut object);
         self.track(None, &mut object)?;
+        self.name = meta::name(&object).to_owned();
         self.mutate(Verb::Create, &mut object, None).await?;
         let is_generated = meta::name(&object).is_empty() && !meta::text(&object, "generateName").is_empty();
         let attempts = if is_generated { GENERATED_NAMES_MAX } else { 1 };
@@ -64,6 +65,7 @@ impl Write<'_> {
         let resource = self.resource();
         metadata::fill(object, &*self.server.env, &self.now);
         self.place(object)?;
+        self.name = meta::name(object).to_owned();
         let keeps_status = resource.strategy.keeps_status();
         if resource.subresource("status").is_some() && !keeps_status {
             object.as_object_mut().map(|map| map.remove("status"));

@@ -89,32 +89,6 @@ pub(super) fn carry_field(object: &mut Value, old: &Value, field: &str) {
     };
 }
 
-/// Keeps the old managed fields when nothing but their times differs: writing the same thing twice changes nothing.
-pub(super) fn keep_times(object: &mut Value, old: &Value) {
-    let (Some(new_entries), Some(old_entries)) = (managed(object), managed(old)) else { return };
-    let alike = new_entries.len() == old_entries.len()
-        && new_entries.iter().zip(old_entries).all(|(new, old)| timeless(new).eq(timeless(old)));
-    if !alike || new_entries == old_entries || !is_alike(object, old) {
-        return;
-    }
-    carry(object, old, "managedFields");
-}
-
-fn managed(object: &Value) -> Option<&Vec<Value>> {
-    object.get("metadata")?.get("managedFields")?.as_array()
-}
-
-fn timeless(entry: &Value) -> impl Iterator<Item = (&String, &Value)> {
-    without(entry, &["time"])
-}
-
-/// Equal but for managed fields and resourceVersion.
-fn is_alike(object: &Value, old: &Value) -> bool {
-    const SKIPPED: &[&str] = &["managedFields", "resourceVersion"];
-    without(object, &["metadata"]).eq(without(old, &["metadata"]))
-        && without(&object["metadata"], SKIPPED).eq(without(&old["metadata"], SKIPPED))
-}
-
 /// The fields of a map but these.
 fn without<'v>(
     map: &'v Value,

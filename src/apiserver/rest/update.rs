@@ -11,6 +11,7 @@ use crate::request::Verb;
 use crate::server::ApiServer;
 use alcove_object::field::{Error, Path};
 use alcove_object::{Status, Value, meta};
+use alcove_schema::apply;
 use alcove_store::{CommitError, Entry, Op};
 use std::sync::Arc;
 
@@ -159,7 +160,7 @@ impl Write<'_> {
         let is_exact = self.check_version(change, &object, &old)?;
         self.prepare(part, &mut object, &old);
         self.check(part, &object, &old)?;
-        metadata::keep_times(&mut object, &old);
+        apply::keep_times(&old, &mut object);
         self.warnings.extend(resource.strategy.warnings(&object, Some(&old)));
         self.admit(Verb::Update, &mut object, Some(&old)).await?;
         let is_last = self.ends(&object, &old);
@@ -231,7 +232,7 @@ impl Write<'_> {
                 strategy.prepare_subresource(&self.context(), sub, object, old);
                 metadata::next_generation(resource, object, old);
             }
-            Part::Any => metadata::next_generation(resource, object, old),
+            Part::Any => {}
         }
     }
 
@@ -239,7 +240,8 @@ impl Write<'_> {
         let resource = self.resource();
         let (strategy, context) = (resource.strategy, self.context());
         let wrong = match part {
-            Part::Main | Part::Any => {
+            Part::Any => validate::changed_metadata(object, old),
+            Part::Main => {
                 let own = strategy.validate_update(&context, object, old);
                 validate::changed_object(resource, object, old, own)
             }
@@ -308,7 +310,7 @@ impl Write<'_> {
 
     async fn replace_scale(&mut self, wanted: Value) -> Result<Answered, Status> {
         let edit = |object: &mut Value| scale::set(object, &wanted);
-        let answered = self.change(Part::Any, Change::Edit(&edit), false).await?;
+        let answered = self.change(Part::Main, Change::Edit(&edit), false).await?;
         Ok(self.as_scale(answered))
     }
 
@@ -320,7 +322,7 @@ impl Write<'_> {
             patch.merge_into(&mut now, types.kind(&kind))?;
             scale::set(object, &now)
         };
-        let answered = self.change(Part::Any, Change::Edit(&edit), false).await?;
+        let answered = self.change(Part::Main, Change::Edit(&edit), false).await?;
         Ok(self.as_scale(answered))
     }
 

@@ -15,6 +15,24 @@ use std::sync::Arc;
 /// Longest field manager (k8s.io/apimachinery/pkg/apis/meta/v1/validation: FieldManagerMaxLength), in bytes.
 const MANAGER_BYTES_MAX: usize = 128;
 
+/// What admission sees of a write: its fields are borrowed one by one, since warnings are written meanwhile.
+macro_rules! attributes {
+    ($write:ident, $verb:ident, $object:ident, $old:ident) => {
+        Attributes {
+            verb: $verb,
+            resource: &$write.target.resource,
+            subresource: $write.target.subresource_name(),
+            namespace: &$write.target.namespace,
+            name: &$write.name,
+            user: &$write.caller.user,
+            object: &mut *$object,
+            old: $old,
+            dry_run: $write.options.dry_run,
+            warnings: &mut $write.warnings,
+        }
+    };
+}
+
 /// One write under way.
 pub(super) struct Write<'a> {
     pub server: &'a ApiServer,
@@ -22,6 +40,8 @@ pub(super) struct Write<'a> {
     pub caller: &'a Caller,
     pub target: &'a Target,
     pub options: &'a WriteOptions,
+    /// Name of the object; empty until a created one has its.
+    pub name: String,
     /// When it began, as `metav1.Time`.
     pub now: String,
     /// Texts for `Warning` headers.
@@ -36,7 +56,17 @@ impl<'a> Write<'a> {
         options: &'a WriteOptions,
     ) -> Write<'a> {
         let now = time::format(server.env.now());
-        Write { server, registry: server.registry(), caller, target, options, now, warnings: Vec::new() }
+        let name = target.name.clone();
+        Write {
+            server,
+            registry: server.registry(),
+            caller,
+            target,
+            options,
+            name,
+            now,
+            warnings: Vec::new(),
+        }
     }
 
     pub fn resource(&self) -> &'a Arc<Resource> {
@@ -116,16 +146,7 @@ impl<'a> Write<'a> {
     ) -> Result<(), Status> {
         let server = self.server;
         for step in &server.admission {
-            step.mutate(&mut attributes(
-                self.target,
-                self.caller,
-                self.options,
-                &mut self.warnings,
-                verb,
-                object,
-                old,
-            ))
-            .await?;
+            step.mutate(&mut attributes!(self, verb, object, old)).await?;
         }
         if matches!(verb, Verb::Create | Verb::Update) {
             self.resource().strategy.default(object);
@@ -138,16 +159,7 @@ impl<'a> Write<'a> {
     pub async fn admit(&mut self, verb: Verb, object: &mut Value, old: Option<&Value>) -> Result<(), Status> {
         let server = self.server;
         for step in &server.admission {
-            step.validate(&mut attributes(
-                self.target,
-                self.caller,
-                self.options,
-                &mut self.warnings,
-                verb,
-                object,
-                old,
-            ))
-            .await?;
+            step.validate(&mut attributes!(self, verb, object, old)).await?;
         }
         Ok(())
     }
@@ -155,6 +167,9 @@ impl<'a> Write<'a> {
     /// 400 unless the object's namespace is the path's, which is filled in where there is none.
     pub fn place(&self, object: &mut Value) -> Result<(), Status> {
         let expected = self.target.namespace.as_str();
+        if expected.is_empty() && self.resource().namespaced {
+            return Err(Status::bad_request("an empty namespace may not be set during creation"));
+        }
         match meta::namespace(object) {
             found if found == expected => Ok(()),
             _ if expected.is_empty() => {
@@ -187,30 +202,6 @@ impl<'a> Write<'a> {
 
     pub fn not_found(&self) -> Status {
         errors::not_found(self.resource(), &self.target.name)
-    }
-}
-
-#[allow(clippy::too_many_arguments)] // the fields of a write, borrowed one by one
-fn attributes<'a>(
-    target: &'a Target,
-    caller: &'a Caller,
-    options: &WriteOptions,
-    warnings: &'a mut Vec<String>,
-    verb: Verb,
-    object: &'a mut Value,
-    old: Option<&'a Value>,
-) -> Attributes<'a> {
-    Attributes {
-        verb,
-        resource: &target.resource,
-        subresource: target.subresource_name(),
-        namespace: &target.namespace,
-        name: &target.name,
-        user: &caller.user,
-        object,
-        old,
-        dry_run: options.dry_run,
-        warnings,
     }
 }
 

@@ -2,6 +2,9 @@
 //! a rule is seen without any kind's own rules around it.
 
 mod basics;
+mod create;
+mod delete;
+mod update;
 
 use crate::client::Client;
 use crate::registry::{
