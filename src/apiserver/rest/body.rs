@@ -1,16 +1,8 @@
 //! What a write brings: bytes in some encoding, or a tree from inside the process.
 
 use alcove_object::Value;
+pub use alcove_schema::decode::Encoding;
 use bytes::Bytes;
-
-/// How a body is encoded.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[allow(missing_docs)] // their own names say it
-pub enum Encoding {
-    Json,
-    Yaml,
-    Protobuf,
-}
 
 /// A write's body.
 #[derive(Clone, Debug)]

@@ -43,7 +43,7 @@ impl Write<'_> {
         metadata::wipe(&mut object);
         self.place(&mut object)?;
         drop_double_owners(&mut object, &mut self.warnings);
-        self.resource().strategy.default(&mut object);
+        self.complete(&mut object);
         self.track(None, &mut object)?;
         self.name = meta::name(&object).to_owned();
         self.mutate(Verb::Create, &mut object, None).await?;
@@ -80,6 +80,7 @@ impl Write<'_> {
             let why = "resourceVersion should not be set on objects to be created";
             return Err(Status::new(500, Reason::UNKNOWN, why));
         }
+        self.fill(object);
         self.insert(object).await
     }
 

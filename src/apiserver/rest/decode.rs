@@ -1,9 +1,11 @@
-//! A write's body as a tree of the kind that the request is about.
+//! A write's body as a tree of the kind that the request is about, as Go would have read it.
 
 use super::{Body, Encoding};
 use crate::options::FieldValidation;
-use alcove_object::{Gvk, Reason, Status, Value};
-use alcove_schema::Types;
+use alcove_object::field::{Error, Path};
+use alcove_object::{Gvk, Status, Value};
+use alcove_schema::decode::{self, Report, StrictError};
+use alcove_schema::{Types, View};
 
 /// Decodes a body into a tree of this kind. 400 for what cannot be read, for another version or kind, and, under
 /// Strict, for fields that do not exist or are there twice; under Warn those become warnings.
@@ -14,49 +16,115 @@ pub(super) fn object(
     validation: FieldValidation,
     warnings: &mut Vec<String>,
 ) -> Result<Value, Status> {
-    let _ = (types, validation, warnings);
-    let mut object = tree(body)?;
-    check_kind(&mut object, kind)?;
-    Ok(object)
-}
-
-/// Decodes a body without looking at any schema.
-pub(super) fn tree(body: Body) -> Result<Value, Status> {
-    match body {
-        Body::Tree(tree) => Ok(tree),
-        Body::Encoded { bytes, encoding: Encoding::Json } => {
-            serde_json::from_slice(&bytes).map_err(|e| Status::bad_request(e.to_string()))
+    let (found, value, strict) = match body {
+        Body::Encoded { bytes, encoding } => {
+            let decoded = decode::decode(&bytes, encoding, Some(kind), |found| types.kind(found))
+                .map_err(|e| Status::bad_request(e.message(&kind.kind, &bytes)))?;
+            (decoded.gvk, decoded.value, decoded.strict)
         }
-        Body::Encoded { .. } => Err(Status::new(
-            415,
-            Reason::UNSUPPORTED_MEDIA_TYPE,
-            "the body of the request was in an unknown format",
-        )),
-    }
+        Body::Tree(tree) => conformed(tree, types, kind)?,
+    };
+    check_kind(&found, kind)?;
+    judge(&strict, validation, warnings, |text| Status::bad_request(text))?;
+    Ok(value)
 }
 
-/// Fills in apiVersion and kind where there is none; 400 for others than the request is about.
-fn check_kind(object: &mut Value, expected: &Gvk) -> Result<(), Status> {
-    let Some(map) = object.as_object_mut() else {
+/// A tree from inside the process, made what it would be had it come over the wire.
+fn conformed(mut tree: Value, types: &Types, kind: &Gvk) -> Result<(Gvk, Value, Vec<StrictError>), Status> {
+    let Some(map) = tree.as_object_mut() else {
         return Err(Status::bad_request("the body of the request is not an object"));
     };
-    let text = |map: &serde_json::Map<String, Value>, key: &str| {
-        map.get(key).and_then(Value::as_str).unwrap_or_default().to_owned()
-    };
-    let (api_version, kind) = (text(map, "apiVersion"), text(map, "kind"));
-    let wanted = expected.api_version();
-    if !api_version.is_empty() && api_version != wanted {
+    let text = |key: &str| map.get(key).and_then(Value::as_str).filter(|text| !text.is_empty());
+    let api_version = text("apiVersion").map_or_else(|| kind.api_version(), str::to_owned);
+    let found = Gvk::from_api_version(&api_version, text("kind").unwrap_or(&kind.kind));
+    map.insert("apiVersion".into(), api_version.into());
+    map.insert("kind".into(), found.kind.clone().into());
+    let mut report = Report::default();
+    if let Some(view) = types.kind(&found) {
+        decode::conform(&mut tree, view, &mut report).map_err(|cause| {
+            Status::bad_request(decode::DecodeError::of(&found, cause).message(&kind.kind, b""))
+        })?;
+    }
+    Ok((found, tree, report.unknown))
+}
+
+/// 400 for another version or kind than the request is about.
+fn check_kind(found: &Gvk, expected: &Gvk) -> Result<(), Status> {
+    let (version, wanted) = (found.api_version(), expected.api_version());
+    if version != wanted {
         return Err(Status::bad_request(format!(
-            "the API version in the data ({api_version}) does not match the expected API version ({wanted})"
+            "the API version in the data ({version}) does not match the expected API version ({wanted})"
         )));
     }
-    if !kind.is_empty() && kind != expected.kind {
+    if found.kind != expected.kind {
         return Err(Status::bad_request(format!(
-            "{kind} in version {:?} cannot be handled as a {}: the kind in the data does not match the expected kind",
-            expected.version, expected.kind
+            "{} in version {:?} cannot be handled as a {}: the kind in the data is another one",
+            found.kind, found.version, expected.kind
         )));
     }
-    map.insert("apiVersion".into(), wanted.into());
-    map.insert("kind".into(), expected.kind.clone().into());
     Ok(())
+}
+
+/// What strict field validation has to say, as a refusal or as warnings.
+fn judge(
+    strict: &[StrictError],
+    validation: FieldValidation,
+    warnings: &mut Vec<String>,
+    refuse: impl FnOnce(String) -> Status,
+) -> Result<(), Status> {
+    match validation {
+        FieldValidation::Strict if !strict.is_empty() => return Err(refuse(decode::strict_message(strict))),
+        FieldValidation::Warn => warnings.extend(strict.iter().map(StrictError::to_string)),
+        FieldValidation::Strict | FieldValidation::Ignore => {}
+    }
+    Ok(())
+}
+
+/// A merge or apply patch as a tree, and what is there twice in it.
+pub(super) fn patch(body: Body, kind: &Gvk) -> Result<(Value, Vec<StrictError>), Status> {
+    match body {
+        Body::Tree(tree) => Ok((tree, Vec::new())),
+        Body::Encoded { bytes, encoding } => {
+            let decoded = decode::decode(&bytes, encoding, Some(kind), |_| None).map_err(|e| {
+                Status::bad_request(match encoding {
+                    Encoding::Yaml => format!("error decoding YAML: {e}"),
+                    _ => format!("error decoding patch: {e}"),
+                })
+            })?;
+            Ok((decoded.value, decoded.strict))
+        }
+    }
+}
+
+/// A JSON patch as the list of its operations.
+pub(super) fn operations(body: Body) -> Result<Value, Status> {
+    match body {
+        Body::Tree(tree) => Ok(tree),
+        Body::Encoded { bytes, .. } => decode::parse_json(&bytes)
+            .map(|parsed| parsed.value)
+            .map_err(|e| Status::bad_request(format!("error decoding patch: {e}"))),
+    }
+}
+
+/// Makes a patched object what it would be after a round trip through its Go type. 422 about the patch for what does
+/// not fit, and, under Strict, for fields that do not exist.
+pub(super) fn patched(
+    object: &mut Value,
+    schema: View<'_>,
+    twice: &[StrictError],
+    validation: FieldValidation,
+    warnings: &mut Vec<String>,
+) -> Result<(), Status> {
+    let mut report = Report::default();
+    let before = matches!(validation, FieldValidation::Strict).then(|| object.clone());
+    if let Err(cause) = decode::conform(object, schema, &mut report) {
+        return Err(invalid_patch(before.as_ref().unwrap_or(object), cause.to_string()));
+    }
+    let mut strict = twice.to_vec();
+    strict.append(&mut report.unknown);
+    judge(&strict, validation, warnings, |text| invalid_patch(before.as_ref().unwrap_or(object), text))
+}
+
+fn invalid_patch(object: &Value, why: String) -> Status {
+    Status::invalid("", "", "", &[Error::invalid(&Path::new("patch"), object.to_string(), why)])
 }

@@ -3,26 +3,27 @@
 
 use super::write::Write;
 use super::{Body, decode};
-use crate::options::{PatchType, WriteOptions};
-use alcove_object::{Status, Value, meta};
+use crate::options::{FieldValidation, PatchType};
+use alcove_object::{Gvk, Status, Value};
 use alcove_schema::View;
+use alcove_schema::decode::{StrictError, strict_message};
 
 /// A decoded patch.
 pub(super) struct Patch {
     kind: PatchType,
     tree: Value,
+    /// Keys that are there twice.
+    twice: Vec<StrictError>,
 }
 
 impl Patch {
-    /// Reads a patch body. 400 for what is no patch.
-    pub fn new(
-        kind: PatchType,
-        body: Body,
-        _options: &WriteOptions,
-        _warnings: &mut Vec<String>,
-    ) -> Result<Patch, Status> {
-        let tree = decode::tree(body)?;
-        Ok(Patch { kind, tree })
+    /// Reads a patch body for an object of this kind. 400 for what is no patch.
+    pub fn new(kind: PatchType, body: Body, about: &Gvk) -> Result<Patch, Status> {
+        let (tree, twice) = match kind {
+            PatchType::Json => (decode::operations(body)?, Vec::new()),
+            PatchType::Merge | PatchType::Strategic | PatchType::Apply => decode::patch(body, about)?,
+        };
+        Ok(Patch { kind, tree, twice })
     }
 
     pub fn is_apply(&self) -> bool {
@@ -30,32 +31,47 @@ impl Patch {
     }
 
     /// The object that an apply creates; 404 for the other types.
-    pub fn create(&self, write: &Write<'_>) -> Result<Value, Status> {
+    pub fn create(&self, write: &mut Write<'_>) -> Result<Value, Status> {
         if !self.is_apply() {
             return Err(write.not_found());
         }
-        let mut object = write.apply(None, &self.tree)?;
-        write.resource().strategy.default(&mut object);
-        Ok(object)
+        self.applied(None, write)
     }
 
     /// The object that a stored one becomes.
     pub fn apply_to(&self, old: &Value, write: &mut Write<'_>) -> Result<Value, Status> {
-        let mut object = match self.kind {
-            PatchType::Apply => write.apply(Some(old), &self.tree)?,
-            _ => {
-                let mut object = old.clone();
-                self.merge_into(&mut object, Some(write.schema()))?;
-                object
+        if self.is_apply() {
+            return self.applied(Some(old), write);
+        }
+        let mut object = old.clone();
+        self.merge_into(&mut object, Some(write.schema()))?;
+        let (schema, validation) = (write.schema(), write.options.field_validation);
+        decode::patched(&mut object, schema, &self.twice, validation, &mut write.warnings)?;
+        write.complete(&mut object);
+        Ok(object)
+    }
+
+    fn applied(&self, live: Option<&Value>, write: &mut Write<'_>) -> Result<Value, Status> {
+        let mut object = write.apply(live, &self.tree)?;
+        match (write.options.field_validation, self.twice.is_empty()) {
+            (FieldValidation::Strict, false) => {
+                let why = strict_message(&self.twice);
+                return Err(Status::bad_request(format!("error strict decoding YAML: {why}")));
             }
-        };
-        write.resource().strategy.default(&mut object);
+            (FieldValidation::Warn, false) => {
+                write.warnings.extend(self.twice.iter().map(StrictError::to_string))
+            }
+            _ => {}
+        }
+        let schema = write.schema();
+        decode::patched(&mut object, schema, &[], FieldValidation::Ignore, &mut write.warnings)?;
+        write.complete(&mut object);
         Ok(object)
     }
 
     /// Merges into an object of any kind, such as a Scale. An apply counts as a merge there: nothing of it is owned.
     pub fn merge_into(&self, object: &mut Value, schema: Option<View<'_>>) -> Result<(), Status> {
-        let _ = (schema, meta::name(object));
+        let _ = schema;
         merge(object, &self.tree);
         Ok(())
     }

@@ -55,7 +55,7 @@ impl ApiServer {
             return write.replace_scale(object).await;
         }
         drop_double_owners(&mut object, &mut write.warnings);
-        write.resource().strategy.default(&mut object);
+        write.complete(&mut object);
         let create = target.subresource.is_none() && target.resource.rules.create_on_update;
         write.change(write.part(), Change::Replace(object), create).await
     }
@@ -70,7 +70,7 @@ impl ApiServer {
         options: &WriteOptions,
     ) -> Result<Answered, Status> {
         let mut write = Write::new(self, caller, target, options);
-        let patch = Patch::new(kind, body, options, &mut write.warnings)?;
+        let patch = Patch::new(kind, body, target.gvk())?;
         if let Some(SubresourceKind::Scale) = target.subresource().map(|s| s.kind) {
             return write.patch_scale(patch).await;
         }
@@ -160,9 +160,10 @@ impl Write<'_> {
         let is_exact = self.check_version(change, &object, &old)?;
         self.prepare(part, &mut object, &old);
         self.check(part, &object, &old)?;
-        apply::keep_times(&old, &mut object);
         self.warnings.extend(resource.strategy.warnings(&object, Some(&old)));
         self.admit(Verb::Update, &mut object, Some(&old)).await?;
+        self.fill(&mut object);
+        apply::keep_times(&old, &mut object);
         let is_last = self.ends(&object, &old);
         self.replace(entry, &mut object, is_last, is_exact).await
     }

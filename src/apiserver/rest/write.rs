@@ -88,6 +88,17 @@ impl<'a> Write<'a> {
         decode::object(body, types, self.target.gvk(), self.options.field_validation, &mut self.warnings)
     }
 
+    /// Adds to a decoded object what its kind defaults and what Go always writes.
+    pub fn complete(&self, object: &mut Value) {
+        self.resource().strategy.default(object);
+        self.fill(object);
+    }
+
+    /// Adds what Go always writes, such as `status: {}`.
+    pub fn fill(&self, object: &mut Value) {
+        alcove_schema::decode::fill(object, self.schema());
+    }
+
     /// Who will own the fields.
     fn manager(&self) -> &str {
         let given = match self.options.field_manager.as_str() {
