@@ -198,4 +198,6 @@ fn complete(api_version: &str, kind: &str, default: Option<&Gvk>) -> Result<Gvk,
 }
 
 #[cfg(test)]
+mod random;
+#[cfg(test)]
 mod tests;

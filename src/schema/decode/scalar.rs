@@ -119,16 +119,31 @@ fn float(text: &str) -> Scalar {
 }
 
 impl Scalar {
-    /// The scalar in a tree; none for what JSON cannot hold. `text` is how it was written.
-    pub(super) fn into_value(self, text: &str) -> Option<Value> {
-        Some(match self {
+    /// The short tag of what this is.
+    pub(super) fn tag(&self) -> &'static str {
+        match self {
+            Scalar::Null => "!!null",
+            Scalar::Bool(_) => "!!bool",
+            Scalar::Int(_) | Scalar::Uint(_) => "!!int",
+            Scalar::Float(_) => "!!float",
+            Scalar::Text => "!!str",
+        }
+    }
+
+    /// The scalar in a tree; for what JSON cannot hold, how Go prints it. `text` is how it was written.
+    pub(super) fn into_value(self, text: &str) -> Result<Value, &'static str> {
+        Ok(match self {
             Scalar::Null => Value::Null,
             Scalar::Bool(value) => value.into(),
             Scalar::Int(value) => value.into(),
             // Read back from JSON without a type, it is a float.
-            Scalar::Uint(value) => Value::Number(Number::from_f64(value as f64)?),
+            Scalar::Uint(value) => Number::from_f64(value as f64).map_or(Value::Null, Value::Number),
             Scalar::Float(value) => {
-                let number = Number::from_f64(value)?;
+                let number = Number::from_f64(value).ok_or(match value {
+                    f64::INFINITY => "+Inf",
+                    f64::NEG_INFINITY => "-Inf",
+                    _ => "NaN",
+                })?;
                 Value::Number(super::json::whole(&number).unwrap_or(number))
             }
             Scalar::Text => text.into(),

@@ -6,7 +6,8 @@ use alcove_object::field::quote;
 use alcove_object::quantity::{Quantity, QuantityError};
 use alcove_object::time::{self, Duration};
 use base64::Engine;
-use base64::engine::general_purpose::STANDARD;
+use base64::alphabet::STANDARD as STANDARD_ALPHABET;
+use base64::engine::general_purpose::{GeneralPurpose, GeneralPurposeConfig, STANDARD};
 
 /// How a time is to be spelled.
 #[derive(Debug, PartialEq)]
@@ -30,20 +31,21 @@ pub(super) fn quantity(text: &str) -> Result<Option<String>, String> {
     Ok((canonical != text).then_some(canonical))
 }
 
-/// Base64 with padding, checked. Go skips line breaks when it reads and writes none.
+/// Base64 as Go reads it: padded, line breaks skipped, spare bits of the last digit ignored.
+const LENIENT: GeneralPurpose = GeneralPurpose::new(
+    &STANDARD_ALPHABET,
+    GeneralPurposeConfig::new().with_decode_allow_trailing_bits(true),
+);
+
+/// Another spelling of bytes in base64, if the text is not what Go writes.
 pub(super) fn bytes(text: &str) -> Result<Option<String>, String> {
-    let broken = text.contains(['\r', '\n']);
-    let cleaned: String;
-    let text = if broken {
-        cleaned = text.replace(['\r', '\n'], "");
-        &cleaned
-    } else {
-        text
-    };
-    match STANDARD.decode(text) {
-        Ok(_) => Ok(broken.then(|| text.to_owned())),
-        Err(error) => Err(format!("illegal base64 data at input byte {}", corrupt_at(text, &error))),
-    }
+    let joined = text.contains(['\r', '\n']).then(|| text.replace(['\r', '\n'], ""));
+    let digits = joined.as_deref().unwrap_or(text);
+    let bytes = LENIENT
+        .decode(digits)
+        .map_err(|error| format!("illegal base64 data at input byte {}", corrupt_at(digits, &error)))?;
+    let canonical = STANDARD.encode(bytes);
+    Ok((canonical != text).then_some(canonical))
 }
 
 fn corrupt_at(text: &str, error: &base64::DecodeError) -> usize {

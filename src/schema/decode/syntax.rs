@@ -88,6 +88,11 @@ impl Scanner<'_> {
         Ok(*c)
     }
 
+    /// The next byte inside of a literal; Go takes the end of the text for a space there.
+    fn inner(&mut self) -> u8 {
+        self.byte().unwrap_or(b' ')
+    }
+
     /// The next byte that is not white space.
     fn token(&mut self) -> Result<u8, String> {
         loop {
@@ -111,7 +116,7 @@ impl Scanner<'_> {
 
     fn word(&mut self, word: &str) -> Result<(), String> {
         for expected in word.bytes().skip(1) {
-            let c = self.byte()?;
+            let c = self.inner();
             if c != expected {
                 let context = format!("in literal {word} (expecting '{}')", expected as char);
                 return Err(unexpected(c, &context));
@@ -132,11 +137,11 @@ impl Scanner<'_> {
     }
 
     fn escape(&mut self) -> Result<(), String> {
-        match self.byte()? {
+        match self.inner() {
             b'b' | b'f' | b'n' | b'r' | b't' | b'\\' | b'/' | b'"' => Ok(()),
             b'u' => {
                 for _ in 0..4 {
-                    let c = self.byte()?;
+                    let c = self.inner();
                     if !c.is_ascii_hexdigit() {
                         return Err(unexpected(c, "in \\u hexadecimal character escape"));
                     }
@@ -165,7 +170,7 @@ impl Scanner<'_> {
     }
 
     fn digit(&mut self, context: &str) -> Result<u8, String> {
-        let c = self.byte()?;
+        let c = self.inner();
         if c.is_ascii_digit() { Ok(c) } else { Err(unexpected(c, context)) }
     }
 

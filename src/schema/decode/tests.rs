@@ -84,3 +84,116 @@ fn messages_name_the_kind_once_it_is_known() {
         assert_eq!(error.message("Deployment", body.as_bytes()), expected);
     }
 }
+
+/// A case of `testdata`: a body, and the object, the strict errors or the error that k8s.io/apimachinery v0.36.3
+/// made of it, reading strictly and writing JSON.
+struct Case(Value);
+
+impl Case {
+    fn all(text: &str) -> impl Iterator<Item = Case> {
+        text.lines().map(|line| Case(serde_json::from_str(line).unwrap()))
+    }
+
+    fn text(&self, name: &str) -> &str {
+        self.0[name].as_str().unwrap_or_default()
+    }
+
+    fn expected(&self) -> (Value, String, String) {
+        (self.0["value"].clone(), self.text("strict").to_owned(), self.text("error").to_owned())
+    }
+
+    fn found(&self) -> (Value, String, String) {
+        let text = self.text("body");
+        let result = match self.text("encoding") {
+            "json" => read(text.as_bytes(), Encoding::Json),
+            "yaml" => read(text.as_bytes(), Encoding::Yaml),
+            _ => read(&from_hex(text), Encoding::Protobuf),
+        };
+        match result {
+            Ok(Decoded { gvk, mut value, strict }) => {
+                fill(&mut value, builtin::types(Minor(36)).kind(&gvk).unwrap());
+                let strict = if strict.is_empty() { String::new() } else { strict_message(&strict) };
+                (value, strict, String::new())
+            }
+            Err(error) => (Value::Null, String::new(), error.to_string()),
+        }
+    }
+}
+
+fn from_hex(text: &str) -> Vec<u8> {
+    let pairs = (0..text.len()).step_by(2);
+    pairs.map(|at| u8::from_str_radix(&text[at..at + 2], 16).unwrap()).collect()
+}
+
+#[test]
+fn texts_become_what_upstream_makes_of_them() {
+    for case in Case::all(include_str!("testdata/upstream.jsonl")) {
+        assert_eq!(case.found(), case.expected(), "{}: {}", case.text("name"), case.text("body"));
+    }
+}
+
+#[test]
+fn messages_become_what_upstream_makes_of_them() {
+    for case in Case::all(include_str!("testdata/protobuf.jsonl")) {
+        let (mut found, mut expected) = (case.found(), case.expected());
+        // Go's own names of types and fields are not in the table.
+        if expected.2.starts_with("proto: ") {
+            assert!(found.2.starts_with("proto: "), "{}: {}", case.text("name"), found.2);
+            (found.2, expected.2) = Default::default();
+        }
+        assert_eq!(found, expected, "{}: {}", case.text("name"), case.text("body"));
+    }
+}
+
+#[test]
+fn what_go_wrote_is_written_again_without_loss() {
+    for case in Case::all(include_str!("testdata/protobuf.jsonl")).filter(|case| !case.0["value"].is_null()) {
+        let types = builtin::types(Minor(36));
+        let value = &case.0["value"];
+        let gvk =
+            Gvk::from_api_version(value["apiVersion"].as_str().unwrap(), value["kind"].as_str().unwrap());
+        let view = types.kind(&gvk).unwrap();
+        let mut again = read(&encode(value, view).unwrap(), Encoding::Protobuf).unwrap().value;
+        fill(&mut again, view);
+        assert_eq!(&again, value, "{}", case.text("name"));
+    }
+}
+
+#[test]
+fn bad_yaml_is_an_error_with_its_line() {
+    for (body, start) in [
+        ("apiVersion: v1\ndata:\n\ta: b\n", "yaml: line 3: "),
+        ("a: 1\ndata: {a: b\n", "yaml: line 2: "),
+        ("a: \"b\n", "yaml: line 2: "),
+        ("? [a]\n: b\n", "yaml: line 1: invalid map key"),
+        ("~: a\n", "yaml: unsupported map key of type: null"),
+        ("a: \u{0}\n", "yaml: "),
+    ] {
+        let error = parse_yaml(body.as_bytes()).unwrap_err().to_string();
+        assert!(error.starts_with(start), "{body:?}: {error}");
+    }
+    assert_eq!(parse_yaml(b"a: \xff").unwrap_err().to_string(), "yaml: invalid UTF-8");
+    assert!(parse_json(b"{\"a\":\"\xff\"}").is_err());
+}
+
+#[test]
+fn yaml_aliases_end_before_they_cost_memory() {
+    let mut bomb = "a0: &a0 [x, x, x, x, x, x, x, x, x, x]\n".to_owned();
+    for i in 1..40 {
+        let aliases = vec![format!("*a{}", i - 1); 10].join(", ");
+        bomb += &format!("a{i}: &a{i} [{aliases}]\n");
+    }
+    let error = parse_yaml(bomb.as_bytes()).unwrap_err().to_string();
+    assert!(error.ends_with("document contains excessive aliasing"), "{error}");
+
+    let merges: String = (1..40).map(|i| format!("a{i}: &a{i}\n  <<: *a{}\n  k{i}: v\n", i - 1)).collect();
+    assert!(parse_yaml(format!("a0: &a0 {{k: v}}\n{merges}").as_bytes()).is_ok());
+}
+
+#[test]
+fn strict_errors_are_counted_out() {
+    let fields: Vec<String> = (0..500).map(|i| format!("\"x{i}\":1")).collect();
+    let body = format!(r#"{{"apiVersion":"v1","kind":"ConfigMap",{}}}"#, fields.join(","));
+    let strict = read(body.as_bytes(), Encoding::Json).unwrap().strict;
+    assert_eq!(strict.len(), crate::limits::STRICT_ERRORS_MAX);
+}

@@ -29,10 +29,13 @@ pub fn parse(text: &[u8]) -> Result<Parsed, DecodeError> {
     let mut options = granit_parser::options! {
         flow_nesting_limit: DEPTH_MAX,
         block_nesting_limit: DEPTH_MAX,
+        emit_unresolved_aliases: true,
     };
     options.set_emit_comments(false);
+    let text = text.strip_prefix('\u{feff}').unwrap_or(text);
     let mut composer = Composer {
-        parser: Parser::new_from_str_with_options(text.strip_prefix('\u{feff}').unwrap_or(text), options),
+        text,
+        parser: Parser::new_from_str_with_options(text, options),
         anchors: HashMap::new(),
         expanded: 0,
         duplicates: Vec::new(),
@@ -53,6 +56,7 @@ fn failure_at(span: &Span, text: &str) -> DecodeError {
 }
 
 struct Composer<'t> {
+    text: &'t str,
     parser: Parser<'t, StrInput<'t>>,
     /// Values of the anchors that are complete, with what a copy costs.
     anchors: HashMap<usize, Node>,
@@ -70,6 +74,15 @@ struct Node {
 
 /// What a value takes in a tree, without its text.
 const NODE_BYTES: usize = 32;
+
+/// Counts a copy before it is made.
+fn charge(expanded: &mut usize, bytes: usize, span: &Span) -> Result<(), DecodeError> {
+    *expanded = expanded.saturating_add(bytes);
+    if *expanded > YAML_EXPANDED_BYTES_MAX {
+        return Err(failure_at(span, "document contains excessive aliasing"));
+    }
+    Ok(())
+}
 
 type Step<'t> = (Event<'t>, Span);
 
@@ -97,34 +110,30 @@ impl<'t> Composer<'t> {
             return Err(failure_at(&span, "exceeded max depth"));
         }
         let (node, anchor) = match event {
-            Event::Scalar(text, style, anchor, tag) => (scalar(text, style, tag, &span)?, anchor),
+            Event::Scalar(text, style, anchor, tag) => (scalar(text, style, tag)?, anchor),
             Event::SequenceStart(_, anchor, _) => (self.sequence(depth)?, anchor),
             Event::MappingStart(_, anchor, _) => (self.mapping(depth)?, anchor),
             Event::Alias(anchor) => return self.alias(anchor, &span),
+            Event::UnresolvedAlias(name) => {
+                return Err(failure(&format!("unknown anchor '{name}' referenced")));
+            }
             _ => return Err(failure_at(&span, "unexpected event")),
         };
         if anchor != 0 {
-            self.pay(node.bytes, &span)?;
+            charge(&mut self.expanded, node.bytes, &span)?;
             self.anchors.insert(anchor, node.clone());
         }
         Ok(node)
     }
 
     fn alias(&mut self, anchor: usize, span: &Span) -> Result<Node, DecodeError> {
-        let Some(bytes) = self.anchors.get(&anchor).map(|node| node.bytes) else {
-            return Err(failure_at(span, "anchor value contains itself"));
+        let Some(node) = self.anchors.get(&anchor) else {
+            // Anchors become known when their value is complete.
+            let name = span.slice(self.text).unwrap_or_default().trim_start_matches('*');
+            return Err(failure(&format!("anchor '{name}' value contains itself")));
         };
-        self.pay(bytes, span)?;
-        self.anchors.get(&anchor).cloned().ok_or_else(|| failure_at(span, "unknown anchor referenced"))
-    }
-
-    /// Counts a copy before it is made.
-    fn pay(&mut self, bytes: usize, span: &Span) -> Result<(), DecodeError> {
-        self.expanded = self.expanded.saturating_add(bytes);
-        if self.expanded > YAML_EXPANDED_BYTES_MAX {
-            return Err(failure_at(span, "document contains excessive aliasing"));
-        }
-        Ok(())
+        charge(&mut self.expanded, node.bytes, span)?;
+        Ok(node.clone())
     }
 
     fn sequence(&mut self, depth: usize) -> Result<Node, DecodeError> {
@@ -145,78 +154,97 @@ impl<'t> Composer<'t> {
         let mut map = Map::new();
         let mut bytes = NODE_BYTES;
         loop {
-            let (event, span) = self.next()?;
-            let Event::Scalar(text, style, _, tag) = event else {
-                if matches!(event, Event::MappingEnd) {
-                    return Ok(Node { value: Value::Object(map), bytes });
-                }
-                // An alias to a scalar would do as well; nobody writes one as a key.
-                return Err(failure_at(&span, "invalid map key"));
-            };
+            let step = self.next()?;
+            if matches!(step.0, Event::MappingEnd) {
+                return Ok(Node { value: Value::Object(map), bytes });
+            }
+            let key = self.key(step)?;
             let step = self.next()?;
             let line = step.1.start.line();
-            let value = self.node(step, depth + 1)?;
-            bytes += value.bytes + text.len() + NODE_BYTES;
-            if &*text == "<<" && style == ScalarStyle::Plain {
-                merge(&mut map, value.value, &span)?;
-                continue;
-            }
-            let meaning = meaning(&text, style, tag.as_deref(), &span)?;
-            let shown = if matches!(meaning, Scalar::Text) { quote(&text) } else { text.to_string() };
-            let Some(key) = meaning.into_key(&text) else {
-                return Err(failure("unsupported map key of type: null"));
-            };
-            if map.insert(key, value.value).is_some() && self.duplicates.len() < STRICT_ERRORS_MAX {
-                self.duplicates.push(format!("line {line}: key {shown} already set in map"));
+            let node = self.node(step, depth + 1)?;
+            bytes += node.bytes + key.as_ref().map_or(0, |key| key.name.len() + NODE_BYTES);
+            match key {
+                Some(key) => self.insert(&mut map, key, node.value, line),
+                None => self.merge(&mut map, node.value, line)?,
             }
         }
     }
-}
 
-/// `<<`: the keys of one mapping, or of several of which the first wins, as if they stood here.
-fn merge(map: &mut Map<String, Value>, value: Value, span: &Span) -> Result<(), DecodeError> {
-    let sources = match value {
-        Value::Object(source) => vec![Value::Object(source)],
-        Value::Array(sources) => sources,
-        _ => Vec::new(),
-    };
-    if sources.is_empty() {
-        return Err(failure("map merge requires map or sequence of maps as the value"));
-    }
-    for source in sources.into_iter().rev() {
-        let Value::Object(source) = source else {
-            return Err(failure_at(span, "map merge requires map or sequence of maps as the value"));
+    /// A mapping's key; none for `<<`.
+    fn key(&mut self, (event, span): Step<'t>) -> Result<Option<Key>, DecodeError> {
+        let name = match event {
+            Event::Scalar(text, ScalarStyle::Plain, _, None) if text == "<<" => return Ok(None),
+            Event::Scalar(text, style, anchor, tag) => {
+                let meaning = meaning(&text, style, tag.as_deref())?;
+                let shown = if meaning == Scalar::Text { quote(&text) } else { text.to_string() };
+                let name =
+                    meaning.into_key(&text).ok_or_else(|| failure("unsupported map key of type: null"))?;
+                if anchor != 0 {
+                    let bytes = NODE_BYTES + name.len();
+                    self.anchors.insert(anchor, Node { value: name.as_str().into(), bytes });
+                }
+                return Ok(Some(Key { name, shown }));
+            }
+            Event::Alias(anchor) => self.alias(anchor, &span)?.value,
+            _ => Value::Null,
         };
-        map.extend(source);
+        match name {
+            Value::String(name) => Ok(Some(Key { shown: quote(&name), name })),
+            Value::Number(_) | Value::Bool(_) => {
+                Ok(Some(Key { name: name.to_string(), shown: name.to_string() }))
+            }
+            _ => Err(failure_at(&span, "invalid map key")),
+        }
     }
-    Ok(())
+
+    fn insert(&mut self, map: &mut Map<String, Value>, key: Key, value: Value, line: usize) {
+        if map.insert(key.name, value).is_some() && self.duplicates.len() < STRICT_ERRORS_MAX {
+            self.duplicates.push(format!("line {line}: key {} already set in map", key.shown));
+        }
+    }
+
+    /// `<<`: the keys of one mapping, or of several of which the first wins, as if they stood here. Like upstream,
+    /// a key that is there already counts as a duplicate.
+    fn merge(&mut self, map: &mut Map<String, Value>, value: Value, line: usize) -> Result<(), DecodeError> {
+        let sources = match value {
+            Value::Array(sources) => sources,
+            source => vec![source],
+        };
+        for source in sources.into_iter().rev() {
+            let Value::Object(source) = source else {
+                return Err(failure("map merge requires map or sequence of maps as the value"));
+            };
+            for (name, value) in source {
+                self.insert(map, Key { shown: quote(&name), name }, value, line);
+            }
+        }
+        Ok(())
+    }
 }
 
-fn scalar(
-    text: Cow<'_, str>,
-    style: ScalarStyle,
-    tag: Option<Cow<'_, Tag>>,
-    span: &Span,
-) -> Result<Node, DecodeError> {
+/// A key of a mapping, as JSON has it and as it is shown in errors.
+struct Key {
+    name: String,
+    shown: String,
+}
+
+fn scalar(text: Cow<'_, str>, style: ScalarStyle, tag: Option<Cow<'_, Tag>>) -> Result<Node, DecodeError> {
     let bytes = NODE_BYTES + text.len();
-    let value = match meaning(&text, style, tag.as_deref(), span)? {
+    let value = match meaning(&text, style, tag.as_deref())? {
         Scalar::Text => Value::String(text.into_owned()),
         other => other
             .into_value(&text)
-            .ok_or_else(|| DecodeError::from(Cause::Yaml(format!("json: unsupported value: {text}"))))?,
+            .map_err(|shown| DecodeError::from(Cause::Yaml(format!("json: unsupported value: {shown}"))))?,
     };
     Ok(Node { value, bytes })
 }
 
 /// What a scalar means by its style and tag; tags that are not YAML's own leave a text.
-fn meaning(text: &str, style: ScalarStyle, tag: Option<&Tag>, span: &Span) -> Result<Scalar, DecodeError> {
-    match tag {
-        None if style == ScalarStyle::Plain => Ok(resolve(text)),
-        None => Ok(Scalar::Text),
-        Some(tag) => match tag.core_suffix() {
-            Some(suffix) => resolve_as(suffix, text)
-                .ok_or_else(|| failure_at(span, &format!("cannot decode `{text}` as a !!{suffix}"))),
-            None => Ok(Scalar::Text),
-        },
-    }
+fn meaning(text: &str, style: ScalarStyle, tag: Option<&Tag>) -> Result<Scalar, DecodeError> {
+    let Some(tag) = tag else {
+        return Ok(if style == ScalarStyle::Plain { resolve(text) } else { Scalar::Text });
+    };
+    let Some(suffix) = tag.core_suffix() else { return Ok(Scalar::Text) };
+    resolve_as(suffix, text)
+        .ok_or_else(|| failure(&format!("cannot decode {} `{text}` as a !!{suffix}", resolve(text).tag())))
 }
