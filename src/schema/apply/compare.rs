@@ -127,6 +127,7 @@ fn compare_maps<'a>(
     ignored: &Set<'_>,
 ) -> Changes<'a> {
     let mut changes = Changes::default();
+    let (has_old, has_new) = (old.is_some(), new.is_some());
     let mut visit = |key: &'a str, old: Option<&'a Value>, new: Option<&'a Value>| {
         if let (Some(old), Some(new)) = (old, new)
             && same_scalar(old, new)
@@ -135,7 +136,8 @@ fn compare_maps<'a>(
         }
         let below = ignored.get_field(key);
         let Some(child) = map.child(key).filter(|_| below.is_none_or(|n| !n.member)) else { return };
-        let (old, new) = (old.or(child.implied), new.or(child.implied));
+        let old = old.or(child.implied.filter(|_| has_old));
+        let new = new.or(child.implied.filter(|_| has_new));
         let (mark, below) = compare_values(child.ty, old, new, below.map_or(&Set::EMPTY, |n| &n.children));
         changes.push(Element::field(key), mark, below);
     };

@@ -172,21 +172,6 @@ fn keep_item(list: ListType<'_>, item: &mut Value, gone: &Set<'_>) -> bool {
     true
 }
 
-/// Drops nulls where null is no value of its own, as decoding does.
-pub(super) fn drop_nulls(ty: Type<'_>, value: &mut Value) {
-    match (ty.atom(Some(value)), value) {
-        (Atom::Map(map), Value::Object(fields)) => fields.retain(|key, value| {
-            let Some(Type::Declared(view)) = map.child(key).map(|child| child.ty) else { return true };
-            drop_nulls(Type::Declared(view), value);
-            !value.is_null() || view.schema().nullable || *view.shape() == crate::Shape::Any
-        }),
-        (Atom::List(list), Value::Array(items)) => {
-            items.iter_mut().for_each(|item| drop_nulls(list.item, item))
-        }
-        _ => {}
-    }
-}
-
 /// A copy of an object, without its managed fields.
 pub(super) fn clone_unmanaged(object: &Value) -> Value {
     let Value::Object(fields) = object else { return object.clone() };

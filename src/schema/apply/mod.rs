@@ -3,8 +3,7 @@
 //!
 //! Two entry points. [`track_update`] is for every write that is not an apply: it compares the old and the new
 //! object and writes down who changed what. [`apply`] merges a patch into the live object, takes away what its
-//! manager no longer applies, and refuses to overwrite what others own unless forced. [`keep_times`] comes last, after
-//! either: it makes a write that changed nothing but times no write at all.
+//! manager no longer applies, and refuses to overwrite what others own unless forced.
 //!
 //! **Invariants.** Pure, as the whole room; the time of a write comes from the caller as text. Depth of recursion is
 //! that of the objects, which decoding limits. Field sets borrow from the objects they describe.
@@ -111,9 +110,9 @@ fn known_owners<'a>(live: Option<&'a Value>, new: &'a Value, manager: &Manager<'
 /// Merges an apply patch into the live object and gives the result, with its new managed fields.
 ///
 /// `live` is the stored object in the request's version, none when the patch creates. `patch` is the client's body,
-/// decoded without defaults. `reset` is as in [`track_update`]. Upstream's order: merge, prune, settle owners, and only
-/// then default; then the strategy, mutating admission and validation as for any other write, without
-/// [`track_update`]; [`keep_times`] last. What the patch changed in reset fields is in the result for the strategy to
+/// as it was sent. `reset` is as in [`track_update`]. Upstream's order: merge, prune, settle owners, and only then bring
+/// the result into the form of its type (what pruning emptied is null until then) and default it; then the strategy, mutating admission and validation as for any other write, without
+/// [`track_update`]. What the patch changed in reset fields is in the result for the strategy to
 /// take back.
 ///
 /// Errors: [`ApplyError::Conflicts`] when others own what would change and `force` is not set; the patch having managed
@@ -156,7 +155,6 @@ pub fn apply(
         Applied::Changed(object) => object,
     };
     let owners = owners.write();
-    merge::drop_nulls(ty, &mut object);
     if is_kubectl {
         last_applied::refresh(&mut object, patch);
     }
@@ -183,24 +181,4 @@ fn check_patch(patch: &Value, schema: View<'_>, manager: &Manager<'_>) -> Result
             "failed to create typed patch object ({namespace}/{name}; {shown}): {why}"
         ))
     })
-}
-
-/// Gives entries of `new` the times they have in `live`, if times of managed fields are all that differs, so that the
-/// write can be left out (IgnoreManagedFieldsTimestampsTransformer in k8s.io/apiserver). Call it last, with the object
-/// as it would be stored.
-pub fn keep_times(live: &Value, new: &mut Value) {
-    let (old, entries) = (managed::entries(Some(live)), managed::entries(Some(new)));
-    let same_but_time = |(a, b): (&Value, &Value)| {
-        let timeless = |v: &'_ Value| -> Vec<(String, Value)> {
-            let map = v.as_object().into_iter().flatten();
-            map.filter(|(key, _)| *key != "time").map(|(k, v)| (k.clone(), v.clone())).collect()
-        };
-        timeless(a) == timeless(b)
-    };
-    if old.len() != entries.len() || old == entries || !old.iter().zip(entries).all(same_but_time) {
-        return;
-    }
-    if path::equal_unmanaged(live, new) {
-        managed::put(new, Some(Value::Array(old.to_vec())));
-    }
 }

@@ -2,6 +2,7 @@
 //! (k8s.io/kube-openapi/pkg/schemaconv), and how items of lists are told apart.
 
 use super::path::{Element, KeyField};
+use crate::types::Omit;
 use crate::{Field, ListKind, Schema, Shape, View};
 use alcove_object::Value;
 use serde_json::Map;
@@ -64,8 +65,6 @@ pub(super) struct Child<'a> {
     pub implied: Option<&'static Value>,
 }
 
-static EMPTY_MAP: LazyLock<Value> = LazyLock::new(|| Value::Object(Map::new()));
-static NULL: Value = Value::Null;
 static ATOMIC: ListKind = ListKind::Atomic;
 
 const RAW_EXTENSION: &str = "io.k8s.apimachinery.pkg.runtime.RawExtension";
@@ -184,19 +183,50 @@ fn type_meta<'a>(view: View<'a>, key: &str) -> Option<Child<'a>> {
     Some(Child { ty, declared: true, implied: None })
 }
 
-/// Built-in types are Go structs upstream, where a struct by value is always there, if empty, and a required list is
-/// null until it is set. It matters only for who owns the field that holds them. Fields of Go types are those with a
-/// protobuf number.
+/// What Go writes for a field of an object that is there while the field is not: upstream compares built-in kinds as
+/// Go structs. It matters only for who owns the field itself, next to what is in it.
 fn implied(field: &Field, view: View<'_>) -> Option<&'static Value> {
-    if field.number == 0 {
-        return None;
-    }
-    match (view.at(field.schema).shape(), &field.default) {
-        (Shape::Struct(_), Some(Value::Object(map))) if map.is_empty() => Some(&EMPTY_MAP),
-        (Shape::List(_) | Shape::Map(_), None) if field.required => Some(&NULL),
-        _ => None,
+    let zeros = &*ZEROS;
+    match (field.omit, view.at(field.schema).shape()) {
+        (Omit::Zero | Omit::EmptyOrZero, _) => None,
+        (Omit::Empty, _) if field.pointer => None,
+        (Omit::Never, _) if field.pointer => Some(&zeros.null),
+        (_, Shape::Struct(_)) => Some(&zeros.map),
+        (_, Shape::Quantity) => Some(&zeros.quantity),
+        (_, Shape::Duration) => Some(&zeros.duration),
+        (_, Shape::IntOrString) => Some(&zeros.number),
+        (_, Shape::BoolOr(_)) => Some(&zeros.boolean),
+        (_, Shape::Time | Shape::MicroTime | Shape::Any | Shape::OneOrList(_) | Shape::OneOrStrings(_)) => {
+            Some(&zeros.null)
+        }
+        (Omit::Empty, _) => None,
+        (Omit::Never, Shape::String) => Some(&zeros.string),
+        (Omit::Never, Shape::Boolean) => Some(&zeros.boolean),
+        (Omit::Never, Shape::Int32 | Shape::Int64 | Shape::Double) => Some(&zeros.number),
+        (Omit::Never, _) => Some(&zeros.null),
     }
 }
+
+/// Go's zero values.
+struct Zeros {
+    null: Value,
+    map: Value,
+    string: Value,
+    boolean: Value,
+    number: Value,
+    quantity: Value,
+    duration: Value,
+}
+
+static ZEROS: LazyLock<Zeros> = LazyLock::new(|| Zeros {
+    null: Value::Null,
+    map: Value::Object(Map::new()),
+    string: "".into(),
+    boolean: false.into(),
+    number: 0.into(),
+    quantity: "0".into(),
+    duration: "0s".into(),
+});
 
 impl<'a> ListType<'a> {
     /// Whether the list is replaced as a whole.
