@@ -182,3 +182,21 @@ fn check_patch(patch: &Value, schema: View<'_>, manager: &Manager<'_>) -> Result
         ))
     })
 }
+
+/// Gives entries of `new` the times they have in `live`, if times of managed fields are all that differs, so that the
+/// write can be left out (IgnoreManagedFieldsTimestampsTransformer in k8s.io/apiserver). Call it last, with the object
+/// as it would be stored, under the live object's resourceVersion.
+pub fn keep_times(live: &Value, new: &mut Value) {
+    let (old, entries) = (managed::entries(Some(live)), managed::entries(Some(new)));
+    let same_but_time = |(a, b): (&Value, &Value)| timeless(a).eq(timeless(b));
+    if old.len() != entries.len() || old == entries || !old.iter().zip(entries).all(same_but_time) {
+        return;
+    }
+    if path::equal_unmanaged(live, new) {
+        managed::put(new, Some(Value::Array(old.to_vec())));
+    }
+}
+
+fn timeless(entry: &Value) -> impl Iterator<Item = (&String, &Value)> {
+    entry.as_object().into_iter().flatten().filter(|(key, _)| *key != "time")
+}
