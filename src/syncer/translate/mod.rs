@@ -1,0 +1,55 @@
+//! From tenant objects to host objects and back. Pure: no clock, no I/O, no host, no tenant; a [`Tenant`] and trees go
+//! in, trees or a [`Refusal`] come out.
+//!
+//! **Who owns what.** Every field of a host object that is named here belongs to the tenant (through us, field manager
+//! `alcove`); whatever is not named belongs to the host and is left alone. Status and the choice of a node belong to
+//! the host and flow back. No field has two owners, so nobody ever guesses who changed it last.
+
+mod config;
+mod event;
+mod labels;
+mod metadata;
+mod name;
+mod pod;
+mod pod_refs;
+mod pod_status;
+mod service;
+
+pub use config::{config_map, secret};
+pub use event::event;
+pub use labels::{Map as LabelMap, selector};
+pub use metadata::{CLUSTER, KIND, NAME, NAMESPACE, Owner, UID, metadata, owner};
+pub use name::host_name;
+pub use pod::pod;
+pub use pod_refs::{References, references};
+pub use pod_status::{condition_owners, pod_status};
+pub use service::{service, service_addresses, service_status};
+
+/// Which tenant is being translated, and where it lives on the host.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Tenant {
+    /// The virtual cluster's name.
+    pub cluster: String,
+    /// The host namespace that holds its objects.
+    pub host_namespace: String,
+}
+
+/// Why an object is not synced: which rule, which field, and what to do about it. Shown to the tenant as an event.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{field}: {why}")]
+pub struct Refusal {
+    /// The field that is refused.
+    pub field: String,
+    /// The rule, and whom to ask.
+    pub why: String,
+}
+
+impl Refusal {
+    /// A refusal of one field.
+    pub fn of(field: &str, why: impl Into<String>) -> Refusal {
+        Refusal { field: field.to_owned(), why: why.into() }
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,67 @@
+//! Pod status: the host's, with what only the tenant knows kept.
+
+use alcove_object::{Value, meta};
+use serde_json::{Value as Json, json};
+
+/// Conditions that the host's kubelet, scheduler and controllers own. All others (readiness gates) are the tenant's.
+const HOST_CONDITIONS: [&str; 9] = [
+    "PodScheduled",
+    "Initialized",
+    "ContainersReady",
+    "Ready",
+    "PodReadyToStartContainers",
+    "DisruptionTarget",
+    "PodResizePending",
+    "PodResizeInProgress",
+    "AllContainersRestarting",
+];
+
+/// Whether the host owns a condition of this type.
+pub fn condition_owners(kind: &str) -> bool {
+    HOST_CONDITIONS.contains(&kind)
+}
+
+/// The tenant's status for a host pod's status. `tenant` is the tenant's pod as it is.
+pub fn pod_status(tenant: &Value, host: &Value) -> Json {
+    let mut status = host.get("status").cloned().unwrap_or_else(|| json!({}));
+    if let Some(class) = tenant.pointer("/status/qosClass") {
+        status["qosClass"] = class.clone();
+    }
+    // The host counts its own pod's generations. What it observed is the tenant's current one once it caught up.
+    let caught_up =
+        host.pointer("/status/observedGeneration").and_then(Value::as_i64) == Some(meta::generation(host));
+    let observed = match caught_up {
+        true => Some(json!(meta::generation(tenant))),
+        false => tenant.pointer("/status/observedGeneration").cloned(),
+    };
+    set_or_remove(&mut status, "observedGeneration", observed.filter(|_| meta::generation(tenant) > 0));
+    let theirs = conditions(host).filter(|c| condition_owners(kind(c)));
+    let ours = conditions(tenant).filter(|c| !condition_owners(kind(c)));
+    let merged: Vec<Value> = theirs
+        .cloned()
+        .map(|mut condition| {
+            let generation = condition.get("observedGeneration").map(|_| json!(meta::generation(tenant)));
+            set_or_remove(&mut condition, "observedGeneration", generation);
+            condition
+        })
+        .chain(ours.cloned())
+        .collect();
+    set_or_remove(&mut status, "conditions", (!merged.is_empty()).then(|| merged.into()));
+    status
+}
+
+fn conditions(pod: &Value) -> impl Iterator<Item = &Value> {
+    pod.pointer("/status/conditions").and_then(Value::as_array).into_iter().flatten()
+}
+
+fn kind(condition: &Value) -> &str {
+    condition["type"].as_str().unwrap_or_default()
+}
+
+fn set_or_remove(object: &mut Value, field: &str, value: Option<Value>) {
+    let Some(map) = object.as_object_mut() else { return };
+    match value {
+        Some(value) => drop(map.insert(field.into(), value)),
+        None => drop(map.remove(field)),
+    }
+}

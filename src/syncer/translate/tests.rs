@@ -1,0 +1,109 @@
+//! Golden tests: a tenant's object in `golden/NAME.in.json`, the host's in `golden/NAME.out.json`. Run with
+//! `UPDATE_GOLDEN=1` to write the second from the first, and read the diff.
+
+use super::*;
+use serde_json::Value;
+use std::path::Path;
+
+fn tenant() -> Tenant {
+    Tenant { cluster: "demo".into(), host_namespace: "team-a".into() }
+}
+
+fn check(name: &str, translate: impl Fn(&Value) -> Value) {
+    let dir = Path::new(env!("CARGO_MANIFEST_DIR")).join("translate/golden");
+    let input = std::fs::read(dir.join(format!("{name}.in.json"))).unwrap();
+    let actual = translate(&serde_json::from_slice(&input).unwrap());
+    let path = dir.join(format!("{name}.out.json"));
+    if std::env::var_os("UPDATE_GOLDEN").is_some() {
+        let text = serde_json::to_string_pretty(&actual).unwrap() + "\n";
+        std::fs::write(&path, text).unwrap();
+    }
+    let expected: Value = serde_json::from_slice(&std::fs::read(&path).unwrap()).unwrap();
+    assert_eq!(actual, expected, "{name}: run with UPDATE_GOLDEN=1 and read the diff");
+}
+
+fn outcome(result: Result<Value, Refusal>) -> Value {
+    result.unwrap_or_else(|refusal| serde_json::json!({ "refused": refusal.to_string() }))
+}
+
+#[test]
+fn pods() {
+    for name in ["pod-plain", "pod-references", "pod-affinity", "pod-downward", "pod-token"] {
+        check(name, |object| outcome(pod(&tenant(), object)));
+    }
+}
+
+#[test]
+fn services() {
+    for name in ["service-cluster-ip", "service-headless", "service-external-ips"] {
+        check(name, |object| outcome(service(&tenant(), object)));
+    }
+}
+
+#[test]
+fn config() {
+    check("config-map", |object| config_map(&tenant(), object));
+    check("secret-token", |object| secret(&tenant(), object));
+}
+
+#[test]
+fn a_host_object_is_ours_only_if_marks_and_name_agree() {
+    let object = serde_json::json!({ "kind": "ConfigMap",
+        "metadata": { "namespace": "default", "name": "a", "uid": "u" } });
+    let mut host = config_map(&tenant(), &object);
+    let expected = Owner { namespace: "default".into(), name: "a".into(), uid: "u".into() };
+    assert_eq!(owner(&tenant(), &host), Some(expected));
+    let other = Tenant { cluster: "other".into(), ..tenant() };
+    assert_eq!(owner(&other, &host), None, "another tenant's");
+    host["metadata"]["name"] = "copy".into();
+    assert_eq!(owner(&tenant(), &host), None, "a copy under another name");
+}
+
+#[test]
+fn events_speak_the_tenants_names() {
+    let owner = Owner { namespace: "default".into(), name: "web-1".into(), uid: "u".into() };
+    let host = serde_json::json!({
+        "metadata": { "name": "web-1-x-default-x-demo.18a", "namespace": "team-a" },
+        "involvedObject": { "kind": "Pod", "apiVersion": "v1", "name": "web-1-x-default-x-demo", "uid": "h",
+                            "namespace": "team-a" },
+        "reason": "Scheduled", "type": "Normal", "count": 1,
+        "message": "Successfully assigned team-a/web-1-x-default-x-demo to node-1",
+    });
+    let event = event(&tenant(), &owner, &host);
+    assert_eq!(event["message"], "Successfully assigned default/web-1 to node-1");
+    assert_eq!(event["metadata"]["name"], "web-1.18a");
+    assert_eq!(event["involvedObject"]["uid"], "u");
+    assert!(!event.to_string().contains("team-a"));
+}
+
+#[test]
+fn status_keeps_what_only_the_tenant_knows() {
+    let tenant = serde_json::json!({ "metadata": { "generation": 3 }, "status": { "qosClass": "Burstable",
+        "conditions": [{ "type": "example.com/gate", "status": "True" }, { "type": "Ready", "status": "False" }] } });
+    let host = serde_json::json!({ "metadata": { "generation": 7 }, "status": { "qosClass": "BestEffort",
+        "phase": "Running", "observedGeneration": 7,
+        "conditions": [{ "type": "Ready", "status": "True", "observedGeneration": 7 }] } });
+    let status = pod_status(&tenant, &host);
+    assert_eq!(status["qosClass"], "Burstable");
+    assert_eq!(status["observedGeneration"], 3);
+    assert_eq!(
+        status["conditions"],
+        serde_json::json!([
+        { "type": "Ready", "status": "True", "observedGeneration": 3 },
+        { "type": "example.com/gate", "status": "True" } ])
+    );
+}
+
+#[test]
+fn addresses_come_from_the_host_port_by_port() {
+    let spec = serde_json::json!({ "type": "NodePort", "ports": [
+        { "port": 80, "protocol": "TCP", "nodePort": 31000 }, { "port": 53, "protocol": "UDP" }] });
+    let host = serde_json::json!({ "spec": { "clusterIP": "10.0.0.9", "clusterIPs": ["10.0.0.9"], "ports": [
+        { "port": 53, "protocol": "UDP", "nodePort": 30053 }, { "port": 80, "protocol": "TCP", "nodePort": 30080 }] } });
+    let spec = service_addresses(&spec, &host);
+    assert_eq!(spec["clusterIP"], "10.0.0.9");
+    assert_eq!(
+        (&spec["ports"][0]["nodePort"], &spec["ports"][1]["nodePort"]),
+        (&30080.into(), &30053.into())
+    );
+}
