@@ -1,0 +1,310 @@
+//! Options out of a query or an option body, with apimachinery's rules and texts
+//! (k8s.io/apimachinery/pkg/apis/meta/v1/validation, pkg/runtime/conversion.go).
+
+use super::request::Query;
+use crate::options::{
+    DeleteOptions, FieldValidation, ListOptions, PatchType, Propagation, VersionMatch, WriteOptions,
+};
+use alcove_object::field::{self, Path};
+use alcove_object::selector::{FieldTerm, Fields, Labels};
+use alcove_object::{Status, Value};
+
+/// Characters in a field manager's name at most. Past it: 422.
+const FIELD_MANAGER_CHARACTERS_MAX: usize = 128;
+
+/// Whose options they are; names the kind in 422 answers.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[allow(missing_docs)] // the words of the API
+pub enum Writing {
+    Create,
+    Update,
+    Patch(PatchType),
+}
+
+impl Writing {
+    fn kind(self) -> &'static str {
+        match self {
+            Writing::Create => "CreateOptions",
+            Writing::Update => "UpdateOptions",
+            Writing::Patch(_) => "PatchOptions",
+        }
+    }
+}
+
+/// Options of create, update and patch. 422 lists all that is wrong.
+pub fn write_options(query: &Query, writing: Writing) -> Result<WriteOptions, Status> {
+    let mut errors = Vec::new();
+    let force = query.flag("force");
+    let manager = query.get("fieldManager").unwrap_or_default();
+    match writing {
+        Writing::Patch(PatchType::Apply) if manager.is_empty() => {
+            errors.push(field::Error::required(&Path::new("fieldManager"), "is required for apply patch"));
+        }
+        Writing::Patch(PatchType::Apply) | Writing::Create | Writing::Update => {}
+        Writing::Patch(_) if force.is_some() => {
+            let why = "may not be specified for non-apply patch";
+            errors.push(field::Error::forbidden(&Path::new("force"), why));
+        }
+        Writing::Patch(_) => {}
+    }
+    check_manager(manager, &mut errors);
+    let dry_run = dry_run(query.all("dryRun"), &mut errors);
+    let field_validation = match query.get("fieldValidation").unwrap_or_default() {
+        "Ignore" => FieldValidation::Ignore,
+        "" | "Warn" => FieldValidation::Warn,
+        "Strict" => FieldValidation::Strict,
+        other => {
+            let known = ["", "Ignore", "Strict", "Warn"];
+            errors.push(field::Error::not_supported(&Path::new("fieldValidation"), other, &known));
+            FieldValidation::Warn
+        }
+    };
+    refuse(writing.kind(), &errors)?;
+    let field_manager = manager.to_owned();
+    Ok(WriteOptions { dry_run, field_manager, field_validation, force: force.unwrap_or(false) })
+}
+
+fn check_manager(manager: &str, errors: &mut Vec<field::Error>) {
+    let path = Path::new("fieldManager");
+    if manager.len() > FIELD_MANAGER_CHARACTERS_MAX {
+        errors.push(field::Error::too_long(&path, FIELD_MANAGER_CHARACTERS_MAX));
+    }
+    for (position, character) in manager.char_indices().filter(|(_, c)| c.is_control()) {
+        let why = format!("invalid character U+{:04X} (at position {position})", u32::from(character));
+        errors.push(field::Error::invalid(&path, manager, why));
+    }
+}
+
+fn dry_run<'a>(values: impl Iterator<Item = &'a str>, errors: &mut Vec<field::Error>) -> bool {
+    let values: Vec<&str> = values.collect();
+    if values.iter().any(|value| *value != "All") {
+        errors.push(field::Error::not_supported(&Path::new("dryRun"), values.clone(), &["All"]));
+    }
+    !values.is_empty()
+}
+
+fn refuse(kind: &str, errors: &[field::Error]) -> Result<(), Status> {
+    if errors.is_empty() { Ok(()) } else { Err(Status::invalid("meta.k8s.io", kind, "", errors)) }
+}
+
+/// The field manager of a request that names none: the user agent up to its first slash.
+pub fn manager_of_agent(agent: &str) -> String {
+    let product = agent.split('/').next().unwrap_or_default();
+    product.chars().filter(|c| !c.is_control()).take(FIELD_MANAGER_CHARACTERS_MAX).collect()
+}
+
+/// Options of list, watch and deletecollection. A name from the path counts as a field selector.
+pub fn list_options(query: &Query, name: &str) -> Result<ListOptions, Status> {
+    let text = |key: &str| query.get(key).unwrap_or_default();
+    let version_match = match text("resourceVersionMatch") {
+        "" => None,
+        "NotOlderThan" => Some(VersionMatch::NotOlderThan),
+        "Exact" => Some(VersionMatch::Exact),
+        other => {
+            let known = ["Exact", "NotOlderThan", ""];
+            let error = field::Error::not_supported(&Path::new("resourceVersionMatch"), other, &known);
+            return Err(Status::invalid("meta.k8s.io", "ListOptions", "", &[error]));
+        }
+    };
+    let limit = number(query, "limit")?.unwrap_or(0);
+    let timeout = number(query, "timeoutSeconds")?;
+    Ok(ListOptions {
+        labels: Labels::parse(text("labelSelector")).map_err(Status::bad_request)?,
+        fields: with_name(Fields::parse(text("fieldSelector")).map_err(Status::bad_request)?, name)?,
+        resource_version: text("resourceVersion").to_owned(),
+        version_match,
+        // Upstream pages only for positive limits.
+        limit: usize::try_from(limit).unwrap_or(0),
+        continue_token: text("continue").to_owned(),
+        bookmarks: query.flag("allowWatchBookmarks").unwrap_or(false),
+        send_initial_events: query.flag("sendInitialEvents"),
+        timeout_seconds: timeout
+            .and_then(|seconds| u64::try_from(seconds).ok())
+            .filter(|seconds| *seconds > 0),
+    })
+}
+
+fn with_name(mut fields: Fields, name: &str) -> Result<Fields, Status> {
+    if name.is_empty() {
+        return Ok(fields);
+    }
+    match fields.exact("metadata.name") {
+        Some(selected) if selected == name => {}
+        None if fields.0.is_empty() => {
+            let (field, value) = ("metadata.name".to_owned(), name.to_owned());
+            fields.0.push(FieldTerm { field, value, negated: false });
+        }
+        _ => return Err(Status::bad_request("fieldSelector metadata.name doesn't match requested name")),
+    }
+    Ok(fields)
+}
+
+/// A number as Go's ParseInt reads it, with its texts for what it cannot read.
+fn number(query: &Query, key: &str) -> Result<Option<i64>, Status> {
+    let Some(text) = query.get(key) else { return Ok(None) };
+    text.parse().map(Some).map_err(|error: std::num::ParseIntError| {
+        use std::num::IntErrorKind::{NegOverflow, PosOverflow};
+        let why = match error.kind() {
+            PosOverflow | NegOverflow => "value out of range",
+            _ => "invalid syntax",
+        };
+        Status::bad_request(format!("strconv.ParseInt: parsing {text:?}: {why}"))
+    })
+}
+
+/// Delete options as a query says them; they count only when there is no body.
+pub fn delete_options(query: &Query) -> Result<DeleteOptions, Status> {
+    let grace_period_seconds = number(query, "gracePeriodSeconds")?;
+    let orphan_dependents = query.flag("orphanDependents");
+    let mut errors = Vec::new();
+    let propagation = propagation(query.get("propagationPolicy"), orphan_dependents, &mut errors);
+    let dry_run = dry_run(query.all("dryRun"), &mut errors);
+    refuse("DeleteOptions", &errors)?;
+    Ok(DeleteOptions {
+        dry_run,
+        grace_period_seconds,
+        propagation,
+        orphan_dependents,
+        uid: None,
+        resource_version: None,
+    })
+}
+
+/// Delete options as a body's tree says them. 400 for another kind or wrong types, 422 for wrong values.
+pub fn delete_options_of(body: &Value) -> Result<DeleteOptions, Status> {
+    let kind = body.get("kind").and_then(Value::as_str).unwrap_or("DeleteOptions");
+    if kind != "DeleteOptions" {
+        return Err(Status::bad_request("decoded object cannot be converted to DeleteOptions"));
+    }
+    let body: DeleteBody = serde::Deserialize::deserialize(body).map_err(|error: serde_json::Error| {
+        Status::bad_request(format!("couldn't get version/kind; json parse error: {error}"))
+    })?;
+    let mut errors = Vec::new();
+    let propagation = propagation(body.propagation_policy.as_deref(), body.orphan_dependents, &mut errors);
+    let dry_run = dry_run(body.dry_run.iter().flatten().map(String::as_str), &mut errors);
+    refuse("DeleteOptions", &errors)?;
+    let preconditions = body.preconditions.unwrap_or_default();
+    Ok(DeleteOptions {
+        dry_run,
+        grace_period_seconds: body.grace_period_seconds,
+        propagation,
+        orphan_dependents: body.orphan_dependents,
+        uid: preconditions.uid,
+        resource_version: preconditions.resource_version,
+    })
+}
+
+#[derive(serde::Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct DeleteBody {
+    grace_period_seconds: Option<i64>,
+    preconditions: Option<Preconditions>,
+    orphan_dependents: Option<bool>,
+    propagation_policy: Option<String>,
+    dry_run: Option<Vec<String>>,
+}
+
+#[derive(Default, serde::Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Preconditions {
+    uid: Option<String>,
+    resource_version: Option<String>,
+}
+
+fn propagation(
+    text: Option<&str>,
+    orphan: Option<bool>,
+    errors: &mut Vec<field::Error>,
+) -> Option<Propagation> {
+    let path = Path::new("propagationPolicy");
+    let text = text?;
+    if orphan.is_some() {
+        let why = "orphanDependents and deletionPropagation cannot be both set";
+        errors.push(field::Error::invalid(&path, text, why));
+    }
+    match text {
+        "Foreground" => Some(Propagation::Foreground),
+        "Background" => Some(Propagation::Background),
+        "Orphan" => Some(Propagation::Orphan),
+        other => {
+            let known = ["Foreground", "Background", "Orphan", "nil"];
+            errors.push(field::Error::not_supported(&path, other, &known));
+            None
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    #[test]
+    fn write_options_say_what_is_wrong() {
+        let ok = |text: &str, writing| write_options(&Query::parse(text), writing).unwrap();
+        let options = ok("dryRun=All&fieldManager=me&fieldValidation=Strict&pretty=1", Writing::Create);
+        assert!(options.dry_run && !options.force);
+        assert_eq!((&*options.field_manager, options.field_validation), ("me", FieldValidation::Strict));
+        assert!(ok("fieldManager=me&force=true", Writing::Patch(PatchType::Apply)).force);
+        assert!(!ok("", Writing::Update).dry_run);
+
+        let message =
+            |text: &str, writing| write_options(&Query::parse(text), writing).unwrap_err().message.clone();
+        assert_eq!(
+            message("", Writing::Patch(PatchType::Apply)),
+            "PatchOptions.meta.k8s.io \"\" is invalid: fieldManager: Required value: is required for apply patch"
+        );
+        assert_eq!(
+            message("force=1", Writing::Patch(PatchType::Merge)),
+            "PatchOptions.meta.k8s.io \"\" is invalid: force: Forbidden: may not be specified for non-apply patch"
+        );
+        assert_eq!(
+            message("fieldValidation=Loud", Writing::Create),
+            "CreateOptions.meta.k8s.io \"\" is invalid: fieldValidation: Unsupported value: \"Loud\": supported values: \"\", \"Ignore\", \"Strict\", \"Warn\""
+        );
+        assert!(message("dryRun=None", Writing::Update).contains("dryRun: Unsupported value"));
+        assert!(message(&format!("fieldManager={}", "x".repeat(129)), Writing::Update).contains("Too long"));
+    }
+
+    #[test]
+    fn list_options_take_the_name_of_the_path() {
+        let options =
+            list_options(&Query::parse("limit=5&timeoutSeconds=9&allowWatchBookmarks=1"), "a").unwrap();
+        assert_eq!((options.limit, options.timeout_seconds, options.bookmarks), (5, Some(9), true));
+        assert_eq!(options.fields.exact("metadata.name"), Some("a"));
+        let refused = |text: &str, name: &str| list_options(&Query::parse(text), name).unwrap_err();
+        assert_eq!(refused("limit=abc", "").message, "strconv.ParseInt: parsing \"abc\": invalid syntax");
+        assert_eq!(
+            refused("limit=99999999999999999999", "").message.split(": ").last(),
+            Some("value out of range")
+        );
+        assert_eq!(refused("fieldSelector=metadata.name%3Db", "a").code, 400);
+        assert_eq!(refused("resourceVersionMatch=Older", "").code, 422);
+        assert_eq!(list_options(&Query::parse("limit=-1"), "").unwrap().limit, 0);
+    }
+
+    #[test]
+    fn delete_options_from_query_and_body() {
+        let query = delete_options(&Query::parse("gracePeriodSeconds=0&propagationPolicy=Orphan")).unwrap();
+        assert_eq!((query.grace_period_seconds, query.propagation), (Some(0), Some(Propagation::Orphan)));
+        let body = delete_options_of(&json!({
+            "kind": "DeleteOptions", "apiVersion": "v1", "dryRun": ["All"], "propagationPolicy": "Background",
+            "preconditions": {"uid": "u", "resourceVersion": "7"}
+        }))
+        .unwrap();
+        assert!(body.dry_run);
+        assert_eq!((body.uid.as_deref(), body.resource_version.as_deref()), (Some("u"), Some("7")));
+        assert_eq!(delete_options_of(&json!({"kind": "Pod"})).unwrap_err().code, 400);
+        assert_eq!(delete_options_of(&json!({"gracePeriodSeconds": "x"})).unwrap_err().code, 400);
+        assert_eq!(delete_options_of(&json!({"propagationPolicy": "Sideways"})).unwrap_err().code, 422);
+        let both = delete_options_of(&json!({"propagationPolicy": "Orphan", "orphanDependents": true}));
+        assert!(both.unwrap_err().message.contains("cannot be both set"));
+    }
+
+    #[test]
+    fn managers_come_from_user_agents() {
+        assert_eq!(manager_of_agent("kubectl/v1.36.0 (linux/amd64) kubernetes/abc"), "kubectl");
+        assert_eq!(manager_of_agent(""), "");
+        assert_eq!(manager_of_agent(&"x".repeat(300)).len(), 128);
+    }
+}
