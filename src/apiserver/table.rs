@@ -1,0 +1,208 @@
+//! Tables: what `kubectl get` prints, made on the server from the columns of a resource's descriptor
+//! (k8s.io/apimachinery/pkg/apis/meta/v1 Table, k8s.io/kubernetes/pkg/printers).
+//!
+//! A row is rendered to bytes when it is sent, from one object at a time; nothing holds the trees of a list.
+
+use crate::client::Object;
+use crate::http::negotiate::MetaVersion;
+use crate::http::splice;
+use crate::registry::{Cell, Column, Resource};
+use alcove_object::{Status, Value, meta, time};
+use jiff::Timestamp;
+use serde_json::json;
+use std::sync::{Arc, LazyLock};
+
+/// The columns of kinds that have none of their own.
+static DEFAULT_COLUMNS: LazyLock<Vec<Column>> = LazyLock::new(|| {
+    vec![
+        Column {
+            name: "Name".into(),
+            kind: "string",
+            format: "name",
+            description: "Name of the object, unique in its namespace.".into(),
+            priority: 0,
+            cell: Cell::Name,
+        },
+        Column {
+            name: "Created At".into(),
+            kind: "date",
+            format: "",
+            description: "When the server stored the object for the first time, in UTC.".into(),
+            priority: 0,
+            cell: Cell::Created,
+        },
+    ]
+});
+
+/// What a row carries beside its cells (`includeObject`).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[allow(missing_docs)] // the words of the API
+pub enum Include {
+    None,
+    Metadata,
+    Object,
+}
+
+impl Include {
+    /// Reads the query parameter; 400 for unknown words.
+    pub fn parse(text: &str) -> Result<Include, Status> {
+        match text {
+            "" | "Metadata" => Ok(Include::Metadata),
+            "None" => Ok(Include::None),
+            "Object" => Ok(Include::Object),
+            other => Err(Status::bad_request(format!(
+                "Unable to convert to Table as requested: includeObject: Invalid value: {other:?}: \
+                 must be 'Metadata', 'Object', 'None', or empty"
+            ))),
+        }
+    }
+}
+
+/// Whose columns a table has.
+#[derive(Clone)]
+pub enum Columns {
+    /// A resource's.
+    Of(Arc<Resource>),
+    /// Columns that no resource owns, such as those of a scale.
+    These(Arc<[Column]>),
+}
+
+impl Columns {
+    fn slice(&self) -> &[Column] {
+        match self {
+            Columns::Of(resource) if resource.columns.is_empty() => &DEFAULT_COLUMNS,
+            Columns::Of(resource) => &resource.columns,
+            Columns::These(columns) => columns,
+        }
+    }
+}
+
+/// How to make tables of one resource for one request.
+#[derive(Clone)]
+pub struct Table {
+    columns: Columns,
+    version: MetaVersion,
+    include: Include,
+    now: Timestamp,
+    /// Whether cells need the object's tree; otherwise name and creation time are enough.
+    needs_tree: bool,
+}
+
+impl Table {
+    /// Tables with these columns; ages count from `now`.
+    pub fn new(columns: Columns, version: MetaVersion, include: Include, now: Timestamp) -> Table {
+        let is_plain = |column: &Column| matches!(column.cell, Cell::Name | Cell::Age | Cell::Created);
+        let needs_tree = !columns.slice().iter().all(is_plain);
+        Table { columns, version, include, now, needs_tree }
+    }
+
+    /// The same tables at another time, for a watch that goes on.
+    pub fn at(self, now: Timestamp) -> Table {
+        Table { now, ..self }
+    }
+
+    /// Everything before the first row. `metadata` is the list's in JSON, or the object's resourceVersion. Only the
+    /// first table of a watch defines the columns.
+    pub fn head(&self, metadata: &str, with_columns: bool) -> String {
+        let definition = |c: &Column| {
+            json!({
+                "name": c.name, "type": c.kind, "format": c.format,
+                "description": c.description, "priority": c.priority,
+            })
+        };
+        let columns: Value = match with_columns {
+            true => self.columns.slice().iter().map(definition).collect(),
+            false => Value::Null,
+        };
+        let version = self.version.api_version();
+        format!(
+            r#"{{"kind":"Table","apiVersion":"{version}","metadata":{metadata},"columnDefinitions":{columns},"rows":["#
+        )
+    }
+
+    /// Everything after the last row.
+    pub const TAIL: &'static str = "]}";
+
+    /// One row.
+    pub fn row(&self, object: &Object) -> Vec<u8> {
+        let metadata = splice::metadata(&object.bytes);
+        let mut row = Vec::with_capacity(metadata.len() + 256);
+        row.extend_from_slice(b"{\"cells\":");
+        let cells = if self.needs_tree { self.cells(&object.parse()) } else { self.plain_cells(metadata) };
+        serde_json::to_writer(&mut row, &cells).expect("JSON values serialize into memory");
+        row.extend_from_slice(b",\"object\":");
+        match self.include {
+            Include::None => row.extend_from_slice(b"null"),
+            Include::Metadata => partial(self.version, metadata, &mut row),
+            Include::Object => row.extend_from_slice(&object.bytes),
+        }
+        row.push(b'}');
+        row
+    }
+
+    /// The row of a bookmark: no cells worth showing, the revision and its annotations in the object.
+    pub fn bookmark_row(&self, metadata: &str) -> Vec<u8> {
+        let cell = |column: &Column| if column.format == "name" { "".into() } else { Value::Null };
+        let cells: Value = self.columns.slice().iter().map(cell).collect();
+        let mut row = format!("{{\"cells\":{cells},\"object\":").into_bytes();
+        partial(self.version, metadata, &mut row);
+        row.push(b'}');
+        row
+    }
+
+    fn cells(&self, object: &Value) -> Vec<Value> {
+        let cell = |column: &Column| match &column.cell {
+            Cell::Name => meta::name(object).into(),
+            Cell::Age => age(meta::text(object, "creationTimestamp"), self.now).into(),
+            Cell::Created => meta::text(object, "creationTimestamp").into(),
+            Cell::Pointer(pointer) => object.pointer(pointer).cloned().unwrap_or_default(),
+            Cell::Computed(compute) => compute(object, self.now),
+        };
+        self.columns.slice().iter().map(cell).collect()
+    }
+
+    fn plain_cells(&self, metadata: &str) -> Vec<Value> {
+        let plain = splice::plain(metadata);
+        let cell = |column: &Column| match &column.cell {
+            Cell::Age => age(&plain.creation_timestamp, self.now).into(),
+            Cell::Created => Value::from(&*plain.creation_timestamp),
+            _ => Value::from(&*plain.name),
+        };
+        self.columns.slice().iter().map(cell).collect()
+    }
+}
+
+/// Appends a `PartialObjectMetadata` with this metadata.
+pub fn partial(version: MetaVersion, metadata: &str, out: &mut Vec<u8>) {
+    out.extend_from_slice(b"{\"kind\":\"PartialObjectMetadata\",\"apiVersion\":\"");
+    out.extend_from_slice(version.api_version().as_bytes());
+    out.extend_from_slice(b"\",\"metadata\":");
+    out.extend_from_slice(metadata.as_bytes());
+    out.push(b'}');
+}
+
+/// The time since then in kubectl's short form, `<unknown>` if there is no then.
+pub fn age(then: &str, now: Timestamp) -> String {
+    match time::parse(then) {
+        Some(then) => time::human_duration(now.as_second() - then.as_second()),
+        None => "<unknown>".into(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn ages() {
+        assert_eq!(age("", "2026-01-01T00:00:00Z".parse().unwrap()), "<unknown>");
+        assert_eq!(age("2026-01-01T00:00:00Z", "2026-01-01T00:01:05Z".parse().unwrap()), "65s");
+    }
+
+    #[test]
+    fn include_object() {
+        assert_eq!(Include::parse("").unwrap(), Include::Metadata);
+        assert_eq!(Include::parse("None").unwrap(), Include::None);
+        assert_eq!(Include::parse("all").unwrap_err().code, 400);
+    }
+}
