@@ -3,7 +3,8 @@
 
 use crate::request::{RequestInfo, Verb};
 use crate::user::User;
-use alcove_object::Status;
+use alcove_object::{Status, Value};
+use serde_json::json;
 
 /// What somebody wants to do, in the words of a rule (k8s.io/apiserver/pkg/authorization/authorizer).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -32,6 +33,23 @@ pub struct Action<'a> {
 pub trait Authorizer: Send + Sync {
     /// `Ok` when allowed; otherwise the reason, empty when there is nothing to say beyond the refusal.
     fn authorize(&self, user: &User, action: &Action<'_>) -> Result<(), String>;
+
+    /// What a user may do in a namespace, as far as it can be listed.
+    fn rules(&self, user: &User, namespace: &str) -> RuleList {
+        let _ = (user, namespace);
+        RuleList { incomplete: true, ..RuleList::default() }
+    }
+}
+
+/// Rules as `SelfSubjectRulesReview` shows them.
+#[derive(Clone, Debug, Default)]
+pub struct RuleList {
+    /// Trees of `ResourceRule`.
+    pub resource: Vec<Value>,
+    /// Trees of `NonResourceRule`.
+    pub non_resource: Vec<Value>,
+    /// There may be more that cannot be listed.
+    pub incomplete: bool,
 }
 
 /// Lets everybody do everything.
@@ -41,6 +59,14 @@ pub struct AlwaysAllow;
 impl Authorizer for AlwaysAllow {
     fn authorize(&self, _: &User, _: &Action<'_>) -> Result<(), String> {
         Ok(())
+    }
+
+    fn rules(&self, _: &User, _: &str) -> RuleList {
+        RuleList {
+            resource: vec![json!({"verbs": ["*"], "apiGroups": ["*"], "resources": ["*"]})],
+            non_resource: vec![json!({"verbs": ["*"], "nonResourceURLs": ["*"]})],
+            incomplete: false,
+        }
     }
 }
 
