@@ -10,19 +10,27 @@
 //! that a host cluster exists.
 
 pub mod admission;
+pub mod authn;
 pub mod authorization;
 pub mod bootstrap;
+pub mod certs;
 pub mod client;
-
+pub mod discovery;
 mod errors;
+pub mod health;
+pub mod http;
 pub mod kinds;
+pub mod metrics;
 pub mod options;
 pub mod registry;
 pub mod request;
 pub mod rest;
+pub mod reviews;
 pub mod server;
+pub mod table;
 pub mod testing;
 pub mod user;
+pub mod version;
 
 pub use bootstrap::bootstrap;
 pub use client::{Client, Event, Object, ObjectList, Watch};

@@ -1,0 +1,163 @@
+//! Paths that are no objects: discovery, version, health, metrics.
+
+use super::body::Body;
+use super::handle::Call;
+use super::negotiate::{self, Clause, Media};
+use super::request::method_not_allowed;
+use super::respond::{self, Answer};
+use crate::version;
+use alcove_object::Status;
+use http::{HeaderMap, HeaderValue, header};
+use serde_json::json;
+use std::sync::Arc;
+
+/// Media type of aggregated discovery: clients test for its parameters.
+const AGGREGATED: &str = "application/json;g=apidiscovery.k8s.io;v=v2;as=APIGroupDiscoveryList";
+
+/// The endpoints by their first path segment, as metrics name them.
+const ENDPOINTS: [&str; 8] = ["api", "apis", "healthz", "livez", "readyz", "metrics", "openapi", "version"];
+
+/// The name under which a path is counted, empty if nobody serves it.
+pub fn label(path: &str) -> &'static str {
+    let first = path.trim_start_matches('/').split('/').next().unwrap_or_default();
+    ENDPOINTS.iter().find(|endpoint| **endpoint == first).copied().unwrap_or_default()
+}
+
+/// Answers a request that is not about objects.
+pub async fn answer(call: Call) -> Result<Answer, Status> {
+    let path = call.info.path.clone();
+    let answer = match label(&path) {
+        "api" | "apis" => discovery(&call, &path)?,
+        "version" if is_exactly(&path, "/version") => {
+            Some(document(&call, version::info(call.front.server.minor))?)
+        }
+        "metrics" if is_exactly(&path, "/metrics") => Some(metrics(&call)),
+        "healthz" | "livez" | "readyz" => {
+            let health = call.front.health.answer(&path, &call.query);
+            health.map(|health| respond::text(health.code, health.text))
+        }
+        _ if path == "/" => Some(document(&call, json!({"paths": paths(&call)}))?),
+        _ => None,
+    };
+    match answer {
+        None => Ok(respond::page_not_found()),
+        Some(_) if !matches!(call.info.method.as_str(), "get" | "head") => Err(method_not_allowed()),
+        Some(answer) => Ok(answer),
+    }
+}
+
+fn is_exactly(path: &str, expected: &str) -> bool {
+    path.trim_end_matches('/') == expected
+}
+
+fn document(call: &Call, value: serde_json::Value) -> Result<Answer, Status> {
+    let media = negotiate::plain_answer(call.headers(), &call.query)?;
+    Ok(respond::json(200, media, Body::full(format!("{value}\n"))))
+}
+
+fn documents(call: &Call) -> Arc<crate::discovery::Documents> {
+    call.front.discovery.documents(call.front.server.registry(), &call.front.address)
+}
+
+fn discovery(call: &Call, path: &str) -> Result<Option<Answer>, Status> {
+    let documents = documents(call);
+    if let Some(aggregated) = documents.aggregated(path).filter(|_| wants_aggregated(call.headers())) {
+        return Ok(Some(cached(call.headers(), &aggregated.etag, AGGREGATED, aggregated.json.clone())));
+    }
+    let Some(json) = documents.legacy(path) else { return Ok(None) };
+    let media = negotiate::plain_answer(call.headers(), &call.query)?;
+    let mut answer = respond::json(200, media, Body::full(json));
+    answer.headers_mut().insert(header::VARY, HeaderValue::from_static("Accept"));
+    Ok(Some(answer))
+}
+
+/// Whether the aggregated form is wanted before any plain one.
+fn wants_aggregated(headers: &HeaderMap) -> bool {
+    let is_aggregated = |clause: &Clause<'_>| {
+        let parameters = ["g", "v", "as"].map(|key| clause.parameter(key));
+        parameters == ["apidiscovery.k8s.io", "v2", "APIGroupDiscoveryList"]
+    };
+    let is_plain = |clause: &Clause<'_>| clause.parameter("as").is_empty();
+    let accept = negotiate::accept(headers);
+    let clauses = negotiate::clauses(accept);
+    let mut fitting = clauses.iter().filter(|clause| clause.takes(Media::PLAIN.format.media_type()));
+    fitting.find(|clause| is_aggregated(clause) || is_plain(clause)).is_some_and(is_aggregated)
+}
+
+/// A document that clients keep: 304 when their copy is the same.
+pub fn cached(headers: &HeaderMap, etag: &str, media_type: &'static str, bytes: bytes::Bytes) -> Answer {
+    let known = headers.get(header::IF_NONE_MATCH).and_then(|known| known.to_str().ok());
+    let is_known = known.is_some_and(|known| known.split(',').any(|tag| tag.trim() == etag));
+    let mut answer = match is_known {
+        true => respond::not_modified(),
+        false => respond::answer(200, media_type, Body::full(bytes)),
+    };
+    let headers = answer.headers_mut();
+    if let Ok(etag) = HeaderValue::from_str(etag) {
+        headers.insert(header::ETAG, etag);
+    }
+    headers.insert(header::VARY, HeaderValue::from_static("Accept"));
+    headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("public"));
+    answer
+}
+
+fn paths(call: &Call) -> Vec<String> {
+    let documents = documents(call);
+    let mut paths: Vec<String> = documents.paths().into_iter().map(str::to_owned).collect();
+    let health = &call.front.health;
+    for (endpoint, extra) in [("healthz", true), ("livez", false), ("readyz", true)] {
+        paths.push(format!("/{endpoint}"));
+        let ready = health.ready.iter().filter(|_| extra);
+        paths.extend(health.live.iter().chain(ready).map(|check| format!("/{endpoint}/{}", check.name)));
+    }
+    paths.extend(["/metrics", "/version"].map(str::to_owned));
+    paths.sort_unstable();
+    paths
+}
+
+fn metrics(call: &Call) -> Answer {
+    let server = &call.front.server;
+    let registry = server.registry();
+    let mut objects: Vec<(String, String, usize)> = Vec::new();
+    let mut tables: Vec<&str> = Vec::new();
+    for resource in registry.resources() {
+        if !tables.contains(&&*resource.table) && resource.verbs.has(crate::request::Verb::List) {
+            tables.push(&resource.table);
+            let gvr = &resource.gvr;
+            objects.push((gvr.group.clone(), gvr.resource.clone(), server.store.count(&resource.table)));
+        }
+    }
+    let text = call.front.metrics.render(&version::git_version(server.minor), &objects);
+    respond::answer(200, "text/plain; version=0.0.4; charset=utf-8", Body::full(text))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn aggregated_discovery_when_it_is_wanted_most() {
+        let wants = |accept: &str| {
+            let headers = [(header::ACCEPT, accept.parse().unwrap())].into_iter().collect();
+            wants_aggregated(&headers)
+        };
+        assert!(wants(&format!("{AGGREGATED},application/json")));
+        assert!(wants(
+            "application/json;g=apidiscovery.k8s.io;v=v2beta1;as=APIGroupDiscoveryList,\
+             application/json;g=apidiscovery.k8s.io;v=v2;as=APIGroupDiscoveryList;profile=nopeer,application/json"
+        ));
+        assert!(!wants("application/json"));
+        assert!(!wants("*/*"));
+        assert!(!wants(&format!("application/json,{AGGREGATED};q=0.5")));
+        assert!(!wants(
+            "application/json;g=apidiscovery.k8s.io;v=v2beta1;as=APIGroupDiscoveryList,application/json"
+        ));
+    }
+
+    #[test]
+    fn labels_are_bounded() {
+        assert_eq!(label("/readyz/ping"), "readyz");
+        assert_eq!(label("/apis/apps"), "apis");
+        assert_eq!(label("/../../etc"), "");
+    }
+}

@@ -1,0 +1,217 @@
+//! Requests about objects: from the wire's words to the pipeline's operations, and back.
+
+use super::body::Body;
+use super::handle::{Call, panicked};
+use super::negotiate;
+use super::objects::{self, Form};
+use super::options::{self, Writing};
+use super::respond::{self, Answer};
+use super::watch;
+use crate::options::DeleteOptions;
+use crate::registry::SubresourceKind;
+use crate::request::Verb;
+use crate::rest::{self, Answered, Caller, Connection, DeletedAnswer, Encoding, HttpBody, Target};
+use crate::reviews;
+use crate::table::{Columns, Include};
+use alcove_object::{Gvk, Reason, Status, Value};
+use bytes::Bytes;
+use http::{Request, header};
+use http_body_util::BodyExt;
+use std::future::Future;
+
+/// Answers a request about objects.
+pub async fn answer(call: Call) -> Result<Answer, Status> {
+    let target = match Target::of(&call.front.server.registry(), &call.info) {
+        Ok(target) => target,
+        Err(status) if status.code == 404 => return Ok(respond::page_not_found()),
+        Err(status) => return Err(status),
+    };
+    if target.subresource().is_some_and(|sub| sub.kind == SubresourceKind::Connect) {
+        return connect(call, target).await;
+    }
+    match call.info.verb {
+        Verb::Get => get(call, target).await,
+        Verb::List => list(call, target).await,
+        Verb::Watch => watch(call, target).await,
+        Verb::Create if reviews::is_review(&target) => review(call, target).await,
+        Verb::Create | Verb::Update | Verb::Patch => write(call, target).await,
+        Verb::Delete => delete(call, target).await,
+        Verb::DeleteCollection => delete_collection(call, target).await,
+        Verb::Connect => Ok(respond::page_not_found()),
+    }
+}
+
+/// The form of an answer about objects.
+fn form(call: &Call, target: &Target, is_stream: bool) -> Result<Form, Status> {
+    let is_scale = target.subresource().is_some_and(|sub| sub.kind == SubresourceKind::Scale);
+    Ok(Form {
+        media: negotiate::answer(call.headers(), &call.query, is_stream)?,
+        columns: match is_scale {
+            true => Columns::These(crate::kinds::scale_columns().into()),
+            false => Columns::Of(target.resource.clone()),
+        },
+        is_custom: objects::is_custom(&target.resource),
+        gvk: target.gvk().clone(),
+        include: Include::parse(call.query.get("includeObject").unwrap_or_default())?,
+        now: call.front.server.env.now(),
+    })
+}
+
+fn caller(call: &Call) -> Caller {
+    let agent = call.headers().get(header::USER_AGENT).and_then(|agent| agent.to_str().ok());
+    let manager = options::manager_of_agent(agent.unwrap_or_default());
+    Caller { user: call.user.clone(), manager }
+}
+
+fn respond(code: u16, form: &Form, body: Body) -> Answer {
+    respond::answer(code, form.media.format.media_type(), body)
+}
+
+async fn get(call: Call, target: Target) -> Result<Answer, Status> {
+    let form = form(&call, &target, false)?;
+    let revision = call.query.get("resourceVersion").unwrap_or_default();
+    let object = call.front.server.get(&target, revision).await?;
+    Ok(respond(200, &form, form.object(&object)?))
+}
+
+async fn list(call: Call, target: Target) -> Result<Answer, Status> {
+    let form = form(&call, &target, false)?;
+    form.of_list()?;
+    let options = options::list_options(&call.query, &call.info.name)?;
+    let list = call.front.server.list(&target, &options).await?;
+    Ok(respond(200, &form, form.list(list)?))
+}
+
+async fn watch(call: Call, target: Target) -> Result<Answer, Status> {
+    let form = form(&call, &target, true)?;
+    let options = options::list_options(&call.query, &call.info.name)?;
+    let watch = call.front.server.watch(&target, &options).await?;
+    let body = watch::body(watch, &form, call.front.server.env.clone(), call.front.closing.subscribe())?;
+    Ok(respond(200, &form, body))
+}
+
+/// Runs a write in a task of its own: a client that hangs up cannot tear it.
+async fn detached<T: Send + 'static>(
+    write: impl Future<Output = Result<T, Status>> + Send + 'static,
+) -> Result<T, Status> {
+    match tokio::spawn(write).await {
+        Ok(written) => written,
+        Err(error) => match error.try_into_panic() {
+            Ok(panic) => Err(panicked(&*panic)),
+            Err(_) => Err(Status::unavailable("the server is shutting down")),
+        },
+    }
+}
+
+async fn write(mut call: Call, target: Target) -> Result<Answer, Status> {
+    let form = form(&call, &target, false)?;
+    form.of_object()?;
+    let (caller, server) = (caller(&call), call.front.server.clone());
+    if call.info.verb == Verb::Patch {
+        let (kind, encoding) = negotiate::patch_type(call.headers(), form.is_custom)?;
+        let options = options::write_options(&call.query, Writing::Patch(kind))?;
+        let body = rest::Body::Encoded { bytes: call.read_body().await?, encoding };
+        let patch = async move { server.patch(&caller, &target, kind, body, &options).await };
+        return written(&form, &detached(patch).await?);
+    }
+    let is_create = call.info.verb == Verb::Create;
+    let encoding = negotiate::body_encoding(call.headers())?;
+    let writing = if is_create { Writing::Create } else { Writing::Update };
+    let options = options::write_options(&call.query, writing)?;
+    let body = rest::Body::Encoded { bytes: call.read_body().await?, encoding };
+    let write = async move {
+        match is_create {
+            true => server.create(&caller, &target, body, &options).await,
+            false => server.update(&caller, &target, body, &options).await,
+        }
+    };
+    written(&form, &detached(write).await?)
+}
+
+fn written(form: &Form, answered: &Answered) -> Result<Answer, Status> {
+    let code = if answered.created { 201 } else { 200 };
+    let mut answer = respond(code, form, form.object(&answered.object)?);
+    respond::warn(&mut answer, &answered.warnings);
+    Ok(answer)
+}
+
+/// Decodes a small body of a built-in kind that is not stored: option bodies and reviews.
+fn decode(call: &Call, bytes: &Bytes, default: &Gvk) -> Result<Value, Status> {
+    use alcove_schema::decode;
+    let encoding = match negotiate::body_encoding(call.headers())? {
+        Encoding::Json => decode::Encoding::Json,
+        Encoding::Yaml => decode::Encoding::Yaml,
+        Encoding::Protobuf => decode::Encoding::Protobuf,
+    };
+    let registry = call.front.server.registry();
+    let types = registry.resources().first().map(|resource| &resource.types);
+    let decoded = decode::decode(bytes, encoding, Some(default), |kind| types?.kind(kind));
+    decoded.map(|decoded| decoded.value).map_err(|error| Status::bad_request(error.to_string()))
+}
+
+/// Delete options: those of the body if there is one, otherwise those of the query.
+async fn delete_options(call: &mut Call) -> Result<DeleteOptions, Status> {
+    let bytes = call.read_body().await?;
+    if bytes.is_empty() {
+        return options::delete_options(&call.query);
+    }
+    options::delete_options_of(&decode(call, &bytes, &Gvk::new("meta.k8s.io", "v1", "DeleteOptions"))?)
+}
+
+async fn delete(mut call: Call, target: Target) -> Result<Answer, Status> {
+    let form = form(&call, &target, false)?;
+    form.of_object()?;
+    let options = delete_options(&mut call).await?;
+    let (caller, server) = (caller(&call), call.front.server.clone());
+    let deleted = detached(async move { server.delete(&caller, &target, &options).await }).await?;
+    let code = if deleted.accepted { 202 } else { 200 };
+    let mut answer = match &deleted.answer {
+        DeletedAnswer::Object(object) => respond(code, &form, form.object(object)?),
+        DeletedAnswer::Status(details) => {
+            let status = format!("{}\n", rest::success(details));
+            respond::json(code, form.media, Body::full(status))
+        }
+    };
+    respond::warn(&mut answer, &deleted.warnings);
+    Ok(answer)
+}
+
+async fn delete_collection(mut call: Call, target: Target) -> Result<Answer, Status> {
+    let form = form(&call, &target, false)?;
+    form.of_list()?;
+    let list = options::list_options(&call.query, &call.info.name)?;
+    let options = delete_options(&mut call).await?;
+    let (caller, server) = (caller(&call), call.front.server.clone());
+    let delete = async move { server.delete_collection(&caller, &target, &list, &options).await };
+    let deleted = detached(delete).await?;
+    Ok(respond(200, &form, form.list(deleted)?))
+}
+
+/// Answers a review: a question about users that looks like an object and is never stored.
+async fn review(mut call: Call, target: Target) -> Result<Answer, Status> {
+    let media = negotiate::answer(call.headers(), &call.query, false)?;
+    if media.transform.is_some() {
+        let resource = target.resource.gvr.group_resource();
+        let message = format!("the resource {resource} does not support being converted to a Table");
+        return Err(Status::new(406, Reason::NOT_ACCEPTABLE, message));
+    }
+    options::write_options(&call.query, Writing::Create)?;
+    let bytes = call.read_body().await?;
+    let mut object = decode(&call, &bytes, &target.resource.gvk)?;
+    let gate = reviews::Gate { authenticator: &call.front.authenticator, server: &call.front.server };
+    gate.answer(&call.user, &target, &mut object).await?;
+    Ok(respond::json(201, media, Body::full(format!("{object}\n"))))
+}
+
+/// Hands exec, attach, port-forward, logs and the proxies to whoever answers them.
+async fn connect(mut call: Call, target: Target) -> Result<Answer, Status> {
+    let caller = caller(&call);
+    let body = match call.body.take() {
+        Some(body) => HttpBody::new(body.map_err(Into::into)),
+        None => HttpBody::new(http_body_util::Empty::new().map_err(|never| match never {})),
+    };
+    let server = call.front.server.clone();
+    let tail = std::mem::take(&mut call.info.tail);
+    let connection = Connection { caller, target, tail, request: Request::from_parts(call.head, body) };
+    Ok(server.connect(connection).await?.map(Body::foreign))
+}

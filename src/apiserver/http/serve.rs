@@ -1,0 +1,195 @@
+//! Connections: accepting, TLS, HTTP/1.1 and HTTP/2 on one port, and an orderly end.
+
+use super::Front;
+use super::limits::{
+    CONNECTION_WINDOW_BYTES, HANDSHAKE, HEADER_BYTES_MAX, KEEPALIVE, REQUEST_HEAD, SEND_BUFFER_BYTES,
+    STREAM_WINDOW_BYTES, STREAMS_MAX,
+};
+use crate::authn::{DeferredVerifier, Identity};
+use crate::metrics::Metrics;
+use hyper::service::service_fn;
+use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
+use hyper_util::server::conn::auto;
+use hyper_util::server::graceful::GracefulShutdown;
+use rustls::crypto::CryptoProvider;
+use rustls::pki_types::CertificateDer;
+use rustls::server::ResolvesServerCert;
+use std::convert::Infallible;
+use std::future::Future;
+use std::sync::Arc;
+use std::sync::atomic::Ordering::Relaxed;
+use tokio::io::AsyncWriteExt;
+use tokio::net::{TcpListener, TcpStream};
+use tokio_rustls::TlsAcceptor;
+
+/// TLS for the API: HTTP/2 before HTTP/1.1, client certificates welcome and judged later (see
+/// [`DeferredVerifier`]). `authorities` are those of client certificates.
+pub fn tls_config(
+    serving: Arc<dyn ResolvesServerCert>,
+    authorities: &[CertificateDer<'static>],
+    provider: Arc<CryptoProvider>,
+) -> Result<Arc<rustls::ServerConfig>, rustls::Error> {
+    let verifier = Arc::new(DeferredVerifier::new(authorities, &provider));
+    let mut config = rustls::ServerConfig::builder_with_provider(provider)
+        .with_safe_default_protocol_versions()?
+        .with_client_cert_verifier(verifier)
+        .with_cert_resolver(serving);
+    config.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
+    Ok(Arc::new(config))
+}
+
+/// The cryptography of all our TLS.
+pub fn provider() -> Arc<CryptoProvider> {
+    Arc::new(rustls::crypto::ring::default_provider())
+}
+
+/// Serves until `shutdown` is ready; then takes no more connections, ends watches, finishes what is under way, and
+/// returns, at the latest after [`Limits::drain`](super::Limits::drain).
+pub async fn serve(
+    front: Arc<Front>,
+    listener: TcpListener,
+    tls: Arc<rustls::ServerConfig>,
+    shutdown: impl Future<Output = ()> + Send,
+) {
+    let acceptor = TlsAcceptor::from(tls);
+    let builder = Arc::new(http_builder());
+    let graceful = Arc::new(GracefulShutdown::new());
+    tokio::pin!(shutdown);
+    loop {
+        let accepted = tokio::select! {
+            accepted = listener.accept() => accepted,
+            () = &mut shutdown => break,
+        };
+        let stream = match accepted {
+            Ok((stream, _)) => stream,
+            Err(error) => {
+                // Out of files, mostly: connections that end make room.
+                tracing::warn!(%error, "cannot accept a connection");
+                tokio::time::sleep(std::time::Duration::from_millis(100)).await;
+                continue;
+            }
+        };
+        let Some(open) = Open::new(&front.metrics, front.limits.connections_max) else { continue };
+        let connection = Connection {
+            front: front.clone(),
+            acceptor: acceptor.clone(),
+            builder: builder.clone(),
+            _open: open,
+        };
+        let watcher = graceful.watcher();
+        tokio::spawn(connection.serve(stream, watcher));
+    }
+    drop(listener);
+    front.closing.send_replace(true);
+    let graceful = Arc::into_inner(graceful).expect("connections hold watchers, not the whole");
+    if tokio::time::timeout(front.limits.drain, graceful.shutdown()).await.is_err() {
+        tracing::warn!("some requests did not finish before the end of the shutdown");
+    }
+}
+
+fn http_builder() -> auto::Builder<TokioExecutor> {
+    let mut builder = auto::Builder::new(TokioExecutor::new());
+    builder.http1().timer(TokioTimer::new()).header_read_timeout(REQUEST_HEAD).half_close(false);
+    builder
+        .http2()
+        .timer(TokioTimer::new())
+        .max_concurrent_streams(STREAMS_MAX)
+        .max_header_list_size(HEADER_BYTES_MAX)
+        .initial_stream_window_size(STREAM_WINDOW_BYTES)
+        .initial_connection_window_size(CONNECTION_WINDOW_BYTES)
+        .max_send_buf_size(SEND_BUFFER_BYTES);
+    builder
+}
+
+/// A counted connection.
+struct Open(Arc<Metrics>);
+
+impl Open {
+    fn new(metrics: &Arc<Metrics>, max: i64) -> Option<Open> {
+        let before = metrics.connections.fetch_add(1, Relaxed);
+        let open = Open(metrics.clone());
+        (before < max).then_some(open)
+    }
+}
+
+impl Drop for Open {
+    fn drop(&mut self) {
+        self.0.connections.fetch_sub(1, Relaxed);
+    }
+}
+
+struct Connection {
+    front: Arc<Front>,
+    acceptor: TlsAcceptor,
+    builder: Arc<auto::Builder<TokioExecutor>>,
+    _open: Open,
+}
+
+impl Connection {
+    async fn serve(self, stream: TcpStream, watcher: hyper_util::server::graceful::Watcher) {
+        keep_alive(&stream);
+        let handshake = async {
+            if !speaks_tls(&stream).await? {
+                refuse_plain_text(stream).await?;
+                return Ok(None);
+            }
+            self.acceptor.accept(stream).await.map(Some)
+        };
+        let stream = match tokio::time::timeout(HANDSHAKE, handshake).await {
+            Ok(Ok(Some(stream))) => stream,
+            Ok(Ok(None)) => return,
+            Ok(Err(error)) => {
+                tracing::debug!(%error, "TLS handshake failed");
+                self.front.metrics.handshake_errors.fetch_add(1, Relaxed);
+                return;
+            }
+            Err(_) => return,
+        };
+        let identity = Arc::new(Identity::of(stream.get_ref().1.peer_certificates().unwrap_or_default()));
+        let front = self.front.clone();
+        let service = service_fn(move |request| {
+            let answer = front.clone().answer(identity.clone(), request);
+            async move { Ok::<_, Infallible>(answer.await) }
+        });
+        let connection = self.builder.serve_connection_with_upgrades(TokioIo::new(stream), service);
+        if let Err(error) = watcher.watch(connection.into_owned()).await {
+            // Clients that go away in the middle of a watch are everyday.
+            tracing::debug!(%error, "connection ended");
+        }
+    }
+}
+
+/// Small writes leave at once, and the kernel notices clients that vanished.
+fn keep_alive(stream: &TcpStream) {
+    use rustix::net::sockopt;
+    let set = || {
+        stream.set_nodelay(true)?;
+        sockopt::set_socket_keepalive(stream, true)?;
+        sockopt::set_tcp_keepidle(stream, KEEPALIVE)?;
+        sockopt::set_tcp_keepintvl(stream, KEEPALIVE / 6)?;
+        std::io::Result::Ok(())
+    };
+    if let Err(error) = set() {
+        tracing::debug!(%error, "cannot set socket options");
+    }
+}
+
+/// Whether the client's first byte starts a TLS handshake record.
+async fn speaks_tls(stream: &TcpStream) -> std::io::Result<bool> {
+    const HANDSHAKE_RECORD: u8 = 22;
+    let mut first = [0];
+    let read = stream.peek(&mut first).await?;
+    // Nothing at all is TLS's business to complain about.
+    Ok(read == 0 || first[0] == HANDSHAKE_RECORD || !first[0].is_ascii_alphabetic())
+}
+
+/// What Go's server says to plain HTTP on a TLS port.
+async fn refuse_plain_text(mut stream: TcpStream) -> std::io::Result<()> {
+    const ANSWER: &[u8] = b"HTTP/1.0 400 Bad Request\r\nContent-Type: text/plain; charset=utf-8\r\n\
+        Connection: close\r\n\r\nClient sent an HTTP request to an HTTPS server.\n";
+    // What the client has sent is read first: closing with unread bytes would reset the connection under the answer.
+    let mut request = [0; 4096];
+    let _ = stream.try_read(&mut request);
+    stream.write_all(ANSWER).await?;
+    stream.shutdown().await
+}
