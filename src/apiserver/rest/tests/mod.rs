@@ -4,7 +4,9 @@
 mod basics;
 mod create;
 mod delete;
+mod read;
 mod update;
+mod watch;
 
 use crate::client::Client;
 use crate::registry::{
