@@ -3,6 +3,7 @@
 use bytes::Bytes;
 use parking_lot::Mutex;
 use std::collections::BTreeSet;
+use std::fmt;
 use std::sync::Arc;
 
 /// Distinct selectable-field labels that one process interns at most. A label is kept for the life of the process,
@@ -13,7 +14,7 @@ const STAMP_HEAD: &[u8] = b"\"resourceVersion\":\"";
 const STAMP_TAIL: &[u8] = b"\",";
 
 /// What a writer hands in: an object's JSON without `metadata.resourceVersion`, and where that belongs.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub struct Body {
     /// The object in JSON, without a resourceVersion.
     pub json: Vec<u8>,
@@ -34,7 +35,6 @@ pub struct Index {
 }
 
 /// One object at one revision.
-#[derive(Debug)]
 pub struct Entry {
     /// `namespace/name`, or the name of a cluster-scoped object.
     pub key: Arc<str>,
@@ -77,6 +77,20 @@ impl Entry {
             revision_at: self.revision_at,
             index: self.index.clone(),
         }
+    }
+}
+
+// Objects may be secrets: what is printed of them, in logs and panics, tells their size alone.
+
+impl fmt::Debug for Entry {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(out, "Entry({}@{}, {} bytes)", self.key, self.revision, self.json.len())
+    }
+}
+
+impl fmt::Debug for Body {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(out, "Body({} bytes)", self.json.len())
     }
 }
 

@@ -8,7 +8,7 @@ use std::sync::Arc;
 const CHANGE_OVERHEAD_BYTES: usize = 128;
 
 /// Changes in revision order. All changes after `dropped` are here, none before.
-#[derive(Debug, Default)]
+#[derive(Default)]
 pub(crate) struct History {
     changes: VecDeque<Arc<Change>>,
     bytes: usize,

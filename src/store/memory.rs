@@ -16,7 +16,6 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use tokio::sync::Notify;
 
 /// All tables, and how far they have come.
-#[derive(Debug)]
 pub(crate) struct Memory {
     tables: RwLock<HashMap<Arc<str>, Arc<Table>>>,
     revision: AtomicU64,
@@ -28,7 +27,6 @@ pub(crate) struct Memory {
 }
 
 /// One table. Tables are made at their first use and stay.
-#[derive(Debug)]
 pub(crate) struct Table {
     pub(crate) name: Arc<str>,
     state: RwLock<State>,
@@ -36,7 +34,7 @@ pub(crate) struct Table {
     pub(crate) changed: Notify,
 }
 
-#[derive(Debug, Default)]
+#[derive(Default)]
 struct State {
     entries: BTreeMap<Arc<str>, Arc<Entry>>,
     history: History,

@@ -8,6 +8,7 @@ use crate::sqlite;
 use crate::watch::Watch;
 use crate::writer::{Message, Request, Writer};
 use parking_lot::Mutex;
+use std::fmt;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::mpsc;
@@ -138,14 +139,19 @@ impl Change {
 }
 
 /// The store. Cheap to clone; the last clone closes it: its drop waits for what was sent to be written.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub struct Store {
     memory: Arc<Memory>,
     writer: Arc<WriterHandle>,
 }
 
+impl fmt::Debug for Store {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        out.debug_struct("Store").field("revision", &self.revision()).finish_non_exhaustive()
+    }
+}
+
 /// The way to the writer.
-#[derive(Debug)]
 struct WriterHandle {
     queue: mpsc::Sender<Message>,
     room: Arc<Semaphore>,

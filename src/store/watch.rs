@@ -3,15 +3,21 @@
 use crate::error::Error;
 use crate::memory::{Memory, News, Table};
 use crate::store::Change;
+use std::fmt;
 use std::sync::Arc;
 
 /// A stream of changes of one table, in revision order, without gaps. Costs two pointers and a number while idle.
-#[derive(Debug)]
 pub struct Watch {
     memory: Arc<Memory>,
     table: Arc<Table>,
     /// Everything up to this revision has been told.
     after: u64,
+}
+
+impl fmt::Debug for Watch {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(out, "Watch({} after {})", self.table.name, self.after)
+    }
 }
 
 impl Watch {
