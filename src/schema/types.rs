@@ -91,7 +91,8 @@ pub struct Schema {
     pub kinds: Box<[Gvk]>,
     /// For lists: how they merge under server-side apply.
     pub list: ListKind,
-    /// For structs and maps: replaced as a whole (`x-kubernetes-map-type: atomic`).
+    /// For structs and maps: replaced as a whole (`x-kubernetes-map-type: atomic`). For lists, only whether OpenAPI
+    /// says `atomic` aloud: [`ListKind`] is what counts.
     pub atomic: bool,
     /// For structs: unknown fields are kept, not dropped (`x-kubernetes-preserve-unknown-fields`).
     pub preserve_unknown: bool,
@@ -99,7 +100,8 @@ pub struct Schema {
     pub embedded: bool,
     /// Whether null is a value of its own.
     pub nullable: bool,
-    /// The allowed values, when the set is closed.
+    /// The allowed values, when the set is closed. Of built-in kinds for OpenAPI only: upstream does not enforce them
+    /// by schema, and validation knows more values than documents show.
     pub allowed: Box<[Value]>,
     /// OpenAPI `format`, empty if none.
     pub format: Box<str>,

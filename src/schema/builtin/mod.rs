@@ -8,11 +8,11 @@ pub(crate) mod table;
 #[cfg(test)]
 mod tests;
 
-use crate::{Field, ListKind, Minor, Schema, SchemaId, Shape, Types};
+use crate::{Field, Minor, Schema, SchemaId, Shape, Types};
 use alcove_object::Gvk;
 use std::collections::HashMap;
 use std::sync::{Arc, OnceLock};
-use table::{Definition, FieldLine, TableError};
+use table::{Definition, FieldLine, ListText, TableError};
 
 const MINORS: usize = (Minor::NEWEST.0 - Minor::OLDEST.0 + 1) as usize;
 
@@ -109,21 +109,29 @@ impl<'t> Builder<'t> {
         if let Some(id) = self.unnamed.get(&key) {
             return Ok(*id);
         }
-        let (shape, list, wrapped) = self.shape(text, allowed)?;
+        let (shape, list) = self.shape(text, allowed)?;
         let holds_others = matches!(shape, Shape::List(_) | Shape::Map(_));
         let allowed =
             if allowed.is_empty() || holds_others { Vec::new() } else { table::json_list(allowed)? };
-        let schema = Schema { list, wrapped, atomic, allowed: allowed.into(), ..Schema::of(shape) };
+        let schema = Schema { allowed: allowed.into(), atomic, ..Schema::of(shape) };
+        let schema = match list {
+            Some(list) => Schema { list: list.kind, atomic: list.atomic, wrapped: list.wrapped, ..schema },
+            None => schema,
+        };
         let id = self.types.add(schema);
         self.unnamed.insert(key, id);
         Ok(id)
     }
 
     /// Reads a type other than a reference. The allowed values go to what lists and maps hold.
-    fn shape(&mut self, text: &'t str, allowed: &'t str) -> Result<(Shape, ListKind, bool), TableError> {
+    fn shape(
+        &mut self,
+        text: &'t str,
+        allowed: &'t str,
+    ) -> Result<(Shape, Option<ListText<'t>>), TableError> {
         if let Some(list) = table::list(text)? {
             let item = self.of(list.item, false, allowed)?;
-            return Ok((Shape::List(item), list.kind, list.wrapped));
+            return Ok((Shape::List(item), Some(list)));
         }
         let shape = match table::brackets(text) {
             Some(("", '{', value)) => Shape::Map(self.of(value, false, allowed)?),
@@ -132,7 +140,7 @@ impl<'t> Builder<'t> {
             Some(("oneorstrings", '(', value)) => Shape::OneOrStrings(self.of(value, false, "")?),
             _ => scalar(text).ok_or_else(|| TableError::new("unknown type", text))?,
         };
-        Ok((shape, ListKind::Atomic, false))
+        Ok((shape, None))
     }
 }
 

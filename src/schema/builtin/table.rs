@@ -29,7 +29,6 @@ pub(crate) struct FieldLine<'t> {
     pub atomic: bool,
     pub patch_merge: bool,
     pub retain_keys: bool,
-    pub patch_replace: bool,
     pub merge_key: &'t str,
     pub default: Option<&'t str>,
     /// The allowed values as a JSON array, of a list or map those of what it holds; empty if the set is open.
@@ -42,6 +41,8 @@ pub(crate) struct FieldLine<'t> {
 pub(crate) struct ListText<'t> {
     pub item: &'t str,
     pub kind: ListKind,
+    /// Whether the table says `atomic`; a list of which it says nothing is atomic too.
+    pub atomic: bool,
     pub wrapped: bool,
 }
 
@@ -136,7 +137,8 @@ fn field(line: &str) -> Result<FieldLine<'_>, TableError> {
             ("atomic", _) => field.atomic = true,
             ("merge", key) => (field.patch_merge, field.merge_key) = (true, key),
             ("retainKeys", _) => field.retain_keys = true,
-            ("replace", _) => field.patch_replace = true,
+            // What a patch does anyhow, said aloud.
+            ("replace", _) => {}
             ("always", _) => field.omit = Omit::Never,
             ("omitzero", _) => field.omit = Omit::Zero,
             ("omitempty+omitzero", _) => field.omit = Omit::EmptyOrZero,
@@ -163,7 +165,7 @@ pub(crate) fn list(text: &str) -> Result<Option<ListText<'_>>, TableError> {
         (_, Some(("map", '(', keys))) => ListKind::Map(keys.split(',').map(Box::from).collect()),
         _ => return Err(TableError::new("unknown list type", text)),
     };
-    Ok(Some(ListText { item, kind: list_kind, wrapped }))
+    Ok(Some(ListText { item, kind: list_kind, atomic: kind == "atomic", wrapped }))
 }
 
 /// Splits `word(inside)` and `{inside}` into the word, the opening bracket and the inside.

@@ -1,8 +1,8 @@
 //! The facts that everything else leans on, checked against what upstream's types say.
 
 use super::*;
-use crate::View;
 use crate::types::Omit;
+use crate::{ListKind, View};
 use alcove_object::Value;
 use serde_json::json;
 

@@ -24,22 +24,22 @@ type markers struct {
 // sources finds and reads packages by the directories of their modules, given as arguments: k8s.io/api=DIR.
 type sources map[string]*markers
 
-func (s sources) of(t reflect.Type) *markers {
-	if m, ok := s[t.PkgPath()]; ok {
+func (s sources) of(pkg string) *markers {
+	if m, ok := s[pkg]; ok {
 		return m
 	}
 	m := &markers{enums: map[string][]string{}, defaults: map[string]string{}, consts: map[string]string{}}
 	for _, arg := range os.Args[1:] {
 		module, dir, _ := strings.Cut(arg, "=")
-		if rest, ok := strings.CutPrefix(t.PkgPath()+"/", module+"/"); ok {
-			m.read(filepath.Join(dir, rest))
+		if rest, ok := strings.CutPrefix(pkg+"/", module+"/"); ok {
+			m.read(s, filepath.Join(dir, rest))
 		}
 	}
-	s[t.PkgPath()] = m
+	s[pkg] = m
 	return m
 }
 
-func (m *markers) read(dir string) {
+func (m *markers) read(s sources, dir string) {
 	notTest := func(f fs.FileInfo) bool { return !strings.HasSuffix(f.Name(), "_test.go") }
 	packages, err := parser.ParseDir(token.NewFileSet(), dir, notTest, parser.ParseComments)
 	if err != nil {
@@ -50,7 +50,7 @@ func (m *markers) read(dir string) {
 		for _, file := range p.Files {
 			for _, d := range file.Decls {
 				if g, ok := d.(*ast.GenDecl); ok {
-					m.declaration(g, closed, byType)
+					m.declaration(g, closed, byType, imported{s, file})
 				}
 			}
 		}
@@ -62,7 +62,7 @@ func (m *markers) read(dir string) {
 	}
 }
 
-func (m *markers) declaration(g *ast.GenDecl, closed map[string]bool, byType map[string][]string) {
+func (m *markers) declaration(g *ast.GenDecl, closed map[string]bool, byType map[string][]string, others imported) {
 	for _, s := range g.Specs {
 		switch s := s.(type) {
 		case *ast.TypeSpec:
@@ -84,18 +84,46 @@ func (m *markers) declaration(g *ast.GenDecl, closed map[string]bool, byType map
 				continue
 			}
 			for i, n := range s.Names {
-				literal, ok := s.Values[i].(*ast.BasicLit)
-				if !ok || literal.Kind != token.STRING {
+				typed, expression := s.Type, s.Values[i]
+				// Type("value") says the type as well as `Name Type = "value"` does.
+				if call, ok := expression.(*ast.CallExpr); ok && len(call.Args) == 1 {
+					typed, expression = call.Fun, call.Args[0]
+				}
+				value, ok := others.text(expression)
+				if !ok {
 					continue
 				}
-				value, _ := strconv.Unquote(literal.Value)
 				m.consts[n.Name] = value
-				if t, ok := s.Type.(*ast.Ident); ok {
+				if t, ok := typed.(*ast.Ident); ok {
 					byType[t.Name] = append(byType[t.Name], value)
 				}
 			}
 		}
 	}
+}
+
+// imported finds constants of the packages that a file imports.
+type imported struct {
+	sources
+	file *ast.File
+}
+
+// text is the value of a string literal, or of another package's constant.
+func (i imported) text(expression ast.Expr) (string, bool) {
+	switch e := expression.(type) {
+	case *ast.BasicLit:
+		value, err := strconv.Unquote(e.Value)
+		return value, err == nil && e.Kind == token.STRING
+	case *ast.SelectorExpr:
+		name, _ := e.X.(*ast.Ident)
+		for _, spec := range i.file.Imports {
+			if spec.Name != nil && name != nil && spec.Name.Name == name.Name {
+				value, ok := i.of(strings.Trim(spec.Path.Value, `"`)).consts[e.Sel.Name]
+				return value, ok
+			}
+		}
+	}
+	return "", false
 }
 
 // marked tells whether a comment has a line that is this marker.
@@ -120,7 +148,7 @@ func marker(doc *ast.CommentGroup, name string) (string, bool) {
 
 // fieldDefault is the value of a field's +default marker; ref(NAME) is a constant of the same package.
 func (s sources) fieldDefault(t reflect.Type, field string) any {
-	m := s.of(t)
+	m := s.of(t.PkgPath())
 	text, ok := m.defaults[t.Name()+"."+field]
 	if !ok {
 		return nil
@@ -144,5 +172,5 @@ func (s sources) allowed(t reflect.Type) []string {
 	if t.Kind() != reflect.String || !strings.HasPrefix(t.PkgPath(), "k8s.io/") {
 		return nil
 	}
-	return s.of(t).enums[t.Name()]
+	return s.of(t.PkgPath()).enums[t.Name()]
 }
