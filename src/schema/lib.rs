@@ -12,6 +12,7 @@ pub mod apply;
 pub mod builtin;
 pub mod decode;
 pub mod limits;
+pub mod openapi;
 pub mod types;
 
 pub use types::{Field, ListKind, Minor, Omit, Schema, SchemaId, Shape, Types, View};

@@ -1,0 +1,149 @@
+//! Custom resources in documents: the schema of their author, with what every object has put in.
+//!
+//! Version 2 cannot say all that a structural schema can, and kubectl takes what it reads there for the whole truth:
+//! what it would judge wrongly is made untyped (k8s.io/apiextensions-apiserver, pkg/controller/openapi).
+
+use super::schema::{Edition, kind, object};
+use super::{Body, GroupVersion, ResourcePaths, custom_name};
+use crate::limits::DEPTH_MAX;
+use alcove_object::{Gvk, Value};
+use serde_json::{Map, json};
+
+const META: &str = "io.k8s.apimachinery.pkg.apis.meta.v1";
+
+/// The definitions of a group-version's custom resources: objects and lists.
+pub(super) fn definitions(edition: Edition, gv: &GroupVersion) -> Map<String, Value> {
+    let mut out = Map::new();
+    for resource in &gv.resources {
+        if let Body::Custom { schema, list_kind } = &resource.body {
+            let name = |kind: &str| custom_name(&gv.group, &gv.version, kind);
+            let list = list_schema(edition, gv, resource, list_kind);
+            out.insert(name(&resource.kind), object_schema(edition, gv, &resource.kind, schema));
+            out.insert(name(list_kind), list);
+        }
+    }
+    out
+}
+
+fn object_schema(edition: Edition, gv: &GroupVersion, object_kind: &str, schema: &Value) -> Value {
+    let v2 = edition == Edition::V2;
+    let mut out = match schema {
+        // Properties without a schema, or beside unknown fields, would make kubectl refuse all others.
+        Value::Null => object(json!({ "type": "object" })),
+        schema if v2 && keeps_unknown(schema) => object(json!({ "type": "object" })),
+        schema => {
+            let mut out = object(schema.clone());
+            walk(edition, &mut out, DEPTH_MAX);
+            let properties = out.entry("properties").or_insert_with(|| json!({}));
+            insert_common(edition, properties, "ObjectMeta");
+            out
+        }
+    };
+    out.insert("x-kubernetes-group-version-kind".into(), json!([kind(&gvk(gv, object_kind))]));
+    out.into()
+}
+
+fn list_schema(edition: Edition, gv: &GroupVersion, resource: &ResourcePaths, list_kind: &str) -> Value {
+    let item = edition.reference(&custom_name(&gv.group, &gv.version, &resource.kind));
+    let mut properties = json!({
+        "items": { "type": "array", "items": item, "description": format!("List of {}.", resource.plural) },
+    });
+    insert_common(edition, &mut properties, "ListMeta");
+    json!({
+        "type": "object",
+        "description": format!("{list_kind} is a list of {}", resource.kind),
+        "required": ["items"],
+        "properties": properties,
+        "x-kubernetes-group-version-kind": [kind(&gvk(gv, list_kind))],
+    })
+}
+
+fn gvk(gv: &GroupVersion, kind: &str) -> Gvk {
+    Gvk::new(&gv.group, &gv.version, kind)
+}
+
+/// apiVersion, kind and metadata.
+fn insert_common(edition: Edition, properties: &mut Value, meta: &str) {
+    let text = |text: &str| json!({ "type": "string", "description": text });
+    let mut metadata = edition.reference(&format!("{META}.{meta}"));
+    if edition == Edition::V3 {
+        metadata = json!({ "allOf": [metadata] });
+    }
+    metadata["description"] = "Standard metadata of objects and lists.".into();
+    properties["apiVersion"] = text("The group and version that this form of the object belongs to.");
+    properties["kind"] = text("The kind of the object, in CamelCase.");
+    properties["metadata"] = metadata;
+}
+
+fn keeps_unknown(schema: &Value) -> bool {
+    schema["x-kubernetes-preserve-unknown-fields"] == json!(true)
+}
+
+/// Puts metadata into embedded objects and, for version 2, takes out what it cannot say. Stops at the depth to which
+/// schemas may nest at all.
+fn walk(edition: Edition, schema: &mut Map<String, Value>, depth: usize) {
+    if edition == Edition::V2 {
+        weaken(schema);
+    }
+    if depth > 0 {
+        for inner in inner_schemas(schema) {
+            walk(edition, inner, depth - 1);
+        }
+    }
+    let is = |name: &str| schema.get(name) == Some(&json!(true));
+    let open = edition == Edition::V2 && is("x-kubernetes-preserve-unknown-fields");
+    if is("x-kubernetes-embedded-resource") && !open {
+        let properties = schema.entry("properties").or_insert_with(|| json!({}));
+        insert_common(edition, properties, "ObjectMeta");
+        let required = schema.entry("required").or_insert_with(|| json!([]));
+        for name in ["kind", "apiVersion"] {
+            match required.as_array_mut() {
+                Some(names) if !names.contains(&json!(name)) => names.push(name.into()),
+                _ => {}
+            }
+        }
+    }
+}
+
+fn inner_schemas(schema: &mut Map<String, Value>) -> impl Iterator<Item = &mut Map<String, Value>> {
+    schema
+        .iter_mut()
+        .flat_map(|(key, value)| -> Box<dyn Iterator<Item = &mut Value>> {
+            match (key.as_str(), value) {
+                ("properties", Value::Object(properties)) => Box::new(properties.values_mut()),
+                ("items" | "additionalProperties", value) => Box::new(std::iter::once(value)),
+                _ => Box::new(std::iter::empty()),
+            }
+        })
+        .filter_map(Value::as_object_mut)
+}
+
+/// ToStructuralOpenAPIV2.
+fn weaken(schema: &mut Map<String, Value>) {
+    for junctor in ["allOf", "oneOf", "anyOf", "not", "default"] {
+        schema.remove(junctor);
+    }
+    let is = |schema: &Map<String, Value>, name: &str| schema.get(name) == Some(&json!(true));
+    let nullable = schema.remove("nullable") == Some(json!(true));
+    let open = is(schema, "x-kubernetes-preserve-unknown-fields");
+    if nullable || open {
+        schema.remove("items");
+        schema.remove("properties");
+    }
+    let is_type = |schema: &Map<String, Value>, name: &str| schema.get("type") == Some(&json!(name));
+    let bare_array = is_type(schema, "array") && !schema.contains_key("items");
+    if nullable || bare_array || open && is_type(schema, "object") {
+        schema.remove("type");
+    }
+    if is(schema, "x-kubernetes-int-or-string") {
+        schema.remove("type");
+    }
+    let is_nullable = |schema: &Value| schema["nullable"] == json!(true);
+    if schema.get("additionalProperties").is_some_and(is_nullable) {
+        schema.remove("required");
+    }
+    let properties = schema.get("properties").cloned().unwrap_or_default();
+    if let Some(Value::Array(names)) = schema.get_mut("required") {
+        names.retain(|name| !is_nullable(&properties[name.as_str().unwrap_or_default()]));
+    }
+}
