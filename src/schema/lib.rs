@@ -13,6 +13,7 @@ pub mod builtin;
 pub mod decode;
 pub mod limits;
 pub mod openapi;
+pub mod patch;
 pub mod types;
 
 pub use types::{Field, ListKind, Minor, Omit, Schema, SchemaId, Shape, Types, View};

@@ -8,3 +8,5 @@ pub const JSON_PATCH_OPERATIONS_MAX: usize = 10_000;
 pub const YAML_EXPANDED_BYTES_MAX: usize = 10 * 1024 * 1024;
 /// Strict decoding errors reported for one body; more are counted, not listed.
 pub const STRICT_ERRORS_MAX: usize = 100;
+/// Bytes that all `copy` operations of one JSON patch may add (k8s.io/apiserver: JSONPatchMaxCopyBytes). Past it: 422.
+pub const JSON_PATCH_COPY_BYTES_MAX: usize = 3 * 1024 * 1024;

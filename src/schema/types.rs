@@ -134,6 +134,8 @@ pub struct Field {
     pub patch_merge: bool,
     /// `x-kubernetes-patch-strategy` has `retainKeys`.
     pub retain_keys: bool,
+    /// `x-kubernetes-patch-strategy` is `replace`: an object is not merged.
+    pub patch_replace: bool,
     /// Whether Go holds it by pointer (not as a plain value, slice or map), so that a zero value is told from none.
     pub pointer: bool,
     /// When Go leaves it out of JSON.
@@ -225,6 +227,7 @@ impl Field {
             merge_key: "".into(),
             patch_merge: false,
             retain_keys: false,
+            patch_replace: false,
             pointer: true,
             omit: Omit::Empty,
         }

@@ -95,6 +95,7 @@ impl<'t> Builder<'t> {
             merge_key: line.merge_key.into(),
             patch_merge: line.patch_merge,
             retain_keys: line.retain_keys,
+            patch_replace: line.patch_replace,
             pointer: line.pointer,
             omit: line.omit,
         })
