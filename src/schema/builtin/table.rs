@@ -29,6 +29,7 @@ pub(crate) struct FieldLine<'t> {
     pub atomic: bool,
     pub patch_merge: bool,
     pub retain_keys: bool,
+    pub patch_replace: bool,
     pub merge_key: &'t str,
     pub default: Option<&'t str>,
     /// The allowed values as a JSON array, of a list or map those of what it holds; empty if the set is open.
@@ -138,7 +139,7 @@ fn field(line: &str) -> Result<FieldLine<'_>, TableError> {
             ("merge", key) => (field.patch_merge, field.merge_key) = (true, key),
             ("retainKeys", _) => field.retain_keys = true,
             // What a patch does anyhow, said aloud.
-            ("replace", _) => {}
+            ("replace", _) => field.patch_replace = true,
             ("always", _) => field.omit = Omit::Never,
             ("omitzero", _) => field.omit = Omit::Zero,
             ("omitempty+omitzero", _) => field.omit = Omit::EmptyOrZero,
