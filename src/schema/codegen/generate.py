@@ -67,9 +67,9 @@ def main():
     check = sys.argv[1:] == ["--check"]
     CACHE.mkdir(parents=True, exist_ok=True)
     wheel = download_wheel()
-    table = HEADER.format(minors=", ".join(f"1.{m}" for m in MINORS)) + "".join(
-        f"# input: {line}\n" for line in inputs()
-    ) + merge({m: lines_of(definitions(wheel, m), reflected(m)) for m in MINORS})
+    body = merge({m: lines_of(definitions(wheel, m), reflected(m)) for m in MINORS})
+    head = HEADER.format(minors=", ".join(f"1.{m}" for m in MINORS)) + "".join(f"# input: {i}\n" for i in inputs())
+    table = f"{head}# digest: {hashlib.sha256(body.encode()).hexdigest()}\n{body}"
     if not check:
         TABLE.write_text(table)
         print(f"{TABLE.relative_to(ROOT)}: {len(table)} bytes, {table.count(chr(10) + 'def ')} definitions")
@@ -82,8 +82,8 @@ def inputs():
     yield f"{WHEEL} sha256:{WHEEL_SHA256}"
     for minor in MINORS:
         text = (HERE / "reflect" / f"go.1.{minor}.mod").read_text()
-        required = [line.split() for line in text.splitlines() if line.startswith("\tk8s.io/")]
-        yield " ".join(f"{r[0]}@{r[1]}" for r in required if r[0] in PINNED)
+        required = dict(line.split()[:2] for line in text.splitlines() if line.startswith("\tk8s.io/"))
+        yield " ".join(f"{module}@{required[module]}" for module in PINNED)
 
 
 def download_wheel():

@@ -59,7 +59,13 @@ impl Writer<'_> {
     pub fn definition(&self, view: View<'_>) -> Value {
         let schema = view.schema();
         let mut out = self.inline(view);
-        describe(&mut out, self.descriptions.of_type(&schema.name));
+        match (self.descriptions.of_type(&schema.name), &*schema.kinds) {
+            (None, [kind]) if kind.kind.ends_with("List") => {
+                let item = kind.kind.trim_end_matches("List");
+                describe(&mut out, Some(&format!("{} is a list of objects of kind {item}.", kind.kind)));
+            }
+            (text, _) => describe(&mut out, text),
+        }
         if !schema.kinds.is_empty() {
             out.insert("x-kubernetes-group-version-kind".into(), schema.kinds.iter().map(kind).collect());
         }

@@ -210,9 +210,13 @@ fn editions_say_special_types_differently() {
 #[test]
 fn lists_are_described_alike() {
     let document = v3_of(&apps());
-    let list = &document["components"]["schemas"]["io.k8s.api.apps.v1.DeploymentList"]["properties"];
+    let list = &document["components"]["schemas"]["io.k8s.api.apps.v1.DeploymentList"];
+    assert_eq!(list["description"], "DeploymentList is a list of objects of kind Deployment.");
     for field in ["apiVersion", "kind", "metadata", "items"] {
-        assert!(list[field]["description"].as_str().is_some_and(|text| !text.is_empty()), "{field}");
+        assert!(
+            list["properties"][field]["description"].as_str().is_some_and(|text| !text.is_empty()),
+            "{field}"
+        );
     }
 }
 
