@@ -51,8 +51,8 @@ fn fields_of(
         return Err(EncodeError);
     }
     let mut inlined: Vec<u32> = Vec::new();
-    for field in view.fields().iter().filter(|field| field.within.starts_with(within)) {
-        let Some(value) = map.get(&*field.name).filter(|value| !value.is_null()) else { continue };
+    for (name, value) in map.iter().filter(|(_, value)| !value.is_null()) {
+        let Some(field) = view.field(name).filter(|field| stands_in(field, within)) else { continue };
         match field.within.get(within.len()) {
             Some(number) if !inlined.contains(number) => inlined.push(*number),
             Some(_) => {}
@@ -65,6 +65,12 @@ fn fields_of(
         put_message(out, number, |out| fields_of(out, map, view, &path, depth + 1))?;
     }
     Ok(())
+}
+
+/// Whether a field stands in this message or in one below it.
+fn stands_in(field: &Field, within: &[u32]) -> bool {
+    // Nearly always nothing is inlined: no comparison then.
+    within.is_empty() || field.within.starts_with(within)
 }
 
 /// Writes a field: a list as its items, a map as its entries, all else once.

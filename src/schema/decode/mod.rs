@@ -28,9 +28,10 @@ pub use conform::{Report, conform};
 pub use encode::{EncodeError, encode};
 pub use error::{Cause, DecodeError, StrictError, strict_message};
 pub use fill::fill;
-pub use json::parse as parse_json;
+pub use json::{Parsed as ParsedJson, parse as parse_json};
+pub use strict::errors as strict_errors;
 pub use wire::WireError;
-pub use yaml::parse as parse_yaml;
+pub use yaml::{Parsed as ParsedYaml, parse as parse_yaml};
 
 use crate::types::View;
 use alcove_object::{Gvk, Value};

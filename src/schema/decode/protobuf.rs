@@ -84,9 +84,14 @@ fn fields_of(
     while let Some((number, content)) = reader.field()? {
         match find(view.fields(), within, number) {
             Found::Field(field) => {
-                let before = map.remove(&*field.name);
-                let value = value(content, view.at(field.schema), before, &field.name, depth)?;
-                map.insert(field.name.to_string(), value);
+                let child = view.at(field.schema);
+                match map.get_mut(&*field.name) {
+                    Some(slot) => *slot = value(content, child, Some(slot.take()), &field.name, depth)?,
+                    None => {
+                        let value = value(content, child, None, &field.name, depth)?;
+                        map.insert(field.name.to_string(), value);
+                    }
+                }
             }
             Found::Inlined => {
                 let mut path = within.to_vec();
@@ -107,12 +112,14 @@ enum Found<'a> {
 }
 
 fn find<'a>(fields: &'a [Field], within: &[u32], number: u32) -> Found<'a> {
+    // By lengths and numbers first: what is inlined is rare, and comparing slices for every field is not free.
     let depth = within.len();
     for field in fields {
-        if field.number == number && *field.within == *within {
-            return Found::Field(field);
-        }
-        if field.within.get(depth) == Some(&number) && field.within.starts_with(within) {
+        if field.within.len() == depth {
+            if field.number == number && (depth == 0 || *field.within == *within) {
+                return Found::Field(field);
+            }
+        } else if field.within.get(depth) == Some(&number) && field.within.starts_with(within) {
             return Found::Inlined;
         }
     }

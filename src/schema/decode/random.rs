@@ -86,8 +86,10 @@ proptest! {
 
         let resolve = |gvk: &Gvk| types.kind(gvk);
         let text = serde_json::to_vec(&value).unwrap();
-        for encoding in [Encoding::Json, Encoding::Yaml] {
-            let read = decode(&text, encoding, None, resolve).unwrap();
+        // With a marker in front, JSON is read as the YAML that it is.
+        let marked = [b"--- ", text.as_slice()].concat();
+        for (text, encoding) in [(&text, Encoding::Json), (&marked, Encoding::Yaml)] {
+            let read = decode(text, encoding, None, resolve).unwrap();
             prop_assert_eq!((&read.value, read.strict.len()), (&value, 0));
         }
         let bytes = encode(&value, view).unwrap();

@@ -12,8 +12,9 @@ use serde::de::{DeserializeSeed, Deserializer, IgnoredAny, MapAccess, SeqAccess,
 use std::collections::HashSet;
 use std::fmt;
 
-/// The strict errors of a JSON text that was read before; of a text without a schema, duplicates only.
-pub(super) fn errors(text: &[u8], schema: Option<View<'_>>) -> Vec<StrictError> {
+/// The strict errors of a JSON text that was read before; of a text without a schema, duplicates only. At most
+/// [`STRICT_ERRORS_MAX`](crate::limits::STRICT_ERRORS_MAX).
+pub fn errors(text: &[u8], schema: Option<View<'_>>) -> Vec<StrictError> {
     let mut found = Vec::new();
     let mut reader = serde_json::Deserializer::from_slice(text);
     let root = Checked { schema, path: &Path::ROOT, found: &mut found };
