@@ -1,5 +1,7 @@
 //! For tests of this room and of those that stand on it: a world that replays from a seed, and a server in memory.
 
+pub mod front;
+
 use crate::admission::{Admission, NamespaceLifecycle};
 use crate::authorization::AlwaysAllow;
 use crate::registry::Resource;

@@ -23,7 +23,7 @@ pub mod splice;
 pub mod watch;
 
 pub use limits::Limits;
-pub use serve::{serve, tls_config};
+pub use serve::{provider, serve, tls_config};
 
 use crate::authn::Authenticator;
 use crate::discovery::Discovery;
