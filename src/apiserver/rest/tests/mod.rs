@@ -4,6 +4,7 @@
 mod basics;
 mod create;
 mod delete;
+mod kinds;
 mod read;
 mod update;
 mod watch;
