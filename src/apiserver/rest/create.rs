@@ -30,12 +30,33 @@ impl ApiServer {
             Some(sub) if sub.kind == SubresourceKind::Binding => write.bind(body).await,
             Some(sub) if sub.kind == SubresourceKind::Eviction => write.evict(body).await,
             Some(_) => Err(Status::unavailable("no component of this server answers this subresource")),
+            None if !target.resource.verbs.has(Verb::Get) => {
+                create_unstored(self, caller, target, body, options).await
+            }
             None => {
                 let object = write.decode(body)?;
                 write.create(object).await
             }
         }
     }
+}
+
+/// A post to a resource that keeps nothing: the old way to bind a pod. Reviews are answered before they come here.
+async fn create_unstored(
+    server: &ApiServer,
+    caller: &Caller,
+    target: &Target,
+    body: Body,
+    options: &WriteOptions,
+) -> Result<Answered, Status> {
+    let gvr = &target.resource.gvr;
+    let registry = server.registry();
+    let pods =
+        registry.resource("", "v1", "pods").filter(|_| gvr.group.is_empty() && gvr.resource == "bindings");
+    let pods = pods.ok_or_else(|| Status::method_not_supported(&gvr.group, &gvr.resource, "create"))?;
+    let binding = Write::new(server, caller, target, options).decode(body)?;
+    let pod = Target::new(pods, "binding", &target.namespace, meta::name(&binding))?;
+    Write::new(server, caller, &pod, options).bind(Body::Tree(binding)).await
 }
 
 impl Write<'_> {

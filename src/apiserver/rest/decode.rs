@@ -25,7 +25,13 @@ pub(super) fn object(
         Body::Tree(tree) => conformed(tree, types, kind)?,
     };
     check_kind(&found, kind)?;
-    judge(&strict, validation, warnings, |text| Status::bad_request(text))?;
+    judge(&strict, validation, warnings, |text| {
+        let (name, version) = (&found.kind, &found.version);
+        Status::bad_request(format!(
+            "{name} in version {version:?} cannot be handled as a {}: {text}",
+            kind.kind
+        ))
+    })?;
     Ok(value)
 }
 

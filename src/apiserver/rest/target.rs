@@ -1,10 +1,11 @@
 //! What an operation is about and who does it.
 
 use crate::authorization::Action;
-use crate::registry::{Registry, Resource, Subresource};
+use crate::registry::{Registry, Resource, Subresource, SubresourceKind};
 use crate::request::{RequestInfo, Verb};
 use crate::user::User;
-use alcove_object::{Gvk, Gvr, Status};
+use alcove_object::status::Details;
+use alcove_object::{Gvk, Gvr, Reason, Status};
 use std::sync::Arc;
 
 /// Who does something.
@@ -75,24 +76,20 @@ impl Target {
     /// The same target, or 405 when the resource or subresource does not know the verb.
     pub fn supporting(self, verb: Verb) -> Result<Target, Status> {
         let verbs = self.subresource().map_or(self.resource.verbs, |s| s.verbs);
-        // Connections are made with GET and POST; their subresource's verbs say which.
-        let is_connection = verb == Verb::Connect
-            && self.subresource().is_some_and(|s| s.kind == crate::registry::SubresourceKind::Connect);
+        // A connection's verb is its method's; whoever answers it says which methods it knows.
+        let is_connection = self.subresource().is_some_and(|s| s.kind == SubresourceKind::Connect);
         if verbs.has(verb) || is_connection {
             return Ok(self);
         }
         let gvr = &self.resource.gvr;
-        Err(Status::new(
-            405,
-            alcove_object::Reason::METHOD_NOT_ALLOWED,
-            "the server does not allow this method on the requested resource",
-        )
-        .with_details(alcove_object::status::Details {
+        let details = Details {
             name: self.name.clone(),
             group: gvr.group.clone(),
             kind: gvr.resource.clone(),
-            ..Default::default()
-        }))
+            ..Details::default()
+        };
+        let message = "the server does not allow this method on the requested resource";
+        Err(Status::new(405, Reason::METHOD_NOT_ALLOWED, message).with_details(details))
     }
 
     /// The subresource, if the target is one.

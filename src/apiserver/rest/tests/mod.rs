@@ -6,6 +6,7 @@ mod create;
 mod delete;
 mod kinds;
 mod read;
+mod subresources;
 mod update;
 mod watch;
 
