@@ -1,5 +1,6 @@
-//! What is wrong with an object beyond its kind's own rules: metadata, and what the schema says (required fields,
-//! closed sets of values). Where a strategy has a say about a field too, the strategy's word stands.
+//! What is wrong with an object beyond its kind's own rules: metadata, and required fields that are missing. Where a
+//! strategy has a say about a field too, the strategy's word stands. Closed sets of values and doubles in lists are not
+//! judged by the schema: upstream does not for built-in kinds, whose validation knows more than their documents show.
 
 use crate::registry::{NameRule, Resource};
 use alcove_object::field::{Error, Path};
@@ -64,10 +65,12 @@ fn shape(resource: &Resource, object: &Value) -> Vec<Error> {
 
 /// Recursion is as deep as the body, which decoding has limited.
 fn walk(schema: View<'_>, value: &Value, path: &Path, errors: &mut Vec<Error>) {
-    check_allowed(schema, value, path, errors);
     match (schema.shape(), value) {
         (Shape::Struct(fields), Value::Object(map)) => {
-            for field in fields.iter().filter(|f| f.required && !map.contains_key(&*f.name)) {
+            // What is no pointer is never missing: Go writes its zero value, and whether that will do is the kind's own
+            // business.
+            let is_missing = |name: &str| map.get(name).is_none_or(Value::is_null);
+            for field in fields.iter().filter(|f| f.required && f.pointer && is_missing(&f.name)) {
                 errors.push(Error::required(&path.child(&field.name), ""));
             }
             for (key, value) in map {
@@ -88,14 +91,4 @@ fn walk(schema: View<'_>, value: &Value, path: &Path, errors: &mut Vec<Error>) {
         }
         _ => {}
     }
-}
-
-/// An empty text counts as absent, as it does in Go.
-fn check_allowed(schema: View<'_>, value: &Value, path: &Path, errors: &mut Vec<Error>) {
-    let allowed = &schema.schema().allowed;
-    if allowed.is_empty() || value.is_null() || value.as_str() == Some("") || allowed.contains(value) {
-        return;
-    }
-    let names: Vec<&str> = allowed.iter().filter_map(Value::as_str).collect();
-    errors.push(Error::not_supported(path, value.clone(), &names));
 }
