@@ -138,7 +138,6 @@ fn field(line: &str) -> Result<FieldLine<'_>, TableError> {
             ("atomic", _) => field.atomic = true,
             ("merge", key) => (field.patch_merge, field.merge_key) = (true, key),
             ("retainKeys", _) => field.retain_keys = true,
-            // What a patch does anyhow, said aloud.
             ("replace", _) => field.patch_replace = true,
             ("always", _) => field.omit = Omit::Never,
             ("omitzero", _) => field.omit = Omit::Zero,

@@ -15,10 +15,17 @@ const META: &str = "io.k8s.apimachinery.pkg.apis.meta.v1";
 pub(super) fn definitions(edition: Edition, gv: &GroupVersion) -> Map<String, Value> {
     let mut out = Map::new();
     for resource in &gv.resources {
-        if let Body::Custom { schema, list_kind } = &resource.body {
+        if let Body::Custom { schema, list_kind, selectable } = &resource.body {
+            let mut object = object_schema(edition, gv, &resource.kind, schema);
+            let mut list = list_schema(edition, gv, resource, list_kind);
+            if edition == Edition::V3 && !selectable.is_empty() {
+                let field = |path: &String| json!({ "fieldPath": path.trim_start_matches('.') });
+                let fields: Value = selectable.iter().map(field).collect();
+                object["x-kubernetes-selectable-fields"] = fields.clone();
+                list["x-kubernetes-selectable-fields"] = fields;
+            }
             let name = |kind: &str| custom_name(&gv.group, &gv.version, kind);
-            let list = list_schema(edition, gv, resource, list_kind);
-            out.insert(name(&resource.kind), object_schema(edition, gv, &resource.kind, schema));
+            out.insert(name(&resource.kind), object);
             out.insert(name(list_kind), list);
         }
     }

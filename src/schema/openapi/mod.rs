@@ -68,6 +68,8 @@ pub enum Body {
         schema: Value,
         /// Kind of lists, such as `CronTabList`.
         list_kind: String,
+        /// JSON paths that field selectors can use, such as `.spec.color`.
+        selectable: Vec<String>,
     },
 }
 

@@ -121,13 +121,15 @@ impl Writer<'_> {
         if !field.merge_key.is_empty() {
             beside.insert("x-kubernetes-patch-merge-key".into(), (*field.merge_key).into());
         }
-        let strategy = match (field.patch_merge, field.retain_keys) {
-            (true, true) => "merge,retainKeys",
-            (true, false) => "merge",
-            (false, true) => "retainKeys",
-            (false, false) => return self.within(view, beside),
-        };
-        beside.insert("x-kubernetes-patch-strategy".into(), strategy.into());
+        let strategies = [
+            (field.patch_merge, "merge"),
+            (field.patch_replace, "replace"),
+            (field.retain_keys, "retainKeys"),
+        ];
+        let said: Vec<&str> = strategies.iter().filter(|(is, _)| *is).map(|(_, word)| *word).collect();
+        if !said.is_empty() {
+            beside.insert("x-kubernetes-patch-strategy".into(), said.join(",").into());
+        }
         self.within(view, beside)
     }
 

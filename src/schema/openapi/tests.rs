@@ -92,7 +92,11 @@ fn custom_group() -> GroupVersion {
         namespaced: true,
         verbs: verbs(ALL),
         returns_deleted: false,
-        body: Body::Custom { schema, list_kind: "CronTabList".into() },
+        body: Body::Custom {
+            schema,
+            list_kind: "CronTabList".into(),
+            selectable: vec![".spec.cronSpec".into()],
+        },
         subresources: vec![],
     };
     GroupVersion { group: "stable.example.com".into(), version: "v1".into(), resources: vec![crontabs] }
@@ -208,6 +212,25 @@ fn editions_say_special_types_differently() {
 }
 
 #[test]
+fn patch_strategies() {
+    let types = builtin::types(Minor::DEFAULT);
+    let budgets = ResourcePaths {
+        plural: "poddisruptionbudgets".into(),
+        kind: "PodDisruptionBudget".into(),
+        subresources: vec![],
+        ..core().resources.remove(0)
+    };
+    let gv = GroupVersion { group: "policy".into(), version: "v1".into(), resources: vec![budgets] };
+    let document = v3::document(&types, &gv);
+    let spec = &document["components"]["schemas"]["io.k8s.api.policy.v1.PodDisruptionBudgetSpec"];
+    assert_eq!(spec["properties"]["selector"]["x-kubernetes-patch-strategy"], "replace");
+    let pods = v3_of(&core());
+    let spec = &pods["components"]["schemas"]["io.k8s.api.core.v1.PodSpec"]["properties"];
+    assert_eq!(spec["volumes"]["x-kubernetes-patch-strategy"], "merge,retainKeys");
+    assert_eq!(spec["volumes"]["x-kubernetes-patch-merge-key"], "name");
+}
+
+#[test]
 fn lists_are_described_alike() {
     let document = v3_of(&apps());
     let list = &document["components"]["schemas"]["io.k8s.api.apps.v1.DeploymentList"];
@@ -232,6 +255,7 @@ fn custom_resources() {
     assert!(template["properties"]["metadata"].is_object());
     let list = &v3["components"]["schemas"]["com.example.stable.v1.CronTabList"];
     assert_eq!(list["x-kubernetes-group-version-kind"][0]["kind"], "CronTabList");
+    assert_eq!(schema["x-kubernetes-selectable-fields"], json!([{ "fieldPath": "spec.cronSpec" }]));
     let v2 = v2_of(&[custom_group()]);
     let spec = &v2["definitions"][name]["properties"]["spec"]["properties"];
     assert_eq!(spec["either"], json!({ "x-kubernetes-int-or-string": true }));
@@ -242,7 +266,8 @@ fn custom_resources() {
 #[test]
 fn custom_resources_without_a_schema_stay_open() {
     let mut gv = custom_group();
-    gv.resources[0].body = Body::Custom { schema: Value::Null, list_kind: "CronTabList".into() };
+    gv.resources[0].body =
+        Body::Custom { schema: Value::Null, list_kind: "CronTabList".into(), selectable: vec![] };
     let document = v2_of(&[gv]);
     assert_eq!(document["definitions"]["com.example.stable.v1.CronTab"].get("properties"), None);
 }
