@@ -1,0 +1,3 @@
+module alcove.dev/benches/load
+
+go 1.26.0
