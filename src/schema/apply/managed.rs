@@ -7,6 +7,7 @@ use super::set::Set;
 use alcove_object::{Value, meta};
 use serde_json::Map;
 use std::borrow::Cow;
+use std::cmp::Ordering;
 use std::fmt;
 
 /// How an owner came by its fields.
@@ -17,7 +18,7 @@ pub(super) enum Operation {
 }
 
 /// Who owns. Applies of all versions are one owner, updates are told apart by version.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Owner<'a> {
     pub manager: Cow<'a, str>,
     pub operation: Operation,
@@ -72,6 +73,24 @@ impl<'a> Owner<'a> {
             api_version: Cow::Borrowed(api_version),
             subresource: Cow::Borrowed(subresource),
         }
+    }
+}
+
+/// The order of upstream's identifiers, which are JSON: whoever writes through a subresource comes first.
+impl Ord for Owner<'_> {
+    fn cmp(&self, other: &Self) -> Ordering {
+        let main = |owner: &Self| owner.subresource.is_empty();
+        (self.manager.cmp(&other.manager))
+            .then(self.operation.cmp(&other.operation))
+            .then_with(|| self.api_version.cmp(&other.api_version))
+            .then(main(self).cmp(&main(other)))
+            .then_with(|| self.subresource.cmp(&other.subresource))
+    }
+}
+
+impl PartialOrd for Owner<'_> {
+    fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
+        Some(self.cmp(other))
     }
 }
 
