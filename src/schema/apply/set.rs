@@ -222,3 +222,69 @@ impl<'a> Set<'a> {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::fields::{decode, encode};
+    use super::*;
+    use alcove_object::Value;
+    use serde_json::json;
+
+    fn set(json: &Value) -> Set<'_> {
+        decode(json).expect("a field set")
+    }
+
+    /// `f:` before every name, so that tables stay readable: `a.b` is a member below `a`.
+    fn of(paths: &'static str) -> Set<'static> {
+        Set::from_fields(paths.split_whitespace())
+    }
+
+    #[test]
+    fn sets_are_joined_and_taken_apart() {
+        let table = [
+            // one, other, union, intersection, difference, recursive difference
+            ("a b.c", "b b.d", "a b b.c b.d", "", "a b.c", "a"),
+            ("a a.b", "a", "a a.b", "a", "a.b", ""),
+            ("a.b.c a.d", "a.b", "a.b a.b.c a.d", "", "a.b.c a.d", "a.d"),
+            ("a b c", "b", "a b c", "b", "a c", "a c"),
+            ("", "a", "a", "", "", ""),
+        ];
+        for (one, other, union, intersection, difference, recursive) in table {
+            let about = format!("{one} | {other}");
+            assert_eq!(of(one).union(of(other)), of(union), "{about}");
+            assert_eq!(of(other).union(of(one)), of(union), "{about}");
+            assert_eq!(of(one).intersection(&of(other)), of(intersection), "{about}");
+            assert_eq!(of(one).difference(&of(other)), of(difference), "{about}");
+            assert_eq!(of(one).recursive_difference(&of(other)), of(recursive), "{about}");
+            assert!(of(intersection).is_subset(&of(one)) && of(one).is_subset(&of(union)), "{about}");
+            assert_eq!(of(union).is_subset(&of(one)), of(union) == of(one), "{about}");
+        }
+        assert_eq!(of("a a.b c").leaves(), of("a.b c"));
+    }
+
+    #[test]
+    fn json_is_canonical_and_ordered_by_value() {
+        let json = json!({
+            "f:b": {".": {}, "v:10": {}, "v:9": {}, "v:\"x\"": {}},
+            "f:a": {"k:{\"port\": 80, \"name\":\"<x>\"}": {"f:c": {}}, "z:unknown": {}},
+        });
+        let read = set(&json);
+        let shown: Vec<String> = {
+            let mut paths = Vec::new();
+            read.each(&mut |path| paths.push(path.iter().map(|e| e.to_string()).collect()));
+            paths
+        };
+        assert_eq!(shown, [".b", ".a[name=\"<x>\",port=80].c", ".b[=9]", ".b[=10]", ".b[=\"x\"]"]);
+        let written = encode(&read);
+        assert!(written["f:a"].get("k:{\"name\":\"\\u003cx\\u003e\",\"port\":80}").is_some(), "{written}");
+        assert_eq!(set(&written), read);
+    }
+
+    #[test]
+    fn what_is_no_field_set_is_refused() {
+        for json in [json!([]), json!({"f:a": 1}), json!({"x": {}}), json!({"k:[1]": {}}), json!({"v:{": {}})]
+        {
+            assert!(decode(&json).is_err(), "{json}");
+        }
+    }
+}

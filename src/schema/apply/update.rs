@@ -133,17 +133,19 @@ pub(super) fn apply_patch<'a>(
     if let Some(last) = last {
         prune(&mut merged, &last, owners, &owner, scope);
     }
-    let changes = compare(scope.ty, live, &merged, &scope.ignored);
-    if !force {
-        refuse_conflicts(owners, &changes, &owner)?;
+    let same = equal_unmanaged(live, &merged);
+    if !same && owners.entries.iter().any(|e| e.owner != owner) {
+        let changes = compare(scope.ty, live, &merged, &scope.ignored);
+        if !force {
+            refuse_conflicts(owners, &changes, &owner)?;
+        }
+        take_from_all(owners, &changes, Some(&owner));
     }
-    take_from_all(owners, &changes, Some(&owner));
     if let Some(entry) = owners.get_mut(&owner) {
         entry.fields = scope.owned(std::mem::take(&mut entry.fields));
-    }
-    let same = equal_unmanaged(live, &merged);
-    if !same && let Some(entry) = owners.get_mut(&owner) {
-        entry.time = Some(Cow::Borrowed(manager.time));
+        if !same {
+            entry.time = Some(Cow::Borrowed(manager.time));
+        }
     }
     owners.drop_empty();
     Ok(if same { Applied::Same } else { Applied::Changed(merged) })
