@@ -128,6 +128,8 @@ pub struct Field {
     pub within: Box<[u32]>,
     /// The schema's default; also what an absent list-map key counts as under server-side apply.
     pub default: Option<Value>,
+    /// Merged field by field here, whatever the type says (`x-kubernetes-map-type: granular`).
+    pub granular: bool,
     /// `x-kubernetes-patch-merge-key`, empty if none.
     pub merge_key: Box<str>,
     /// `x-kubernetes-patch-strategy` has `merge`.
@@ -226,6 +228,7 @@ impl Field {
             default: None,
             merge_key: "".into(),
             patch_merge: false,
+            granular: false,
             retain_keys: false,
             patch_replace: false,
             pointer: true,

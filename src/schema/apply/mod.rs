@@ -3,7 +3,11 @@
 //!
 //! Two entry points. [`track_update`] is for every write that is not an apply: it compares the old and the new
 //! object and writes down who changed what. [`apply`] merges a patch into the live object, takes away what its
-//! manager no longer applies, and refuses to overwrite what others own unless forced.
+//! manager no longer applies, and refuses to overwrite what others own unless forced. [`keep_times`] ends either: a write
+//! that changed nothing but times is none.
+//!
+//! Objects are compared in the request's version. Entries that name fields in another version of the kind are taken as
+//! if fields had the same names there, which holds but for the few kinds whose versions differ in structure.
 //!
 //! **Invariants.** Pure, as the whole room; the time of a write comes from the caller as text. Depth of recursion is
 //! that of the objects, which decoding limits. Field sets borrow from the objects they describe.

@@ -14,6 +14,8 @@ use std::sync::LazyLock;
 pub(super) enum Type<'a> {
     /// The schema says.
     Declared(View<'a>),
+    /// The schema says, but for being replaced as a whole.
+    Granular(View<'a>),
     /// Anything: maps merge key by key, lists are replaced as a whole (`__untyped_deduced_`).
     Deduced,
     /// Anything, replaced as a whole (`__untyped_atomic_`, RawExtension).
@@ -74,20 +76,21 @@ impl<'a> Type<'a> {
     /// What the type allows for a value. Types that allow anything go by the value; null and nothing count as maps.
     pub fn atom(self, value: Option<&Value>) -> Atom<'a> {
         let view = match self {
-            Type::Declared(view) => view,
+            Type::Declared(view) | Type::Granular(view) => view,
             Type::Deduced => return untyped(value, false),
             Type::Opaque => return untyped(value, true),
         };
         let schema = view.schema();
+        let atomic = schema.atomic && matches!(self, Type::Declared(_));
         match &schema.shape {
             Shape::Struct(_) => Atom::Map(MapType {
                 fields: Some(view),
                 rest: schema.preserve_unknown.then_some(Type::Deduced),
-                atomic: schema.atomic,
+                atomic,
             }),
             Shape::Map(item) => {
                 let rest = Some(Type::Declared(view.at(*item)));
-                Atom::Map(MapType { fields: None, rest, atomic: schema.atomic })
+                Atom::Map(MapType { fields: None, rest, atomic })
             }
             Shape::List(item) => {
                 Atom::List(ListType { kind: &schema.list, item: Type::Declared(view.at(*item)) })
@@ -148,7 +151,8 @@ impl<'a> MapType<'a> {
     pub fn child(&self, key: &str) -> Option<Child<'a>> {
         let Some(view) = self.fields else { return self.rest.map(free) };
         if let Some(field) = view.field(key) {
-            let ty = Type::Declared(view.at(field.schema));
+            let child = view.at(field.schema);
+            let ty = if field.granular { Type::Granular(child) } else { Type::Declared(child) };
             return Some(Child { ty, declared: true, implied: implied(field, view) });
         }
         self.rest.map(free).or_else(|| type_meta(view, key))

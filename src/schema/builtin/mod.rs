@@ -94,6 +94,7 @@ impl<'t> Builder<'t> {
             default: line.default.map(table::json).transpose()?,
             merge_key: line.merge_key.into(),
             patch_merge: line.patch_merge,
+            granular: line.granular,
             retain_keys: line.retain_keys,
             patch_replace: line.patch_replace,
             pointer: line.pointer,

@@ -27,6 +27,7 @@ pub(crate) struct FieldLine<'t> {
     pub type_text: &'t str,
     pub required: bool,
     pub atomic: bool,
+    pub granular: bool,
     pub patch_merge: bool,
     pub retain_keys: bool,
     pub patch_replace: bool,
@@ -136,6 +137,7 @@ fn field(line: &str) -> Result<FieldLine<'_>, TableError> {
         match word.split_once('=').unwrap_or((word, "")) {
             ("required", _) => field.required = true,
             ("atomic", _) => field.atomic = true,
+            ("granular", _) => field.granular = true,
             ("merge", key) => (field.patch_merge, field.merge_key) = (true, key),
             ("retainKeys", _) => field.retain_keys = true,
             ("replace", _) => field.patch_replace = true,

@@ -56,7 +56,7 @@ HEADER = """\
 # TYPE is a scalar, @DEFINITION, [ITEM] or {{VALUE}}; before a list stands its type: set, map(KEYS) or atomic, and
 # before that wrapped+ if the list is a protobuf message of its own.
 # A type that Go holds by pointer starts with *.
-# OPTION: required; merge[=KEY], retainKeys and replace (patch strategy); atomic (map type); always, omitzero or
+# OPTION: required; merge[=KEY], retainKeys and replace (patch strategy); atomic and granular (map type); always, omitzero or
 # omitempty+omitzero (when Go leaves it out of JSON; nothing said: omitempty); default=JSON; enum=JSON (of a list or
 # map: of what it holds).
 # Every line may end in @SINCE-UNTIL; both minors inclusive, none: all of them.
@@ -161,8 +161,8 @@ def field_line(name, document, go, required):
     words += [word for word in ("retainKeys", "replace") if word in strategy]
     if "merge" not in strategy and merge_key:
         sys.exit(f"{name}: a merge key without the strategy merge")
-    if document.get("x-kubernetes-map-type") == "atomic":
-        words.append("atomic")
+    if document.get("x-kubernetes-map-type"):
+        words.append(document["x-kubernetes-map-type"])
     omit = [word for word, key in (("omitempty", "omitEmpty"), ("omitzero", "omitZero")) if key in go]
     if omit != ["omitempty"]:
         words.append("+".join(omit) or "always")

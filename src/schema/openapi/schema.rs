@@ -121,6 +121,9 @@ impl Writer<'_> {
         if !field.merge_key.is_empty() {
             beside.insert("x-kubernetes-patch-merge-key".into(), (*field.merge_key).into());
         }
+        if field.granular {
+            beside.insert("x-kubernetes-map-type".into(), "granular".into());
+        }
         let strategies = [
             (field.patch_merge, "merge"),
             (field.patch_replace, "replace"),
