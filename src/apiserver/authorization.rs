@@ -112,7 +112,7 @@ impl<'a> Action<'a> {
 }
 
 /// How rules spell a verb. Connections are judged by their method: `get` for websockets, `create` for SPDY.
-fn verb<'a>(verb: Verb, method: &'a str) -> &'a str {
+fn verb(verb: Verb, method: &str) -> &str {
     match (verb, method) {
         (Verb::Connect, "get" | "head") => "get",
         (Verb::Connect, "post") => "create",

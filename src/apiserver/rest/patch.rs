@@ -5,8 +5,8 @@ use super::write::Write;
 use super::{Body, decode};
 use crate::options::{FieldValidation, PatchType};
 use alcove_object::{Gvk, Status, Value};
-use alcove_schema::View;
 use alcove_schema::decode::{StrictError, strict_message};
+use alcove_schema::{View, patch};
 
 /// A decoded patch.
 pub(super) struct Patch {
@@ -44,7 +44,7 @@ impl Patch {
             return self.applied(Some(old), write);
         }
         let mut object = old.clone();
-        self.merge_into(&mut object, Some(write.schema()))?;
+        self.merge_into(&mut object, write.schema())?;
         let (schema, validation) = (write.schema(), write.options.field_validation);
         decode::patched(&mut object, schema, &self.twice, validation, &mut write.warnings)?;
         write.complete(&mut object);
@@ -70,26 +70,14 @@ impl Patch {
     }
 
     /// Merges into an object of any kind, such as a Scale. An apply counts as a merge there: nothing of it is owned.
-    pub fn merge_into(&self, object: &mut Value, schema: Option<View<'_>>) -> Result<(), Status> {
-        let _ = schema;
-        merge(object, &self.tree);
-        Ok(())
-    }
-}
-
-fn merge(object: &mut Value, patch: &Value) {
-    let Value::Object(changes) = patch else {
-        *object = patch.clone();
-        return;
-    };
-    if !object.is_object() {
-        *object = Value::Object(serde_json::Map::new());
-    }
-    let Some(map) = object.as_object_mut() else { return };
-    for (key, value) in changes {
-        match value {
-            Value::Null => drop(map.remove(key)),
-            _ => merge(map.entry(key.as_str()).or_insert(Value::Null), value),
-        }
+    pub fn merge_into(&self, object: &mut Value, schema: View<'_>) -> Result<(), Status> {
+        let merged = match self.kind {
+            PatchType::Json => patch::json_patch(object, &self.tree),
+            PatchType::Merge | PatchType::Apply => patch::merge_patch(object, &self.tree),
+            PatchType::Strategic => {
+                patch::strategic_merge(object, &self.tree, schema).map(|new| *object = new)
+            }
+        };
+        merged.map_err(|e| e.to_status())
     }
 }

@@ -3,9 +3,9 @@
 
 use super::patch::Patch;
 use super::write::{Write, drop_double_owners};
-use super::{Answered, Body, Caller, Target, metadata, scale, stored, validate};
+use super::{Answered, Body, Caller, Target, decode, metadata, scale, stored, validate};
 use crate::errors;
-use crate::options::{PatchType, WriteOptions};
+use crate::options::{FieldValidation, PatchType, WriteOptions};
 use crate::registry::{Deletion, SubresourceKind};
 use crate::request::Verb;
 use crate::server::ApiServer;
@@ -320,7 +320,9 @@ impl Write<'_> {
         let types = self.resource().types.clone();
         let edit = move |object: &mut Value| {
             let mut now = scale::of(object, &kind);
-            patch.merge_into(&mut now, types.kind(&kind))?;
+            let schema = types.kind(&kind).ok_or_else(|| Status::internal("Scale has no type"))?;
+            patch.merge_into(&mut now, schema)?;
+            decode::patched(&mut now, schema, &[], FieldValidation::Ignore, &mut Vec::new())?;
             scale::set(object, &now)
         };
         let answered = self.change(Part::Main, Change::Edit(&edit), false).await?;

@@ -5,6 +5,7 @@ mod basics;
 mod create;
 mod delete;
 mod kinds;
+mod patch;
 mod read;
 mod subresources;
 mod update;
