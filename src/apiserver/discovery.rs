@@ -4,7 +4,7 @@
 //! Documents are rendered once per registry and then served as bytes. The registry's order is the order of discovery,
 //! which matters: clients resolve a bare resource name to the first group that has it.
 
-use crate::registry::{Registry, Resource, Subresource, VerbSet};
+use crate::registry::{Registry, Resource, Subresource, SubresourceKind, VerbSet};
 use crate::request::Verb;
 use alcove_object::Gvk;
 use arc_swap::ArcSwapOption;
@@ -155,8 +155,18 @@ fn group_value(name: &str, versions: &[(&str, Vec<&Resource>)]) -> Value {
     json!({"name": name, "preferredVersion": all.first(), "versions": all})
 }
 
-fn verbs(set: VerbSet) -> Vec<&'static str> {
+/// The verbs of a set as discovery lists them.
+pub fn verb_names(set: VerbSet) -> Vec<&'static str> {
     VERBS.iter().filter(|verb| set.has(**verb)).map(|verb| verb.as_str()).collect()
+}
+
+/// The verbs of a subresource. Connections are listed by what their methods count as.
+pub fn subresource_verbs(sub: &Subresource) -> Vec<&'static str> {
+    match (sub.kind, sub.name) {
+        (SubresourceKind::Connect, "proxy") => vec!["create", "delete", "get", "patch", "update"],
+        (SubresourceKind::Connect, _) if sub.verbs.has(Verb::Connect) => vec!["create", "get"],
+        _ => verb_names(sub.verbs),
+    }
 }
 
 fn resource_list(group: &str, version: &str, resources: &[&Resource]) -> Value {
@@ -179,7 +189,7 @@ fn legacy_resource(resource: &Resource) -> Value {
         "singularName": resource.singular,
         "namespaced": resource.namespaced,
         "kind": resource.gvk.kind,
-        "verbs": verbs(resource.verbs),
+        "verbs": verb_names(resource.verbs),
     });
     insert_names(&mut out, resource);
     insert_kind_if_other(&mut out, resource, &resource.gvk);
@@ -195,7 +205,7 @@ fn legacy_subresource(resource: &Resource, sub: &Subresource) -> Value {
         "singularName": "",
         "namespaced": resource.namespaced,
         "kind": sub.gvk.kind,
-        "verbs": verbs(sub.verbs),
+        "verbs": subresource_verbs(sub),
     });
     insert_kind_if_other(&mut out, resource, &sub.gvk);
     out
@@ -254,7 +264,7 @@ fn aggregated_resource(resource: &Resource) -> Value {
         "responseKind": response_kind(resource, &resource.gvk),
         "scope": if resource.namespaced { "Namespaced" } else { "Cluster" },
         "singularResource": resource.singular,
-        "verbs": verbs(resource.verbs),
+        "verbs": verb_names(resource.verbs),
     });
     insert_names(&mut out, resource);
     if !resource.subresources.is_empty() {
@@ -262,7 +272,7 @@ fn aggregated_resource(resource: &Resource) -> Value {
             json!({
                 "subresource": sub.name,
                 "responseKind": response_kind(resource, &sub.gvk),
-                "verbs": verbs(sub.verbs),
+                "verbs": subresource_verbs(sub),
             })
         };
         out["subresources"] = resource.subresources.iter().map(subresource).collect();

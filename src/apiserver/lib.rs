@@ -21,6 +21,7 @@ pub mod health;
 pub mod http;
 pub mod kinds;
 pub mod metrics;
+pub mod openapi;
 pub mod options;
 pub mod registry;
 pub mod request;

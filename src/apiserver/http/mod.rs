@@ -12,6 +12,7 @@ pub mod handle;
 pub mod limits;
 pub mod negotiate;
 pub mod objects;
+mod openapi;
 pub mod options;
 pub mod plain;
 pub mod pretty;
@@ -29,6 +30,7 @@ use crate::authn::Authenticator;
 use crate::discovery::Discovery;
 use crate::health::Health;
 use crate::metrics::Metrics;
+use crate::openapi::OpenApi;
 use crate::server::Server;
 use std::sync::Arc;
 
@@ -55,6 +57,7 @@ pub struct Front {
     pub(crate) address: String,
     pub(crate) metrics: Arc<Metrics>,
     pub(crate) discovery: Discovery,
+    pub(crate) openapi: OpenApi,
     /// Turns true when the server shuts down: watches end on it.
     pub(crate) closing: tokio::sync::watch::Sender<bool>,
 }
@@ -70,6 +73,7 @@ impl Front {
             address: config.address,
             metrics: Arc::default(),
             discovery: Discovery::default(),
+            openapi: OpenApi::default(),
             closing: tokio::sync::watch::Sender::new(false),
         })
     }

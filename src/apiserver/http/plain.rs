@@ -28,6 +28,7 @@ pub async fn answer(call: Call) -> Result<Answer, Status> {
     let path = call.info.path.clone();
     let answer = match label(&path) {
         "api" | "apis" => discovery(&call, &path)?,
+        "openapi" => super::openapi::answer(&call, &path).await?,
         "version" if is_exactly(&path, "/version") => {
             Some(document(&call, version::info(call.front.server.minor))?)
         }
@@ -84,11 +85,15 @@ fn wants_aggregated(headers: &HeaderMap) -> bool {
     fitting.find(|clause| is_aggregated(clause) || is_plain(clause)).is_some_and(is_aggregated)
 }
 
+/// Whether the client has the document with this entity tag.
+pub fn is_known(headers: &HeaderMap, etag: &str) -> bool {
+    let known = headers.get(header::IF_NONE_MATCH).and_then(|known| known.to_str().ok());
+    known.is_some_and(|known| known.split(',').any(|tag| tag.trim() == etag))
+}
+
 /// A document that clients keep: 304 when their copy is the same.
 pub fn cached(headers: &HeaderMap, etag: &str, media_type: &'static str, bytes: bytes::Bytes) -> Answer {
-    let known = headers.get(header::IF_NONE_MATCH).and_then(|known| known.to_str().ok());
-    let is_known = known.is_some_and(|known| known.split(',').any(|tag| tag.trim() == etag));
-    let mut answer = match is_known {
+    let mut answer = match is_known(headers, etag) {
         true => respond::not_modified(),
         false => respond::answer(200, media_type, Body::full(bytes)),
     };
@@ -110,7 +115,7 @@ fn paths(call: &Call) -> Vec<String> {
         let ready = health.ready.iter().filter(|_| extra);
         paths.extend(health.live.iter().chain(ready).map(|check| format!("/{endpoint}/{}", check.name)));
     }
-    paths.extend(["/metrics", "/version"].map(str::to_owned));
+    paths.extend(["/metrics", "/openapi/v2", "/openapi/v3", "/version"].map(str::to_owned));
     paths.sort_unstable();
     paths
 }

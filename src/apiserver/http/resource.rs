@@ -8,8 +8,8 @@ use super::options::{self, Writing};
 use super::respond::{self, Answer};
 use super::watch;
 use crate::options::DeleteOptions;
-use crate::registry::SubresourceKind;
-use crate::request::Verb;
+use crate::registry::{Registry, SubresourceKind};
+use crate::request::{RequestInfo, Verb};
 use crate::rest::{self, Answered, Caller, Connection, DeletedAnswer, Encoding, HttpBody, Target};
 use crate::reviews;
 use crate::table::{Columns, Include};
@@ -20,16 +20,18 @@ use http_body_util::BodyExt;
 use std::future::Future;
 
 /// Answers a request about objects.
-pub async fn answer(call: Call) -> Result<Answer, Status> {
-    let target = match Target::of(&call.front.server.registry(), &call.info) {
+pub async fn answer(mut call: Call) -> Result<Answer, Status> {
+    let registry = call.front.server.registry();
+    if is_connection(&registry, &call.info) {
+        call.info.verb = Verb::Connect;
+    }
+    let target = match Target::of(&registry, &call.info) {
         Ok(target) => target,
         Err(status) if status.code == 404 => return Ok(respond::page_not_found()),
         Err(status) => return Err(status),
     };
-    if target.subresource().is_some_and(|sub| sub.kind == SubresourceKind::Connect) {
-        return connect(call, target).await;
-    }
     match call.info.verb {
+        Verb::Connect if target.subresource().is_some() => connect(call, target).await,
         Verb::Get => get(call, target).await,
         Verb::List => list(call, target).await,
         Verb::Watch => watch(call, target).await,
@@ -39,6 +41,13 @@ pub async fn answer(call: Call) -> Result<Answer, Status> {
         Verb::DeleteCollection => delete_collection(call, target).await,
         Verb::Connect => Ok(respond::page_not_found()),
     }
+}
+
+/// Whether a request goes to exec, logs, a proxy or the like, whose verb is `connect` whatever the method.
+fn is_connection(registry: &Registry, info: &RequestInfo) -> bool {
+    let resource = registry.resource(&info.group, &info.version, &info.resource);
+    let sub = resource.and_then(|resource| resource.subresource(&info.subresource));
+    sub.is_some_and(|sub| sub.kind == SubresourceKind::Connect)
 }
 
 /// The form of an answer about objects.

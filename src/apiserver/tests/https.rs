@@ -265,6 +265,52 @@ async fn discovery_is_kept_by_clients() {
 }
 
 #[tokio::test]
+async fn openapi_documents_are_kept_by_hash() {
+    let https = Https::start(server().await).await;
+    let mut client = Connection::admin(&https).await;
+    let index = client.get("/openapi/v3", "application/json").await.json();
+    let url = index["paths"]["apis/apps/v1"]["serverRelativeURL"].as_str().unwrap().to_owned();
+    let document = client.get(&url, "application/json").await;
+    assert_eq!(document.header("cache-control"), "public, immutable");
+    assert!(document.header("expires").ends_with(" GMT"));
+    let patch = &document.json()["paths"]["/apis/apps/v1/namespaces/{namespace}/deployments/{name}"]["patch"];
+    assert_eq!(patch["x-kubernetes-action"], "patch");
+    let etag = document.header("etag").to_owned();
+    let known = client.send(Method::GET, &url, &[("if-none-match", &etag)], "").await;
+    assert_eq!(known.status, StatusCode::NOT_MODIFIED);
+    let moved = client.get("/openapi/v3/apis/apps/v1?hash=OLD", "*/*").await;
+    assert_eq!((moved.status, moved.header("location")), (StatusCode::MOVED_PERMANENTLY, &*url));
+    assert_eq!(client.get("/openapi/v3/apis/nope/v1", "*/*").await.status, StatusCode::NOT_FOUND);
+
+    const PROTOBUF: &str = "application/com.github.proto-openapi.spec.v2@v1.0+protobuf";
+    let gzip = [("accept", PROTOBUF), ("accept-encoding", "gzip")];
+    let packed = client.send(Method::GET, "/openapi/v2", &gzip, "").await;
+    assert_eq!(packed.header("content-type"), "application/com.github.proto-openapi.spec.v2.v1.0+protobuf");
+    assert_eq!(packed.header("content-encoding"), "gzip");
+    let plain = client.get("/openapi/v2", PROTOBUF).await;
+    let mut unpacked = Vec::new();
+    std::io::Read::read_to_end(&mut flate2::read::GzDecoder::new(&packed.body[..]), &mut unpacked).unwrap();
+    assert_eq!(unpacked, plain.body);
+    assert_eq!(client.get("/openapi/v2", "text/html").await.status, StatusCode::NOT_ACCEPTABLE);
+}
+
+#[tokio::test]
+async fn connections_without_a_connector_fail_before_any_upgrade() {
+    let https = Https::start(server().await).await;
+    let mut client = Connection::admin(&https).await;
+    let upgrade = [("connection", "Upgrade"), ("upgrade", "websocket")];
+    let pod = json!({
+        "apiVersion": "v1", "kind": "Pod", "metadata": {"name": "p"},
+        "spec": {"containers": [{"name": "c", "image": "i"}]},
+    });
+    client.post("/api/v1/namespaces/default/pods", &pod).await;
+    let path = "/api/v1/namespaces/default/pods/p/exec?command=sh";
+    let refused = client.send(Method::GET, path, &upgrade, "").await;
+    assert_eq!(refused.status, StatusCode::SERVICE_UNAVAILABLE, "{}", refused.text());
+    assert_eq!(refused.json()["kind"], "Status");
+}
+
+#[tokio::test]
 async fn health_and_metrics() {
     let https = Https::start(server().await).await;
     let mut client = Connection::open(&https, None, &[]).await;

@@ -1,5 +1,7 @@
 //! A raw HTTPS client: one connection, one protocol, whatever certificate.
 
+#![allow(clippy::unwrap_used, missing_docs)] // a helper of tests, where a panic is the failure
+
 use alcove_apiserver::certs::{Authority, Issued};
 use alcove_apiserver::http::provider;
 use alcove_apiserver::testing::front::Https;
