@@ -9,4 +9,71 @@
 //! This room must not know HTTP serving or storage; it speaks to the tenant through the in-process client and to the
 //! host through the crate `kube`.
 
+mod engine;
+mod events;
+mod host;
+mod nodes;
+mod rules;
 pub mod translate;
+mod uses;
+
+use alcove_apiserver::{Server, User};
+use alcove_controllers::events::Recorder;
+use alcove_controllers::runtime;
+use alcove_object::Env;
+use std::sync::Arc;
+use tokio::sync::watch;
+use tokio::task::JoinSet;
+
+/// What a syncer needs to know.
+#[derive(Clone, Debug)]
+pub struct Config {
+    /// Which tenant, and where on the host.
+    pub tenant: translate::Tenant,
+    /// What virtual nodes report as their kubelet's version, such as `v1.36.3`.
+    pub kubelet_version: String,
+}
+
+/// Starts the syncer of a tenant. It ends when the returned set is dropped; the host keeps what is there, and the next
+/// start goes on from both sides.
+pub fn start(server: &Server, host: kube::Client, env: &Arc<dyn Env>, config: Config) -> JoinSet<()> {
+    let client = server.client(User::component("system:alcove:syncer"), "alcove");
+    let syncer = Arc::new(engine::Syncer {
+        tenant: config.tenant,
+        client: client.clone(),
+        host_client: host.clone(),
+        host: Arc::default(),
+        env: env.clone(),
+        kubelet_version: config.kubelet_version,
+        uses: uses::Uses::default(),
+        events: Recorder::new(client.clone(), env.clone(), "alcove-syncer"),
+    });
+    let queue: Arc<runtime::Queue> = Arc::default();
+    let mut tasks = JoinSet::new();
+    let mut ready = Vec::new();
+    for rule in &rules::RULES {
+        let (sender, receiver) = watch::channel(false);
+        ready.push(receiver);
+        let (known, tenant) = (syncer.host.clone(), syncer.tenant.clone());
+        tasks.spawn(host::follow(known, host.clone(), tenant, rule, queue.clone(), sender));
+    }
+    tasks.spawn(events::follow_events(syncer.clone()));
+    // Work begins when the whole host namespace is known: what is not known must not be taken for gone.
+    tasks.spawn(async move {
+        for mut known in ready {
+            if known.wait_for(|known| *known).await.is_err() {
+                return;
+            }
+        }
+        if let Err(status) = syncer.learn_uses() {
+            tracing::error!(error = %status, "cannot list the tenant's pods, so nothing is synced");
+            return;
+        }
+        let mut workers = JoinSet::new();
+        let sources = syncer.sources();
+        runtime::start(&mut workers, syncer.clone(), &client, &queue, sources);
+        syncer.ask_for_all(&queue);
+        while workers.join_next().await.is_some() {}
+    });
+    tasks
+}
