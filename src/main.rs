@@ -1,5 +1,5 @@
 //! The command line's front door, nothing else: every command lives in the `cli` room.
 
 fn main() -> std::process::ExitCode {
-    std::process::ExitCode::SUCCESS
+    alcove_cli::main()
 }

@@ -1,0 +1,168 @@
+//! The command line: commands, flags, and the help that people read.
+
+use alcove_schema::Minor;
+use clap::{Args, Parser, Subcommand, ValueEnum};
+use std::path::PathBuf;
+
+/// A Kubernetes of its own for every team, inside one namespace of a cluster they share.
+#[derive(Debug, Parser)]
+#[command(name = "alcove", version = crate::version::VERSION, propagate_version = true, arg_required_else_help = true)]
+pub struct Arguments {
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Start a host with simulated nodes and tenant clusters on it, all in this process.
+    #[command(after_help = DEV_EXAMPLES)]
+    Dev(DevArguments),
+    /// Serve one control plane: API server, store and controllers.
+    #[command(after_help = SERVE_EXAMPLES)]
+    Serve(ServeArguments),
+    /// Print a completion script for a shell.
+    #[command(after_help = "Example:\n  source <(alcove completion bash)")]
+    Completion {
+        /// The shell.
+        shell: clap_complete::Shell,
+    },
+    /// Print the version of alcove and the Kubernetes versions it serves.
+    Version {
+        /// How to print.
+        #[arg(short, long, value_enum, default_value_t = Output::Text)]
+        output: Output,
+    },
+}
+
+const DEV_EXAMPLES: &str = "\
+Examples:
+  alcove dev                       a host and the tenant `demo`
+  alcove dev red blue --nodes 5    two tenants that share a host of five nodes
+  alcove dev --data /tmp/try       keep everything in /tmp/try; start again to go on
+
+Then, in another terminal:
+  export KUBECONFIG=$HOME/.local/share/alcove/dev/demo.kubeconfig
+  kubectl create deployment web --image=nginx --replicas=3
+  kubectl get pods -o wide";
+
+const SERVE_EXAMPLES: &str = "\
+Examples:
+  alcove serve --data ./data --port 8443
+  alcove serve --config config.yaml
+
+The admin's kubeconfig is written to DATA/admin.kubeconfig.";
+
+#[derive(Debug, Args)]
+pub struct DevArguments {
+    /// Names of the tenants.
+    #[arg(value_name = "NAME", default_value = "demo", value_parser = cluster_name)]
+    pub names: Vec<String>,
+    /// Directory that keeps everything; $XDG_DATA_HOME/alcove/dev unless given.
+    #[arg(long, value_name = "DIR")]
+    pub data: Option<PathBuf>,
+    /// Port of the first tenant; the host and further tenants take those that follow. 0 takes free ports and keeps
+    /// them over restarts.
+    #[arg(long, default_value_t = 8443, value_name = "PORT")]
+    pub port: u16,
+    /// How many nodes the host simulates.
+    #[arg(long, default_value_t = 3, value_parser = clap::value_parser!(u16).range(1..=i64::from(alcove_sandbox::NODES_MAX)))]
+    pub nodes: u16,
+    /// Kubernetes version of host and tenants.
+    #[arg(long, value_name = "MINOR", default_value_t = Minor::DEFAULT, value_parser = minor)]
+    pub kubernetes_version: Minor,
+    #[command(flatten)]
+    pub log: LogArguments,
+}
+
+#[derive(Debug, Args)]
+pub struct ServeArguments {
+    /// Configuration file; flags win over it.
+    #[arg(long, value_name = "FILE")]
+    pub config: Option<PathBuf>,
+    /// Directory that keeps everything.
+    #[arg(long, value_name = "DIR")]
+    pub data: Option<PathBuf>,
+    /// Port to serve on; 0 takes a free one and keeps it over restarts.
+    #[arg(long, value_name = "PORT")]
+    pub port: Option<u16>,
+    /// Address to serve on.
+    #[arg(long, value_name = "IP")]
+    pub address: Option<std::net::IpAddr>,
+    /// Kubernetes version to serve.
+    #[arg(long, value_name = "MINOR", value_parser = minor)]
+    pub kubernetes_version: Option<Minor>,
+    #[command(flatten)]
+    pub log: LogArguments,
+}
+
+#[derive(Debug, Args)]
+pub struct LogArguments {
+    /// What to log, such as `info` or `alcove_syncer=debug`.
+    #[arg(long, env = "ALCOVE_LOG", value_name = "FILTER")]
+    pub log: Option<String>,
+    /// How log lines look.
+    #[arg(long, value_enum, default_value_t = LogFormat::Text, value_name = "FORMAT")]
+    pub log_format: LogFormat,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum LogFormat {
+    Text,
+    Json,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum Output {
+    Text,
+    Json,
+}
+
+/// Reads `1.36`, and `v1.36.3` as people copy it; the patch is upstream's business.
+pub fn minor(text: &str) -> Result<Minor, String> {
+    let number = text
+        .trim_start_matches('v')
+        .split('.')
+        .nth(1)
+        .filter(|_| text.trim_start_matches('v').starts_with("1."));
+    let served = || {
+        let minors = (Minor::OLDEST.0..=Minor::NEWEST.0).map(|m| Minor(m).to_string());
+        minors.collect::<Vec<_>>().join(", ")
+    };
+    match number.and_then(|n| n.parse().ok()).map(Minor) {
+        Some(minor) if (Minor::OLDEST..=Minor::NEWEST).contains(&minor) => Ok(minor),
+        _ => Err(format!("this binary serves {}", served())),
+    }
+}
+
+/// Names of virtual clusters are DNS labels, since they stand in names on the host.
+fn cluster_name(text: &str) -> Result<String, String> {
+    let errors = alcove_object::name::is_dns1123_label(text);
+    match errors.first() {
+        None if text == "host" => Err("`host` is the name of the host".into()),
+        None => Ok(text.to_owned()),
+        Some(error) => Err(error.to_string()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn versions_are_read_as_people_write_them() {
+        for text in ["1.36", "v1.36", "1.36.3", "v1.36.3"] {
+            assert_eq!(minor(text), Ok(Minor(36)), "{text}");
+        }
+        for text in ["1.33", "1.99", "36", "2.36", ""] {
+            assert_eq!(minor(text), Err("this binary serves 1.34, 1.35, 1.36, 1.37".into()), "{text}");
+        }
+    }
+
+    #[test]
+    fn names_of_clusters_are_labels() {
+        assert!(cluster_name("demo").is_ok());
+        for bad in ["", "Demo", "a.b", "host", "-a"] {
+            assert!(cluster_name(bad).is_err(), "{bad}");
+        }
+    }
+}

@@ -1,0 +1,221 @@
+//! One control plane: store, API server, controllers and HTTP front, put together and started.
+
+use crate::error::Error;
+use crate::files;
+use alcove_apiserver::admission::{Admission, NamespaceLifecycle};
+use alcove_apiserver::authn::{Authenticator, ClientCertificates};
+use alcove_apiserver::authorization::AlwaysAllow;
+use alcove_apiserver::certs::{Authority, Credentials, Serving, kubeconfig};
+use alcove_apiserver::health::{Check, Health};
+use alcove_apiserver::http::{Front, FrontConfig, Limits, provider, serve, tls_config};
+use alcove_apiserver::options::ListOptions;
+use alcove_apiserver::{ApiServer, Event, Server, ServerConfig, SystemEnv, User, bootstrap, kinds};
+use alcove_object::selector::Fields;
+use alcove_object::{Env, Gvr};
+use alcove_schema::Minor;
+use alcove_store::{Medium, Store};
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+use tokio::net::TcpListener;
+use tokio::sync::oneshot;
+use tokio::task::{JoinHandle, JoinSet};
+
+/// How long a shutdown waits for requests under way.
+const DRAIN: Duration = Duration::from_secs(5);
+/// How long watches and exact lists reach back: upstream's default.
+const HISTORY: Duration = Duration::from_secs(5 * 60);
+/// Bytes of replaced object states kept per kind at most.
+const HISTORY_BYTES_MAX: usize = 8 * 1024 * 1024;
+/// How long the first service account may take to appear.
+const READY_SECONDS_MAX: u64 = 30;
+/// How long an admin's client certificate is valid; a restart writes a new one.
+const ADMIN_VALIDITY: Duration = Duration::from_secs(365 * 24 * 60 * 60);
+
+/// What a control plane is made from.
+pub struct Options {
+    /// What its kubeconfigs call it.
+    pub name: String,
+    /// Directory that keeps everything.
+    pub data: PathBuf,
+    /// Address to serve on.
+    pub address: IpAddr,
+    /// Port to serve on; 0 takes the one used before, or a free one.
+    pub port: u16,
+    /// Kubernetes version.
+    pub minor: Minor,
+}
+
+/// A control plane that serves.
+pub struct ControlPlane {
+    /// The API, in process.
+    pub server: Server,
+    /// Clock and randomness.
+    pub env: Arc<dyn Env>,
+    /// Where it serves.
+    pub address: SocketAddr,
+    name: String,
+    authority: Arc<Authority>,
+    stop: Option<oneshot::Sender<()>>,
+    front: JoinHandle<()>,
+    tasks: JoinSet<()>,
+}
+
+impl ControlPlane {
+    /// Starts a control plane; returns when it is ready.
+    pub async fn start(options: Options) -> Result<ControlPlane, Error> {
+        files::private_dir(&options.data)?;
+        let env: Arc<dyn Env> = Arc::new(SystemEnv);
+        let now = env.now();
+        let store = Store::open(alcove_store::Config {
+            medium: Medium::Sqlite { dir: options.data.clone() },
+            history: HISTORY,
+            history_bytes_max: HISTORY_BYTES_MAX,
+        })?;
+        let listener = listen(&options).await?;
+        let address = listener
+            .local_addr()
+            .map_err(|source| Error::Listen { address: (options.address, options.port).into(), source })?;
+        files::remember_port(&options.data, address.port())?;
+        let authority = Arc::new(Authority::open(&options.data, now)?);
+        let server = server(&options, store, env.clone());
+        bootstrap(&server).await?;
+
+        let authorities = [authority.der().clone()];
+        let serving = Arc::new(Serving::new(authority.clone(), names(&options), provider(), now)?);
+        let tls =
+            tls_config(serving.clone(), &authorities, provider()).map_err(|e| Error::Tls(e.to_string()))?;
+        let certificates =
+            ClientCertificates::new(&authorities, &provider()).map_err(|e| Error::Tls(e.to_string()))?;
+        let ready = Arc::new(AtomicBool::new(false));
+        let front = Front::new(FrontConfig {
+            server: server.clone(),
+            authenticator: Authenticator {
+                certificates: Some(Arc::new(certificates)),
+                tokens: None,
+                anonymous: true,
+            },
+            health: health(ready.clone()),
+            limits: Limits { drain: DRAIN, ..Limits::default() },
+            address: address.to_string(),
+        });
+        let (stop, stopped) = oneshot::channel();
+        let front = tokio::spawn(serve(front, listener, tls, async {
+            let _ = stopped.await;
+        }));
+        let mut tasks = alcove_controllers::start(&server, &env, authority.pem());
+        let clock = env.clone();
+        tasks.spawn(async move { serving.renew(clock).await });
+        let name = options.name;
+        let plane = ControlPlane { server, env, address, name, authority, stop: Some(stop), front, tasks };
+        plane.first_service_account().await?;
+        ready.store(true, Ordering::Release);
+        Ok(plane)
+    }
+
+    /// Pods need the service account `default`, so a cluster without it is not ready.
+    async fn first_service_account(&self) -> Result<(), Error> {
+        let client = self.server.client(User::component("system:apiserver"), "kube-apiserver");
+        let accounts = Gvr::new("", "v1", "serviceaccounts");
+        let options = ListOptions {
+            fields: Fields::parse("metadata.name=default").unwrap_or_default(),
+            send_initial_events: Some(true),
+            version_match: Some(alcove_apiserver::options::VersionMatch::NotOlderThan),
+            ..ListOptions::default()
+        };
+        let mut watch = client.watch(&accounts, "default", &options)?;
+        let appears = async {
+            while let Some(Ok(events)) = watch.next().await {
+                if events.iter().any(|event| matches!(event, Event::Added(_))) {
+                    return true;
+                }
+            }
+            false
+        };
+        match tokio::time::timeout(Duration::from_secs(READY_SECONDS_MAX), appears).await {
+            Ok(true) => Ok(()),
+            _ => Err(Error::NotReady { what: format!("cluster {}", self.name), seconds: READY_SECONDS_MAX }),
+        }
+    }
+
+    /// Runs something beside the controllers until the control plane ends.
+    pub fn attach(&mut self, mut tasks: JoinSet<()>) {
+        self.tasks.spawn(async move { while tasks.join_next().await.is_some() {} });
+    }
+
+    /// `https://host:port`.
+    pub fn url(&self) -> String {
+        format!("https://{}", self.address)
+    }
+
+    /// A kubeconfig for a user with all rights.
+    pub fn kubeconfig(&self, user: &str) -> Result<String, Error> {
+        let issued = self.authority.client(user, &["system:masters"], self.env.now(), ADMIN_VALIDITY)?;
+        let credentials = Credentials::Certificate { certificate: &issued.certificate, key: &issued.key };
+        Ok(kubeconfig(&self.name, &self.url(), self.authority.pem(), credentials, ""))
+    }
+
+    /// Ends it in order: no new connections, watches end, requests finish, then the store closes.
+    pub async fn stop(mut self) {
+        self.tasks.shutdown().await;
+        drop(self.stop.take());
+        if let Err(error) = (&mut self.front).await {
+            tracing::error!(%error, "the front did not end in order");
+        }
+        self.server.store.close().await;
+    }
+}
+
+async fn listen(options: &Options) -> Result<TcpListener, Error> {
+    let remembered = files::remembered_port(&options.data).filter(|_| options.port == 0);
+    if let Some(port) = remembered {
+        if let Ok(listener) = TcpListener::bind((options.address, port)).await {
+            return Ok(listener);
+        }
+    }
+    let address = SocketAddr::from((options.address, options.port));
+    TcpListener::bind(address).await.map_err(|source| match source.kind() {
+        std::io::ErrorKind::AddrInUse => Error::PortTaken { port: options.port },
+        _ => Error::Listen { address, source },
+    })
+}
+
+fn server(options: &Options, store: Store, env: Arc<dyn Env>) -> Server {
+    let admission: Vec<Arc<dyn Admission>> = vec![Arc::new(NamespaceLifecycle::new(store.clone()))];
+    ApiServer::new(ServerConfig {
+        minor: options.minor,
+        env,
+        store,
+        resources: kinds::resources(options.minor),
+        admission,
+        authorizer: Arc::new(AlwaysAllow),
+        connector: None,
+    })
+}
+
+/// Names and addresses that the serving certificate is for.
+fn names(options: &Options) -> Vec<String> {
+    let fixed = [
+        "kubernetes",
+        "kubernetes.default",
+        "kubernetes.default.svc",
+        "kubernetes.default.svc.cluster.local",
+    ];
+    let local = ["localhost".to_owned(), Ipv4Addr::LOCALHOST.to_string()];
+    let mut names: Vec<String> = fixed.map(str::to_owned).into_iter().chain(local).collect();
+    names.extend([options.name.clone(), options.address.to_string()]);
+    names.sort();
+    names.dedup();
+    names
+}
+
+fn health(ready: Arc<AtomicBool>) -> Health {
+    let started =
+        Check::new("poststarthook/start-controllers", move || match ready.load(Ordering::Acquire) {
+            true => Ok(()),
+            false => Err("the service account default/default is not there yet".into()),
+        });
+    Health { live: vec![Check::ping()], ready: vec![started] }
+}

@@ -1,0 +1,167 @@
+//! `alcove dev`: a host with simulated nodes and tenants on it, all in one process.
+
+use crate::arguments::DevArguments;
+use crate::control_plane::{ControlPlane, Options};
+use crate::error::Error;
+use crate::{files, serve};
+use alcove_apiserver::User;
+use alcove_object::{Gvr, Reason};
+use alcove_schema::Minor;
+use alcove_syncer::translate::Tenant;
+use serde_json::json;
+use std::net::{IpAddr, Ipv4Addr};
+use std::path::{Path, PathBuf};
+use std::time::Instant;
+
+/// The host's name: of its directory, its kubeconfig and its context.
+const HOST: &str = "host";
+
+/// Starts everything and runs until the process is asked to end.
+pub async fn run(arguments: DevArguments) -> Result<(), Error> {
+    let data = files::absolute(&arguments.data.clone().map_or_else(default_data, Ok)?)?;
+    let ports = ports(&arguments)?;
+    let minor = arguments.kubernetes_version;
+    files::private_dir(&data)?;
+
+    let begin = Instant::now();
+    let (host_port, tenant_ports) = ports;
+    let mut host = start(HOST, &data, host_port, minor).await?;
+    let client = host.server.client(User::component("system:apiserver"), "alcove");
+    let config = alcove_sandbox::Config { nodes: arguments.nodes, kubelet_version: kubelet_version(minor) };
+    let nodes = alcove_sandbox::start(&client, host.env.clone(), &config).await.map_err(Error::Nodes)?;
+    host.attach(nodes);
+    progress(&format!("host with {}", count(arguments.nodes, "simulated node")), &host, begin);
+
+    let mut planes = Vec::with_capacity(arguments.names.len());
+    for (name, port) in arguments.names.iter().zip(tenant_ports) {
+        let begin = Instant::now();
+        let tenant = start_tenant(name, &data, port, minor, &host).await?;
+        progress(&format!("tenant {name}"), &tenant, begin);
+        planes.push(tenant);
+    }
+    println!("{}", next_steps(&data, &arguments.names));
+    serve::asked_to_end().await;
+    eprintln!("stopping; start again with the same --data to go on");
+    for plane in planes {
+        plane.stop().await;
+    }
+    host.stop().await;
+    Ok(())
+}
+
+async fn start(name: &str, data: &Path, port: u16, minor: Minor) -> Result<ControlPlane, Error> {
+    let plane = ControlPlane::start(Options {
+        name: name.to_owned(),
+        data: data.join(name),
+        address: IpAddr::V4(Ipv4Addr::LOCALHOST),
+        port,
+        minor,
+    })
+    .await?;
+    files::write_private(&kubeconfig_path(data, name), &plane.kubeconfig("kubernetes-admin")?)?;
+    Ok(plane)
+}
+
+/// A tenant and its syncer, which reaches the host as it would reach any: over TLS with a kubeconfig.
+async fn start_tenant(
+    name: &str,
+    data: &Path,
+    port: u16,
+    minor: Minor,
+    host: &ControlPlane,
+) -> Result<ControlPlane, Error> {
+    let namespace = json!({ "apiVersion": "v1", "kind": "Namespace", "metadata": { "name": name } });
+    let client = host.server.client(User::component("system:apiserver"), "alcove");
+    match client.create(&Gvr::new("", "v1", "namespaces"), "", namespace).await {
+        Err(status) if !status.is(Reason::ALREADY_EXISTS) => return Err(status.into()),
+        _ => {}
+    }
+    let mut tenant = start(name, data, port, minor).await?;
+    let host_client = host_client(&host.kubeconfig(&format!("alcove:{name}"))?).await?;
+    let config = alcove_syncer::Config {
+        tenant: Tenant { cluster: name.to_owned(), host_namespace: name.to_owned() },
+        kubelet_version: kubelet_version(minor),
+    };
+    let syncer = alcove_syncer::start(&tenant.server, host_client, &tenant.env, config);
+    tenant.attach(syncer);
+    Ok(tenant)
+}
+
+async fn host_client(kubeconfig: &str) -> Result<kube::Client, Error> {
+    let failed = |error: &dyn std::fmt::Display| Error::Host(error.to_string());
+    let parsed = kube::config::Kubeconfig::from_yaml(kubeconfig).map_err(|e| failed(&e))?;
+    let context = kube::config::KubeConfigOptions::default();
+    let config = kube::Config::from_custom_kubeconfig(parsed, &context).await.map_err(|e| failed(&e))?;
+    kube::Client::try_from(config).map_err(|e| failed(&e))
+}
+
+fn kubelet_version(minor: Minor) -> String {
+    alcove_apiserver::version::git_version(minor)
+}
+
+/// The host's port and the tenants': the first tenant's is the one asked for, the host's the next.
+fn ports(arguments: &DevArguments) -> Result<(u16, Vec<u16>), Error> {
+    let (first, count) = (arguments.port, arguments.names.len());
+    if first == 0 {
+        return Ok((0, vec![0; count]));
+    }
+    let all: Option<Vec<u16>> = (0..=count).map(|i| first.checked_add(u16::try_from(i).ok()?)).collect();
+    let mut all = all.ok_or(Error::PortsEnd { first, count: count + 1 })?;
+    let host = all.remove(1);
+    Ok((host, all))
+}
+
+fn default_data() -> Result<PathBuf, Error> {
+    let variable = |name: &str| std::env::var_os(name).filter(|v| !v.is_empty()).map(PathBuf::from);
+    let base = variable("XDG_DATA_HOME").or_else(|| Some(variable("HOME")?.join(".local/share")));
+    Ok(base.ok_or(Error::NoDataDirectory)?.join("alcove/dev"))
+}
+
+fn kubeconfig_path(data: &Path, name: &str) -> PathBuf {
+    data.join(format!("{name}.kubeconfig"))
+}
+
+fn count(number: u16, what: &str) -> String {
+    if number == 1 { format!("1 {what}") } else { format!("{number} {what}s") }
+}
+
+fn progress(what: &str, plane: &ControlPlane, begin: Instant) {
+    eprintln!("ready: {what:<28} {}  ({} ms)", plane.url(), begin.elapsed().as_millis());
+}
+
+fn next_steps(data: &Path, names: &[String]) -> String {
+    let first = &names[0];
+    let mut text = format!("\nhost    {}\n", kubeconfig_path(data, HOST).display());
+    for name in names {
+        text.push_str(&format!("tenant  {}\n", kubeconfig_path(data, name).display()));
+    }
+    text.push_str(&format!(
+        "\nTry in another terminal:\n\n  export KUBECONFIG={}\n  kubectl create deployment web --image=nginx --replicas=3\n  \
+         kubectl get pods -o wide\n  kubectl --kubeconfig {} get pods -n {first}\n\nCtrl-C stops it; everything is kept.",
+        kubeconfig_path(data, first).display(),
+        kubeconfig_path(data, HOST).display(),
+    ));
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::arguments::{Arguments, Command};
+    use clap::Parser;
+
+    fn arguments(line: &[&str]) -> DevArguments {
+        match Arguments::try_parse_from([&["alcove", "dev"], line].concat()).unwrap().command {
+            Command::Dev(arguments) => arguments,
+            _ => unreachable!("the line says dev"),
+        }
+    }
+
+    #[test]
+    fn the_first_tenant_gets_the_port_asked_for() {
+        assert_eq!(ports(&arguments(&[])).unwrap(), (8444, vec![8443]));
+        assert_eq!(ports(&arguments(&["a", "b", "--port", "100"])).unwrap(), (101, vec![100, 102]));
+        assert_eq!(ports(&arguments(&["a", "b", "--port", "0"])).unwrap(), (0, vec![0, 0]));
+        assert!(matches!(ports(&arguments(&["--port", "65535"])), Err(Error::PortsEnd { .. })));
+    }
+}

@@ -1,0 +1,50 @@
+//! `alcove serve`: one control plane, stand-alone.
+
+use crate::arguments::ServeArguments;
+use crate::config::{self, Config};
+use crate::control_plane::{ControlPlane, Options};
+use crate::error::Error;
+use crate::files;
+use alcove_schema::Minor;
+use std::net::{IpAddr, Ipv4Addr};
+
+/// The port of an API server, unless another one is chosen.
+const PORT: u16 = 8443;
+
+/// Serves until the process is asked to end.
+pub async fn run(arguments: ServeArguments) -> Result<(), Error> {
+    let config = match &arguments.config {
+        Some(path) => config::read(path)?,
+        None => Config::default(),
+    };
+    let data = files::absolute(&arguments.data.or(config.data).ok_or(Error::NoData)?)?;
+    let plane = ControlPlane::start(Options {
+        name: "alcove".into(),
+        data: data.clone(),
+        address: arguments.address.or(config.address).unwrap_or(IpAddr::V4(Ipv4Addr::LOCALHOST)),
+        port: arguments.port.or(config.port).unwrap_or(PORT),
+        minor: arguments.kubernetes_version.or(config.kubernetes_version).unwrap_or(Minor::DEFAULT),
+    })
+    .await?;
+    let kubeconfig = data.join("admin.kubeconfig");
+    files::write_private(&kubeconfig, &plane.kubeconfig("kubernetes-admin")?)?;
+    println!("serving {}\n\n  export KUBECONFIG={}\n", plane.url(), kubeconfig.display());
+    asked_to_end().await;
+    plane.stop().await;
+    Ok(())
+}
+
+/// Waits for Ctrl-C or SIGTERM.
+pub async fn asked_to_end() {
+    use tokio::signal::unix::{SignalKind, signal};
+    let interrupt = signal(SignalKind::interrupt());
+    let terminate = signal(SignalKind::terminate());
+    match (interrupt, terminate) {
+        (Ok(mut interrupt), Ok(mut terminate)) => tokio::select! {
+            _ = interrupt.recv() => {}
+            _ = terminate.recv() => {}
+        },
+        // Without signals only SIGKILL ends the process, which is survived as well.
+        _ => std::future::pending().await,
+    }
+}
