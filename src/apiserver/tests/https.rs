@@ -2,12 +2,15 @@
 
 mod support;
 
+use alcove_apiserver::admission::{Admission, Admitting, Attributes};
 use alcove_apiserver::certs::Authority;
+use alcove_apiserver::http::Limits;
 use alcove_apiserver::testing::front::Https;
 use http::{Method, StatusCode};
 use jiff::{SignedDuration, Timestamp};
 use serde_json::{Value, json};
-use support::{Connection, Lines, admin, server};
+use std::sync::Arc;
+use support::{Connection, Lines, admin, server, server_with};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
@@ -308,6 +311,53 @@ async fn connections_without_a_connector_fail_before_any_upgrade() {
     let refused = client.send(Method::GET, path, &upgrade, "").await;
     assert_eq!(refused.status, StatusCode::SERVICE_UNAVAILABLE, "{}", refused.text());
     assert_eq!(refused.json()["kind"], "Status");
+}
+
+struct Panics;
+
+impl Admission for Panics {
+    fn name(&self) -> &'static str {
+        "Panics"
+    }
+
+    fn mutate<'a>(&'a self, _: &'a mut Attributes<'_>) -> Admitting<'a> {
+        panic!("a step broke")
+    }
+}
+
+#[tokio::test]
+async fn a_panic_ends_one_request_and_nothing_else() {
+    let https = Https::start(server_with(Arc::new(Panics)).await).await;
+    let mut client = Connection::admin(&https).await;
+    let broken = client.post(MAPS, &config_map("a")).await;
+    assert_eq!(broken.status, StatusCode::INTERNAL_SERVER_ERROR);
+    assert_eq!(broken.json()["reason"], "InternalError");
+    assert_eq!(client.get(MAPS, "*/*").await.status, StatusCode::OK);
+}
+
+#[tokio::test]
+async fn too_many_requests_are_turned_away_but_not_the_administrators() {
+    let limits = Limits { read_only_max: 0, ..Limits::default() };
+    let https = Https::start_with(server().await, limits).await;
+    let mut nobody = Connection::open(&https, None, &[]).await;
+    let refused = nobody.get(MAPS, "*/*").await;
+    assert_eq!((refused.status, refused.header("retry-after")), (StatusCode::TOO_MANY_REQUESTS, "1"));
+    assert_eq!(refused.json()["reason"], "TooManyRequests");
+    let watch = nobody.start(Method::GET, &format!("{MAPS}?watch=1"), &[], "").await;
+    assert_eq!(watch.status(), StatusCode::OK);
+    let mut admin = Connection::admin(&https).await;
+    assert_eq!(admin.get(MAPS, "*/*").await.status, StatusCode::OK);
+}
+
+#[tokio::test]
+async fn connections_past_the_limit_are_closed() {
+    let limits = Limits { connections_max: 1, ..Limits::default() };
+    let https = Https::start_with(server().await, limits).await;
+    let mut first = Connection::admin(&https).await;
+    assert_eq!(first.get("/version", "*/*").await.status, StatusCode::OK);
+    let mut second = TcpStream::connect(https.address).await.unwrap();
+    assert_eq!(second.read(&mut [0]).await.unwrap_or(0), 0);
+    assert_eq!(first.get("/version", "*/*").await.status, StatusCode::OK);
 }
 
 #[tokio::test]

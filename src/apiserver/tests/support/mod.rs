@@ -2,11 +2,13 @@
 
 #![allow(clippy::unwrap_used, missing_docs)] // a helper of tests, where a panic is the failure
 
+use alcove_apiserver::admission::Admission;
+use alcove_apiserver::authorization::AlwaysAllow;
 use alcove_apiserver::certs::{Authority, Issued};
 use alcove_apiserver::http::provider;
 use alcove_apiserver::testing::front::Https;
 use alcove_apiserver::testing::{self, TestEnv};
-use alcove_apiserver::{Server, kinds};
+use alcove_apiserver::{ApiServer, Server, ServerConfig, kinds};
 use alcove_schema::Minor;
 use bytes::Bytes;
 use http::{HeaderMap, Method, Request, Response, StatusCode};
@@ -32,6 +34,20 @@ pub async fn server() -> Server {
     let server = testing::server(kinds::resources(Minor::DEFAULT), Arc::new(TestEnv::new(1)));
     alcove_apiserver::bootstrap(&server).await.unwrap();
     server
+}
+
+/// The same with one more admission step.
+pub async fn server_with(step: Arc<dyn Admission>) -> Server {
+    let plain = server().await;
+    ApiServer::new(ServerConfig {
+        minor: plain.minor,
+        env: plain.env.clone(),
+        store: plain.store.clone(),
+        resources: plain.registry().resources().to_vec(),
+        admission: vec![step],
+        authorizer: Arc::new(AlwaysAllow),
+        connector: None,
+    })
 }
 
 /// A certificate for an administrator, valid from `now` for a day.
