@@ -3,10 +3,9 @@
 
 use super::columns::access as columns;
 use super::columns::{created, none};
-use super::defaults::kinds as defaults;
 use super::row::{Row, row};
 use super::select;
-use super::strategies::By;
+use super::strategies::access;
 use crate::registry::NameRule;
 use crate::request::Verb::Create;
 
@@ -41,11 +40,12 @@ pub(super) fn rbac() -> Vec<Row> {
     };
     vec![
         rbac("clusterrolebindings", "ClusterRoleBinding", columns::role_binding)
-            .strategy(&By(defaults::role_binding))
+            .strategy(&access::RoleBinding { namespaced: false })
             .cluster(),
-        rbac("clusterroles", "ClusterRole", created).cluster(),
-        rbac("rolebindings", "RoleBinding", columns::role_binding).strategy(&By(defaults::role_binding)),
-        rbac("roles", "Role", created),
+        rbac("clusterroles", "ClusterRole", created).strategy(&access::Role { namespaced: false }).cluster(),
+        rbac("rolebindings", "RoleBinding", columns::role_binding)
+            .strategy(&access::RoleBinding { namespaced: true }),
+        rbac("roles", "Role", created).strategy(&access::Role { namespaced: true }),
     ]
 }
 

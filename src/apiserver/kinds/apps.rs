@@ -2,10 +2,10 @@
 
 use super::columns::apps as columns;
 use super::columns::batch;
-use super::defaults::{kinds as defaults, workload};
+use super::defaults::workload;
 use super::row::{Row, row};
 use super::select;
-use super::strategies::By;
+use super::strategies::{By, job, scaling, workload as special};
 use crate::registry::{Deletion, NameRule};
 
 pub(super) fn apps() -> Vec<Row> {
@@ -13,27 +13,27 @@ pub(super) fn apps() -> Vec<Row> {
     vec![
         row(apps, "controllerrevisions", "ControllerRevision", columns::controller_revision),
         row(apps, "daemonsets", "DaemonSet", columns::daemon_set)
-            .strategy(&By(workload::daemon_set))
+            .strategy(&special::DaemonSet)
             .short(&["ds"])
             .all()
             .status()
             .counts_spec(),
         row(apps, "deployments", "Deployment", columns::deployment)
-            .strategy(&By(workload::deployment))
+            .strategy(&special::Deployment)
             .short(&["deploy"])
             .all()
             .scale()
             .status()
             .counts_spec(),
         row(apps, "replicasets", "ReplicaSet", columns::replica_set)
-            .strategy(&By(workload::replica_set))
+            .strategy(&special::ReplicaSet)
             .short(&["rs"])
             .all()
             .scale()
             .status()
             .counts_spec(),
         row(apps, "statefulsets", "StatefulSet", columns::stateful_set)
-            .strategy(&By(workload::stateful_set))
+            .strategy(&special::StatefulSet)
             .short(&["sts"])
             .all()
             .scale()
@@ -52,7 +52,7 @@ pub(super) fn batch() -> Vec<Row> {
             .status()
             .counts_spec(),
         row("batch/v1", "jobs", "Job", batch::job)
-            .strategy(&By(workload::job))
+            .strategy(&job::Job)
             .all()
             .status()
             .counts_spec()
@@ -65,7 +65,7 @@ pub(super) fn batch() -> Vec<Row> {
 pub(super) fn autoscaling() -> Vec<Row> {
     let version = |api| {
         row(api, "horizontalpodautoscalers", "HorizontalPodAutoscaler", batch::horizontal_pod_autoscaler)
-            .strategy(&By(defaults::horizontal_pod_autoscaler))
+            .strategy(&scaling::Autoscaler)
             .short(&["hpa"])
             .all()
             .status()

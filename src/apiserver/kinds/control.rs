@@ -6,7 +6,7 @@ use super::columns::created;
 use super::defaults::kinds as defaults;
 use super::row::{Row, row};
 use super::select;
-use super::strategies::{By, Filled};
+use super::strategies::{By, Filled, cluster};
 
 /// What `kubectl get api-extensions` lists.
 const EXTENSIONS: &[&str] = &["api-extensions"];
@@ -16,7 +16,12 @@ pub(super) fn events() -> Vec<Row> {
 }
 
 pub(super) fn coordination() -> Vec<Row> {
-    vec![row("coordination.k8s.io/v1", "leases", "Lease", columns::lease).creates_on_update().conditional()]
+    vec![
+        row("coordination.k8s.io/v1", "leases", "Lease", columns::lease)
+            .strategy(&cluster::Lease)
+            .creates_on_update()
+            .conditional(),
+    ]
 }
 
 pub(super) fn policy() -> Vec<Row> {
@@ -32,7 +37,7 @@ pub(super) fn policy() -> Vec<Row> {
 pub(super) fn scheduling() -> Vec<Row> {
     vec![
         row("scheduling.k8s.io/v1", "priorityclasses", "PriorityClass", columns::priority_class)
-            .strategy(&Filled(defaults::PRIORITY_CLASS))
+            .strategy(&cluster::PriorityClass)
             .cluster()
             .short(&["pc"])
             .counts_spec(),

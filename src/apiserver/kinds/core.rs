@@ -4,7 +4,7 @@ use super::columns::{core as columns, created, none, pods};
 use super::defaults::{kinds as defaults, workload};
 use super::row::{Row, row};
 use super::select;
-use super::strategies::{By, Filled};
+use super::strategies::{By, Filled, cluster, config, events, pod, service};
 use crate::registry::{Deletion, NameRule, SubresourceKind, VerbSet};
 use crate::request::Verb::{Create, Delete, Get, List, Patch, Update, Watch};
 use alcove_object::Gvk;
@@ -16,7 +16,7 @@ pub(super) fn rows() -> Vec<Row> {
             .cluster()
             .verbs(&[Get, List])
             .short(&["cs"]),
-        row("v1", "configmaps", "ConfigMap", columns::config_map).short(&["cm"]),
+        row("v1", "configmaps", "ConfigMap", columns::config_map).strategy(&config::ConfigMap).short(&["cm"]),
         row("v1", "endpoints", "Endpoints", columns::endpoints)
             .strategy(&Filled(defaults::ENDPOINTS))
             .short(&["ep"])
@@ -28,7 +28,7 @@ pub(super) fn rows() -> Vec<Row> {
             .creates_on_update(),
         namespaces(),
         row("v1", "nodes", "Node", columns::node)
-            .strategy(&By(defaults::node))
+            .strategy(&cluster::Node)
             .cluster()
             .short(&["no"])
             .connects(&[("proxy", "NodeProxyOptions")])
@@ -68,15 +68,13 @@ pub(super) fn rows() -> Vec<Row> {
             .short(&["quota"])
             .status()
             .returns_deleted(),
-        row("v1", "secrets", "Secret", columns::secret)
-            .strategy(&Filled(defaults::SECRET))
-            .selectable(select::SECRET),
+        row("v1", "secrets", "Secret", columns::secret).strategy(&config::Secret).selectable(select::SECRET),
         row("v1", "serviceaccounts", "ServiceAccount", columns::service_account)
             .short(&["sa"])
             .posts("token", Gvk::new("authentication.k8s.io", "v1", "TokenRequest"), SubresourceKind::Token)
             .returns_deleted(),
         row("v1", "services", "Service", columns::service)
-            .strategy(&By(defaults::service))
+            .strategy(&service::Service)
             .short(&["svc"])
             .all()
             .connects(&[("proxy", "ServiceProxyOptions")])
@@ -91,6 +89,7 @@ pub(super) fn rows() -> Vec<Row> {
 /// Events of both groups: one table, kept in the core form.
 pub(super) fn event(api: &'static str) -> Row {
     row(api, "events", "Event", columns::event)
+        .strategy(&events::Event)
         .short(&["ev"])
         .creates_on_update()
         .deletion(Deletion::Unsupported)
@@ -99,7 +98,7 @@ pub(super) fn event(api: &'static str) -> Row {
 
 fn namespaces() -> Row {
     row("v1", "namespaces", "Namespace", columns::namespace)
-        .strategy(&By(defaults::namespace))
+        .strategy(&cluster::Namespace)
         .cluster()
         .verbs(&[Create, Delete, Get, List, Patch, Update, Watch])
         .short(&["ns"])
@@ -113,7 +112,7 @@ fn namespaces() -> Row {
 
 fn pods() -> Row {
     row("v1", "pods", "Pod", pods::pod)
-        .strategy(&By(super::defaults::pod::pod))
+        .strategy(&pod::Pod)
         .short(&["po"])
         .all()
         .connects(&[("attach", "PodAttachOptions")])

@@ -21,6 +21,7 @@ mod strategies;
 #[cfg(test)]
 mod tests;
 mod tree;
+mod validation;
 
 use crate::registry::Resource;
 use alcove_schema::{Minor, builtin};

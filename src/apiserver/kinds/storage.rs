@@ -4,7 +4,7 @@ use super::columns::storage as columns;
 use super::defaults::kinds as defaults;
 use super::row::{Row, row};
 use super::select;
-use super::strategies::{By, Filled};
+use super::strategies::{By, Filled, cluster};
 
 pub(super) fn storage() -> Vec<Row> {
     let storage = |plural, kind, columns| row("storage.k8s.io/v1", plural, kind, columns);
@@ -18,7 +18,7 @@ pub(super) fn storage() -> Vec<Row> {
         storage("csinodes", "CSINode", columns::csi_node).cluster().conditional().returns_deleted(),
         storage("csistoragecapacities", "CSIStorageCapacity", super::columns::created).conditional(),
         storage("storageclasses", "StorageClass", columns::storage_class)
-            .strategy(&Filled(defaults::STORAGE_CLASS))
+            .strategy(&cluster::StorageClass)
             .cluster()
             .short(&["sc"])
             .returns_deleted(),

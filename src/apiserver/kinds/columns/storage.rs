@@ -153,10 +153,10 @@ pub(crate) fn storage_version_migration() -> Vec<Column> {
         string("Status", "State of the migration.", |migration, _| {
             let holding =
                 list(migration, "/status/conditions").iter().filter(|c| text(c, "/status") == "True");
-            let state = holding
+            let mut state = holding
                 .map(|c| text(c, "/type"))
                 .filter(|t| matches!(*t, "Running" | "Failed" | "Succeeded"));
-            state.last().unwrap_or("Unknown").into()
+            state.next_back().unwrap_or("Unknown").into()
         }),
     ]
 }

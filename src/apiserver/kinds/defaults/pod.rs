@@ -73,6 +73,7 @@ pub(crate) fn pod_spec(spec: &mut Value) {
         return;
     }
     fill(spec, POD_SPEC);
+    alias_account(spec);
     for volume in items(spec, "volumes") {
         default_volume(volume);
     }
@@ -81,6 +82,16 @@ pub(crate) fn pod_spec(spec: &mut Value) {
             let policy = pull_policy(text(container, "/image"));
             fill(container, &[("imagePullPolicy", Text(policy))]);
         }
+    }
+}
+
+/// `serviceAccount` is what `serviceAccountName` was called once; both are served, and the newer name counts.
+fn alias_account(spec: &mut Value) {
+    let (name, alias) = (text(spec, "/serviceAccountName"), text(spec, "/serviceAccount"));
+    let account = if name.is_empty() { alias.to_owned() } else { name.to_owned() };
+    if let (false, Some(spec)) = (account.is_empty(), spec.as_object_mut()) {
+        spec.insert("serviceAccountName".into(), account.clone().into());
+        spec.insert("serviceAccount".into(), account.into());
     }
 }
 

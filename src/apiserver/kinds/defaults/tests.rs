@@ -59,6 +59,19 @@ fn empty_maps_are_filled_in() {
 }
 
 #[test]
+fn account_names_are_kept_equal() {
+    let resources = resources();
+    for given in [json!({"serviceAccount": "a"}), json!({"serviceAccountName": "a", "serviceAccount": "b"})] {
+        let mut pod = json!({"apiVersion": "v1", "kind": "Pod", "spec": given});
+        resource(&resources, &pod).strategy.default(&mut pod);
+        assert_eq!(
+            (&pod["spec"]["serviceAccountName"], &pod["spec"]["serviceAccount"]),
+            (&json!("a"), &json!("a"))
+        );
+    }
+}
+
+#[test]
 fn defaults_take_any_tree() {
     let trees =
         [json!(null), json!([]), json!({}), json!({"spec": null}), json!({"spec": []}), json!({"spec": 1})];

@@ -1,5 +1,14 @@
 //! The strategies: what is special about single kinds.
 
-pub(super) mod defaults;
+pub(super) mod access;
+pub(super) mod cluster;
+pub(super) mod config;
+mod defaults;
+pub(super) mod events;
+pub(super) mod job;
+pub(super) mod pod;
+pub(super) mod scaling;
+pub(super) mod service;
+pub(super) mod workload;
 
 pub(super) use defaults::{By, Filled};

@@ -1,0 +1,167 @@
+//! Namespaces, nodes, leases, storage and priority classes: kinds with one or two rules each.
+
+use crate::kinds::defaults::{fill, kinds};
+use crate::kinds::tree::{int, list, some, text};
+use crate::kinds::validation::{immutable, items};
+use crate::registry::{Context, Strategy};
+use alcove_object::field::{Error, Path};
+use alcove_object::{Value, meta};
+use serde_json::json;
+
+/// Namespaces: held by the finalizer of the server itself, whose removal goes through `finalize`.
+pub(crate) struct Namespace;
+
+impl Strategy for Namespace {
+    fn default(&self, object: &mut Value) {
+        kinds::namespace(object);
+    }
+
+    fn prepare_create(&self, _: &Context<'_>, object: &mut Value) {
+        let has_finalizer = list(object, "/spec/finalizers").iter().any(|f| f == "kubernetes");
+        let Some(map) = object.as_object_mut() else { return };
+        map.insert("status".into(), json!({"phase": "Active"}));
+        if !has_finalizer {
+            let finalizers = meta::child_mut(map, "spec").entry("finalizers").or_insert_with(|| json!([]));
+            finalizers.as_array_mut().into_iter().for_each(|list| list.push("kubernetes".into()));
+        }
+    }
+
+    fn prepare_update(&self, _: &Context<'_>, object: &mut Value, old: &Value) {
+        carry(object, old, &["spec", "status"]);
+    }
+
+    fn prepare_subresource(&self, _: &Context<'_>, subresource: &str, object: &mut Value, old: &Value) {
+        if subresource == "finalize" {
+            carry(object, old, &["status"]);
+        }
+    }
+}
+
+fn carry(object: &mut Value, old: &Value, fields: &[&str]) {
+    let Some(map) = object.as_object_mut() else { return };
+    for &field in fields {
+        match old.get(field) {
+            Some(value) => map.insert(field.into(), value.clone()),
+            None => map.remove(field),
+        };
+    }
+}
+
+/// Nodes, which kubelets register together with their status.
+pub(crate) struct Node;
+
+impl Strategy for Node {
+    fn default(&self, object: &mut Value) {
+        kinds::node(object);
+    }
+
+    fn keeps_status(&self) -> bool {
+        true
+    }
+
+    fn validate(&self, _: &Context<'_>, object: &Value) -> Vec<Error> {
+        let mut errors = Vec::new();
+        let spec = object.get("spec").unwrap_or(&Value::Null);
+        // Upstream names this path so.
+        for (at, taint) in items(spec, "taints", &Path::new("metadata")) {
+            let key = text(taint, "/key");
+            errors.extend(alcove_object::validate::validate_label_name(key, &at.child("key")));
+            if text(taint, "/effect").is_empty() {
+                errors.push(Error::required(&at.child("effect"), ""));
+            }
+        }
+        errors
+    }
+
+    fn validate_update(&self, context: &Context<'_>, object: &Value, old: &Value) -> Vec<Error> {
+        let mut errors = self.validate(context, object);
+        let path = Path::new("spec");
+        for (field, pointer) in [("podCIDRs", "/spec/podCIDRs"), ("providerID", "/spec/providerID")] {
+            let was = some(old, pointer);
+            if was.is_some() && was != some(object, pointer) {
+                let name = if field == "podCIDRs" { "podCIDR" } else { field };
+                let why = format!("node updates may not change {name} except from \"\" to valid");
+                errors.push(Error::forbidden(&path.child(field), why));
+            }
+        }
+        errors
+    }
+}
+
+/// Leases.
+pub(crate) struct Lease;
+
+impl Strategy for Lease {
+    fn validate(&self, _: &Context<'_>, object: &Value) -> Vec<Error> {
+        let path = Path::new("spec");
+        let mut errors = Vec::new();
+        if let Some(seconds) = some(object, "/spec/leaseDurationSeconds").and_then(Value::as_i64)
+            && seconds <= 0
+        {
+            errors.push(Error::invalid(
+                &path.child("leaseDurationSeconds"),
+                seconds,
+                "must be greater than 0",
+            ));
+        }
+        let transitions = int(object, "/spec/leaseTransitions");
+        if transitions < 0 {
+            let why = "must be greater than or equal to 0";
+            errors.push(Error::invalid(&path.child("leaseTransitions"), transitions, why));
+        }
+        errors
+    }
+}
+
+/// Priority classes: the number stays, names with `system-` are the server's own.
+pub(crate) struct PriorityClass;
+
+/// The highest priority that people can give; above it are the system's own classes.
+const PRIORITY_MAX: i64 = 1_000_000_000;
+
+impl Strategy for PriorityClass {
+    fn default(&self, object: &mut Value) {
+        fill(object, kinds::PRIORITY_CLASS);
+    }
+
+    fn validate(&self, _: &Context<'_>, object: &Value) -> Vec<Error> {
+        let (name, value) = (meta::name(object), int(object, "/value"));
+        let mut errors = Vec::new();
+        let is_known = matches!(
+            (name, value),
+            ("system-node-critical", 2_000_001_000) | ("system-cluster-critical", 2_000_000_000)
+        );
+        if name.starts_with("system-") && !is_known {
+            let why = "priority class names with 'system-' prefix are reserved for system use only. error: ";
+            let detail = format!("{why}{name} is not a known system priority class");
+            errors.push(Error::forbidden(&Path::new("metadata").child("name"), detail));
+        } else if value > PRIORITY_MAX && !is_known {
+            let why = format!("maximum allowed value of a user defined priority is {PRIORITY_MAX}");
+            errors.push(Error::forbidden(&Path::new("value"), why));
+        }
+        errors
+    }
+
+    fn validate_update(&self, _: &Context<'_>, object: &Value, old: &Value) -> Vec<Error> {
+        let mut errors = Vec::new();
+        if int(object, "/value") != int(old, "/value") {
+            errors.push(Error::forbidden(&Path::new("value"), "may not be changed in an update."));
+        }
+        errors.extend(immutable(object, old, "/preemptionPolicy", &Path::new("preemptionPolicy")));
+        errors
+    }
+}
+
+/// Storage classes, of which little may change.
+pub(crate) struct StorageClass;
+
+impl Strategy for StorageClass {
+    fn default(&self, object: &mut Value) {
+        fill(object, kinds::STORAGE_CLASS);
+    }
+
+    fn validate_update(&self, _: &Context<'_>, object: &Value, old: &Value) -> Vec<Error> {
+        let fixed = ["parameters", "provisioner", "reclaimPolicy", "volumeBindingMode"];
+        fixed.into_iter().filter_map(|f| immutable(object, old, &format!("/{f}"), &Path::new(f))).collect()
+    }
+}

@@ -1,0 +1,187 @@
+//! Jobs: the selector that is made for them, and what of them may change.
+
+use crate::kinds::defaults::workload;
+use crate::kinds::tree::{flag, some, text};
+use crate::kinds::validation::{immutable, matches_template, non_negative, template};
+use crate::registry::{Context, Strategy};
+use alcove_object::field::{Error, Path};
+use alcove_object::selector::Labels;
+use alcove_object::{Value, meta};
+
+/// Jobs.
+pub(crate) struct Job;
+
+const NAME_LABELS: [&str; 2] = ["job-name", "batch.kubernetes.io/job-name"];
+const UID_LABELS: [&str; 2] = ["controller-uid", "batch.kubernetes.io/controller-uid"];
+
+impl Strategy for Job {
+    fn default(&self, object: &mut Value) {
+        workload::job(object);
+    }
+
+    fn prepare_create(&self, _: &Context<'_>, object: &mut Value) {
+        if !flag(object, "/spec/manualSelector") {
+            generate_selector(object);
+        }
+    }
+
+    fn validate(&self, _: &Context<'_>, object: &Value) -> Vec<Error> {
+        let path = Path::new("spec");
+        let Some(spec) = object.get("spec") else { return Vec::new() };
+        let mut errors = generated_selector(object, &path);
+        errors.extend(job_spec(spec, &path));
+        errors
+    }
+
+    fn validate_update(&self, _: &Context<'_>, object: &Value, old: &Value) -> Vec<Error> {
+        let path = Path::new("spec");
+        let Some(spec) = object.get("spec") else { return Vec::new() };
+        let mut errors = job_spec(spec, &path);
+        let is_indexed = text(spec, "/completionMode") == "Indexed";
+        if !is_indexed || spec.get("completions") != spec.get("parallelism") {
+            errors.extend(immutable(object, old, "/spec/completions", &path.child("completions")));
+        }
+        errors.extend(immutable(object, old, "/spec/selector", &path.child("selector")));
+        errors.extend(template_change(object, old, &path));
+        for field in
+            ["completionMode", "podFailurePolicy", "backoffLimitPerIndex", "managedBy", "successPolicy"]
+        {
+            errors.extend(immutable(object, old, &format!("/spec/{field}"), &path.child(field)));
+        }
+        errors
+    }
+}
+
+/// Labels the pods with the job's name and UID, and selects by the latter. What is there already stays, for
+/// validation to refuse.
+fn generate_selector(object: &mut Value) {
+    let (name, uid) = (meta::name(object).to_owned(), meta::uid(object).to_owned());
+    let Some(spec) = object.get_mut("spec").and_then(Value::as_object_mut) else { return };
+    let metadata = meta::child_mut(meta::child_mut(spec, "template"), "metadata");
+    let labels = meta::child_mut(metadata, "labels");
+    for (keys, value) in [(NAME_LABELS, &name), (UID_LABELS, &uid)] {
+        for key in keys {
+            labels.entry(key).or_insert_with(|| value.clone().into());
+        }
+    }
+    let wanted = meta::child_mut(meta::child_mut(spec, "selector"), "matchLabels");
+    wanted.entry(UID_LABELS[1]).or_insert_with(|| uid.into());
+}
+
+/// A job that has its selector made for it must not bring labels of its own that say otherwise.
+fn generated_selector(object: &Value, path: &Path) -> Vec<Error> {
+    if flag(object, "/spec/manualSelector") {
+        return Vec::new();
+    }
+    let Some(selector) = some(object, "/spec/selector") else { return Vec::new() };
+    let uid = meta::uid(object);
+    if uid.is_empty() {
+        return vec![Error::required(&Path::new("metadata").child("uid"), "")];
+    }
+    let labels = object.pointer("/spec/template/metadata/labels");
+    let label = |key: &str| labels.and_then(|l| l.get(key)).and_then(Value::as_str);
+    let mut errors = Vec::new();
+    let labels_path = path.child("template").child("metadata").child("labels");
+    for (keys, wanted) in [(NAME_LABELS, meta::name(object)), (UID_LABELS, uid)] {
+        for key in keys {
+            match label(key) {
+                Some(found) if found == wanted => {}
+                Some(_) => {
+                    let given = labels.cloned().unwrap_or(Value::Null);
+                    errors.push(Error::invalid(&labels_path.key(key), given, format!("must be '{wanted}'")));
+                }
+                None => errors.push(Error::required(&labels_path.key(key), format!("must be '{wanted}'"))),
+            }
+        }
+    }
+    let selects = selector.get("matchLabels").and_then(|l| l.get(UID_LABELS[1])).and_then(Value::as_str);
+    if selects != Some(uid) {
+        let why = "`selector` not auto-generated";
+        errors.push(Error::invalid(&path.child("selector"), selector.clone(), why));
+    }
+    errors
+}
+
+fn job_spec(spec: &Value, path: &Path) -> Vec<Error> {
+    const NUMBERS: [&str; 7] = [
+        "parallelism",
+        "completions",
+        "activeDeadlineSeconds",
+        "backoffLimit",
+        "ttlSecondsAfterFinished",
+        "backoffLimitPerIndex",
+        "maxFailedIndexes",
+    ];
+    let mut errors: Vec<Error> = NUMBERS.iter().filter_map(|f| non_negative(spec, f, path)).collect();
+    let is_indexed = text(spec, "/completionMode") == "Indexed";
+    if is_indexed && some(spec, "/completions").is_none() {
+        errors.push(Error::required(&path.child("completions"), "when completion mode is Indexed"));
+    }
+    for field in ["backoffLimitPerIndex", "maxFailedIndexes"] {
+        if let (false, Some(given)) = (is_indexed, some(spec, &format!("/{field}"))) {
+            errors.push(Error::invalid(
+                &path.child(field),
+                given.clone(),
+                "requires indexed completion mode",
+            ));
+        }
+    }
+    errors
+        .extend(some(spec, "/template").map(|t| template(t, &path.child("template"))).into_iter().flatten());
+    errors.extend(restart_policy(spec, path));
+    let selector_path = path.child("selector");
+    match some(spec, "/selector") {
+        None => {
+            errors.push(Error::required(&selector_path, ""));
+            errors.extend(matches_template(spec, None, path));
+        }
+        Some(selector) => {
+            errors.extend(alcove_object::validate::validate_label_selector(
+                Some(selector),
+                false,
+                &selector_path,
+            ));
+            if let Ok(Some(labels)) = Labels::from_object(Some(selector)) {
+                errors.extend(matches_template(spec, Some(&labels), path));
+            }
+        }
+    }
+    errors
+}
+
+fn restart_policy(spec: &Value, path: &Path) -> Option<Error> {
+    let path = path.child("template").child("spec").child("restartPolicy");
+    match text(spec, "/template/spec/restartPolicy") {
+        "" | "Always" => Some(Error::required(&path, "valid values: \"OnFailure\", \"Never\"")),
+        policy @ "OnFailure" if some(spec, "/podFailurePolicy").is_some() => {
+            let why = "only \"Never\" is supported when podFailurePolicy is specified";
+            Some(Error::invalid(&path, policy, why))
+        }
+        "OnFailure" | "Never" => None,
+        policy => Some(Error::not_supported(&path, policy, &["OnFailure", "Never"])),
+    }
+}
+
+/// The template of a job that has not started may say anew where its pods go.
+fn template_change(object: &Value, old: &Value, path: &Path) -> Option<Error> {
+    let is_waiting = flag(old, "/spec/suspend") && some(old, "/status/startTime").is_none();
+    let fixed = |object: &Value| {
+        let mut template = object.pointer("/spec/template").cloned().unwrap_or(Value::Null);
+        if !is_waiting {
+            return template;
+        }
+        for (parent, fields) in [
+            ("/metadata", &["labels", "annotations"][..]),
+            ("/spec", &["nodeSelector", "tolerations", "schedulingGates"]),
+            ("/spec/affinity", &["nodeAffinity"]),
+        ] {
+            if let Some(map) = template.pointer_mut(parent).and_then(Value::as_object_mut) {
+                map.retain(|key, _| !fields.contains(&key.as_str()));
+            }
+        }
+        template
+    };
+    let (new, old) = (fixed(object), fixed(old));
+    (new != old)
+        .then(|| Error::invalid(&path.child("template"), new, alcove_object::validate::FIELD_IMMUTABLE))
+}

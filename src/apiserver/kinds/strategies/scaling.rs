@@ -1,0 +1,134 @@
+//! Horizontal pod autoscalers: v1 knows one CPU target and keeps the rest of v2 in annotations, so that nothing is lost
+//! on the way through it (k8s.io/kubernetes/pkg/apis/autoscaling/v1/conversion.go).
+
+use crate::kinds::defaults::kinds;
+use crate::kinds::tree::{int, some, text};
+use crate::registry::{Context, Strategy};
+use alcove_object::field::{Error, Path};
+use alcove_object::{Gvk, Value, meta};
+use serde_json::{Map, json};
+
+/// Autoscalers of both versions.
+pub(crate) struct Autoscaler;
+
+const METRICS: &str = "autoscaling.alpha.kubernetes.io/metrics";
+const BEHAVIOR: &str = "autoscaling.alpha.kubernetes.io/behavior";
+const CURRENT_METRICS: &str = "autoscaling.alpha.kubernetes.io/current-metrics";
+const CONDITIONS: &str = "autoscaling.alpha.kubernetes.io/conditions";
+
+impl Strategy for Autoscaler {
+    fn default(&self, object: &mut Value) {
+        kinds::horizontal_pod_autoscaler(object);
+    }
+
+    fn validate(&self, _: &Context<'_>, object: &Value) -> Vec<Error> {
+        let path = Path::new("spec");
+        let (min, max) = (int(object, "/spec/minReplicas"), int(object, "/spec/maxReplicas"));
+        let mut errors = Vec::new();
+        if some(object, "/spec/minReplicas").is_some() && min < 1 {
+            errors.push(Error::invalid(
+                &path.child("minReplicas"),
+                min,
+                "must be greater than or equal to 1",
+            ));
+        }
+        if max < 1 {
+            errors.push(Error::invalid(&path.child("maxReplicas"), max, "must be greater than 0"));
+        }
+        if text(object, "/spec/scaleTargetRef/apiVersion").is_empty() {
+            let path = path.child("scaleTargetRef").child("apiVersion");
+            errors.push(Error::invalid(&path, "", "apiVersion must specify API group"));
+        }
+        if some(object, "/spec/minReplicas").is_some() && max < min {
+            let why = "must be greater than or equal to `minReplicas`";
+            errors.push(Error::invalid(&path.child("maxReplicas"), max, why));
+        }
+        errors
+    }
+
+    fn convert(&self, object: &mut Value, to: &Gvk) {
+        match to.version.as_str() {
+            "v1" => to_v1(object),
+            _ => to_v2(object),
+        }
+    }
+}
+
+fn take(object: &mut Value, parent: &str, field: &str) -> Option<Value> {
+    object.get_mut(parent)?.as_object_mut()?.remove(field)
+}
+
+fn put(object: &mut Value, parent: &str, field: &str, value: Value) {
+    if let Some(map) = object.as_object_mut() {
+        meta::child_mut(map, parent).insert(field.to_owned(), value);
+    }
+}
+
+fn is_cpu_share(metric: &Value) -> bool {
+    text(metric, "/resource/name") == "cpu" && some(metric, "/resource/target/averageUtilization").is_some()
+}
+
+fn to_v1(object: &mut Value) {
+    let metrics = take(object, "spec", "metrics");
+    let (cpu, others): (Vec<Value>, Vec<Value>) =
+        metrics.as_ref().and_then(Value::as_array).into_iter().flatten().cloned().partition(is_cpu_share);
+    if let Some(target) = cpu.first().and_then(|m| some(m, "/resource/target/averageUtilization")) {
+        put(object, "spec", "targetCPUUtilizationPercentage", target.clone());
+    }
+    let current = take(object, "status", "currentMetrics");
+    let share = current.as_ref().and_then(Value::as_array).into_iter().flatten().find_map(|m| {
+        let is_cpu = text(m, "/resource/name") == "cpu";
+        some(m, "/resource/current/averageUtilization").filter(|_| is_cpu)
+    });
+    if let Some(share) = share.cloned() {
+        put(object, "status", "currentCPUUtilizationPercentage", share);
+    }
+    let kept = [
+        (METRICS, (!others.is_empty()).then(|| others.into())),
+        (BEHAVIOR, take(object, "spec", "behavior")),
+        (CURRENT_METRICS, current),
+        (CONDITIONS, take(object, "status", "conditions")),
+    ];
+    for (annotation, value) in kept {
+        if let Some(value) = value.filter(|v| !v.is_null()) {
+            let annotations = meta::child_mut(meta::metadata_mut(object), "annotations");
+            annotations.insert(annotation.to_owned(), value.to_string().into());
+        }
+    }
+}
+
+fn to_v2(object: &mut Value) {
+    let target = take(object, "spec", "targetCPUUtilizationPercentage").filter(|t| !t.is_null());
+    take(object, "status", "currentCPUUtilizationPercentage");
+    let mut metrics = match annotation(object, METRICS) {
+        Some(Value::Array(others)) => others,
+        _ => Vec::new(),
+    };
+    if let Some(target) = target {
+        let cpu = json!({"name": "cpu", "target": {"type": "Utilization", "averageUtilization": target}});
+        metrics.push(json!({"type": "Resource", "resource": cpu}));
+    }
+    if !metrics.is_empty() {
+        put(object, "spec", "metrics", metrics.into());
+    }
+    for (parent, field, key) in [
+        ("spec", "behavior", BEHAVIOR),
+        ("status", "currentMetrics", CURRENT_METRICS),
+        ("status", "conditions", CONDITIONS),
+    ] {
+        if let Some(value) = annotation(object, key) {
+            put(object, parent, field, value);
+        }
+    }
+    let annotations = object.pointer_mut("/metadata/annotations").and_then(Value::as_object_mut);
+    if annotations.is_some_and(|map| map.is_empty()) {
+        meta::unset(object, "annotations");
+    }
+}
+
+/// Takes an annotation that holds a tree.
+fn annotation(object: &mut Value, key: &str) -> Option<Value> {
+    let annotations: &mut Map<String, Value> =
+        object.pointer_mut("/metadata/annotations")?.as_object_mut()?;
+    serde_json::from_str(annotations.remove(key)?.as_str()?).ok()
+}

@@ -1,0 +1,203 @@
+//! Rules that several kinds share, with upstream's texts (k8s.io/kubernetes/pkg/apis/*/validation). What the schema
+//! says (required fields, closed sets of values) is checked for all kinds alike and not here.
+
+mod container;
+mod pod;
+mod resources;
+#[cfg(test)]
+mod tests;
+mod volume;
+
+pub(super) use pod::{ephemeral_containers_change, pod_change, pod_spec, template};
+pub(super) use resources::quality_of_service;
+
+use super::tree::{int, some, text};
+use alcove_object::field::{Error, Path};
+use alcove_object::selector::Labels;
+use alcove_object::{Value, name};
+use std::collections::BTreeSet;
+
+/// A rule for texts: what is wrong, in words.
+type Rule = fn(&str) -> Vec<String>;
+
+/// Every complaint of a rule about a text, as an error of its place.
+pub(super) fn by(rule: Rule, value: &str, path: &Path) -> impl Iterator<Item = Error> + use<> {
+    let (value, path) = (value.to_owned(), path.clone());
+    rule(&value).into_iter().map(move |message| Error::invalid(&path, value.clone(), message))
+}
+
+/// The number at a pointer below `value` must not be negative; a missing one is not.
+pub(super) fn non_negative(value: &Value, field: &str, path: &Path) -> Option<Error> {
+    let number = value.get(field)?.as_i64()?;
+    (number < 0).then(|| Error::invalid(&path.child(field), number, "must be greater than or equal to 0"))
+}
+
+/// A port's number, or the name of one.
+pub(super) fn port_or_name(port: Option<&Value>, path: &Path) -> Vec<Error> {
+    match port {
+        Some(Value::String(text)) => by(name::is_valid_port_name, text, path).collect(),
+        Some(Value::Number(number)) => {
+            let port = number.as_i64().unwrap_or(0);
+            name::is_valid_port_number(port).into_iter().map(|m| Error::invalid(path, port, m)).collect()
+        }
+        _ => name::is_valid_port_number(0).into_iter().map(|m| Error::invalid(path, 0, m)).collect(),
+    }
+}
+
+/// Names in a list of objects: each there once. Empty ones are somebody else's business.
+pub(super) fn unique_names<'a>(items: impl Iterator<Item = (Path, &'a str)>) -> Vec<Error> {
+    let mut seen = BTreeSet::new();
+    let mut errors = Vec::new();
+    for (path, name) in items {
+        if !name.is_empty() && !seen.insert(name) {
+            errors.push(Error::duplicate(&path.child("name"), name));
+        }
+    }
+    errors
+}
+
+/// The items of a list with their paths.
+pub(super) fn items<'a>(
+    value: &'a Value,
+    field: &str,
+    path: &Path,
+) -> impl Iterator<Item = (Path, &'a Value)> + use<'a> {
+    let path = path.child(field);
+    let items = value.get(field).and_then(Value::as_array).into_iter().flatten();
+    items.enumerate().map(move |(i, item)| (path.index(i), item))
+}
+
+/// The selector of a workload: well-formed, not empty, and matching the template's labels.
+pub(super) fn selects_template(spec: &Value, kind: &str, path: &Path) -> Vec<Error> {
+    let selector_path = path.child("selector");
+    let Some(selector) = some(spec, "/selector") else { return vec![Error::required(&selector_path, "")] };
+    let mut errors = alcove_object::validate::validate_label_selector(Some(selector), false, &selector_path);
+    let asks = |field: &str| {
+        selector.get(field).is_some_and(|v| *v != serde_json::json!({}) && *v != serde_json::json!([]))
+    };
+    if !asks("matchLabels") && !asks("matchExpressions") {
+        errors.push(Error::invalid(
+            &selector_path,
+            selector.clone(),
+            format!("empty selector is invalid for {kind}"),
+        ));
+        return errors;
+    }
+    match Labels::from_object(Some(selector)) {
+        Ok(Some(parsed)) => errors.extend(matches_template(spec, Some(&parsed), path)),
+        _ => errors.push(Error::invalid(&selector_path, selector.clone(), "invalid label selector")),
+    }
+    errors
+}
+
+/// A selector must match the labels of the template; none matches nothing.
+pub(super) fn matches_template(spec: &Value, selector: Option<&Labels>, path: &Path) -> Option<Error> {
+    let labels = spec.pointer("/template/metadata/labels");
+    let label = |key: &str| labels.and_then(|l| l.get(key)).and_then(Value::as_str);
+    if selector.is_some_and(|s| s.matches(label)) {
+        return None;
+    }
+    let path = path.child("template").child("metadata").child("labels");
+    Some(Error::invalid(
+        &path,
+        labels.cloned().unwrap_or(Value::Null),
+        "`selector` does not match template `labels`",
+    ))
+}
+
+/// The template of a kind whose pods run until they are deleted.
+pub(super) fn lasting_template(spec: &Value, kind: &str, path: &Path) -> Vec<Error> {
+    let template_path = path.child("template");
+    let Some(template) = some(spec, "/template") else { return vec![Error::required(&template_path, "")] };
+    let mut errors = self::template(template, &template_path);
+    let spec_path = template_path.child("spec");
+    let policy = text(template, "/spec/restartPolicy");
+    if policy != "Always" {
+        errors.push(Error::not_supported(&spec_path.child("restartPolicy"), policy, &["Always"]));
+    }
+    if some(template, "/spec/activeDeadlineSeconds").is_some() {
+        let why = format!("activeDeadlineSeconds in {kind} is not Supported");
+        errors.push(Error::forbidden(&spec_path.child("activeDeadlineSeconds"), why));
+    }
+    errors
+}
+
+/// A number of pods, or a share of them.
+pub(super) fn int_or_percent(value: Option<&Value>, path: &Path) -> Vec<Error> {
+    match value {
+        Some(Value::String(text)) => by(name::is_valid_percent, text, path).collect(),
+        Some(Value::Number(number)) if number.as_i64().is_some_and(|n| n < 0) => {
+            vec![Error::invalid(path, number.as_i64().unwrap_or(0), "must be greater than or equal to 0")]
+        }
+        _ => Vec::new(),
+    }
+}
+
+/// Whether a number of pods or a share of them is none.
+pub(super) fn is_zero(value: Option<&Value>) -> bool {
+    match value {
+        Some(Value::String(text)) => text.trim_end_matches('%').parse::<i64>().unwrap_or(0) == 0,
+        Some(value) => value.as_i64() == Some(0),
+        None => true,
+    }
+}
+
+/// A share must not be more than the whole.
+pub(super) fn at_most_all(value: Option<&Value>, path: &Path) -> Option<Error> {
+    let text = value?.as_str()?;
+    let percent: i64 = text.strip_suffix('%')?.parse().ok()?;
+    (percent > 100).then(|| Error::invalid(path, text, "must not be greater than 100%"))
+}
+
+/// The field must be what it was.
+pub(super) fn immutable(new: &Value, old: &Value, pointer: &str, path: &Path) -> Option<Error> {
+    let (new, old) = (some(new, pointer), some(old, pointer));
+    alcove_object::validate::validate_immutable(
+        new.unwrap_or(&Value::Null),
+        old.unwrap_or(&Value::Null),
+        path,
+    )
+}
+
+/// Tolerations, of pods and runtime classes.
+pub(super) fn tolerations(value: &Value, path: &Path) -> Vec<Error> {
+    let mut errors = Vec::new();
+    for (at, toleration) in items(value, "tolerations", path) {
+        let (key, operator) = (text(toleration, "/key"), text(toleration, "/operator"));
+        let (effect, value) = (text(toleration, "/effect"), text(toleration, "/value"));
+        if !key.is_empty() {
+            errors.extend(alcove_object::validate::validate_label_name(key, &at.child("key")));
+        }
+        if key.is_empty() && operator != "Exists" {
+            let why =
+                "operator must be Exists when `key` is empty, which means \"match all values and all keys\"";
+            errors.push(Error::invalid(&at.child("operator"), operator, why));
+        }
+        if some(toleration, "/tolerationSeconds").is_some() && effect != "NoExecute" {
+            let why = "effect must be 'NoExecute' when `tolerationSeconds` is set";
+            errors.push(Error::invalid(&at.child("effect"), effect, why));
+        }
+        match operator {
+            "Exists" if !value.is_empty() => {
+                let why = "value must be empty when `operator` is 'Exists'";
+                errors.push(Error::invalid(&at.child("operator"), value, why));
+            }
+            "" | "Equal" => {
+                let wrong = name::is_valid_label_value(value);
+                if !wrong.is_empty() {
+                    errors.push(Error::invalid(&at.child("operator"), value, wrong.join(";")));
+                }
+            }
+            "Exists" => {}
+            _ => errors.push(Error::not_supported(&at.child("operator"), operator, &["Equal", "Exists"])),
+        }
+    }
+    errors
+}
+
+/// The number of a port in a list's item.
+pub(super) fn port_number(port: &Value, field: &str, path: &Path) -> Vec<Error> {
+    let number = int(port, &format!("/{field}"));
+    let path = path.child(field);
+    name::is_valid_port_number(number).into_iter().map(|m| Error::invalid(&path, number, m)).collect()
+}
