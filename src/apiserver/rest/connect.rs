@@ -38,7 +38,8 @@ pub trait Connector: Send + Sync {
 impl ApiServer {
     /// Admits a connection and hands it to the connector. 404 when its object is not there, 503 without a connector.
     pub async fn connect(&self, connection: Connection) -> Result<http::Response<HttpBody>, Status> {
-        let parent = Target { subresource: None, ..connection.target.clone() };
+        let name = object_name(&connection.target).to_owned();
+        let parent = Target { subresource: None, name, ..connection.target.clone() };
         self.get_newest(&parent)?;
         let options = WriteOptions::default();
         let mut write = Write::new(self, &connection.caller, &connection.target, &options);
@@ -50,5 +51,15 @@ impl ApiServer {
             Some(connector) => connector.connect(connection).await,
             None => Err(Status::unavailable("nothing that runs pods is connected to this server")),
         }
+    }
+}
+
+/// The object that a connection goes to: proxies take `[scheme:]name[:port]`.
+fn object_name(target: &Target) -> &str {
+    let mut parts = target.name.split(':');
+    match (target.subresource_name(), parts.next(), parts.next(), parts.next()) {
+        ("proxy", Some(_scheme), Some(name), Some(_port)) => name,
+        ("proxy", Some(name), Some(_port), None) => name,
+        _ => &target.name,
     }
 }

@@ -241,13 +241,13 @@ impl Write<'_> {
         let resource = self.resource();
         let (strategy, context) = (resource.strategy, self.context());
         let wrong = match part {
-            Part::Any => validate::changed_metadata(object, old),
+            Part::Any => validate::changed_metadata(resource, object, old),
             Part::Main => {
                 let own = strategy.validate_update(&context, object, old);
                 validate::changed_object(resource, object, old, own)
             }
             Part::Status => {
-                let mut wrong = validate::changed_metadata(object, old);
+                let mut wrong = validate::changed_metadata(resource, object, old);
                 wrong.extend(strategy.validate_subresource(&context, "status", object, old));
                 wrong
             }

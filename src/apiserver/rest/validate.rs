@@ -23,14 +23,20 @@ pub(super) fn changed_object(
     old: &Value,
     own: Vec<Error>,
 ) -> Vec<Error> {
-    let mut errors = changed_metadata(object, old);
+    let mut errors = changed_metadata(resource, object, old);
     join(&mut errors, own, shape(resource, object));
     errors
 }
 
 /// All that is wrong with a changed object's metadata.
-pub(super) fn changed_metadata(object: &Value, old: &Value) -> Vec<Error> {
-    alcove_object::validate::validate_object_meta_update(object, old, &Path::new("metadata"))
+pub(super) fn changed_metadata(resource: &Resource, object: &Value, old: &Value) -> Vec<Error> {
+    let path = Path::new("metadata");
+    let mut errors = alcove_object::validate::validate_object_meta_update(object, old, &path);
+    // The name was good when it came; the rules for it may have become stricter since.
+    let rest =
+        alcove_object::validate::validate_object_meta(object, resource.namespaced, name::path_segment, &path);
+    errors.extend(rest.into_iter().filter(|e| !errors.contains(e)).collect::<Vec<_>>());
+    errors
 }
 
 fn join(errors: &mut Vec<Error>, own: Vec<Error>, shape: Vec<Error>) {

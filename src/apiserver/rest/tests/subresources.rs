@@ -151,16 +151,19 @@ async fn a_pod_that_never_ran_costs_no_budget() {
 #[tokio::test]
 async fn connections_need_somebody_to_answer_them() {
     let (w, _) = World::with_pod(pod("a")).await;
-    let connection = |name: &str| Connection {
+    let connection = |subresource: &str, name: &str| Connection {
         caller: Caller::default(),
-        target: w.target("v1", "pods", "log", name),
+        target: w.target("v1", "pods", subresource, name),
         tail: String::new(),
         request: http::Request::new(
             http_body_util::Empty::new().map_err(|never| match never {}).boxed_unsync(),
         ),
     };
-    assert_eq!(w.server.connect(connection("a")).await.err().map(|s| s.code), Some(503));
-    assert_eq!(w.server.connect(connection("b")).await.err().map(|s| s.code), Some(404));
+    let cases = [("log", "a", 503), ("proxy", "a:80", 503), ("proxy", "https:a:80", 503), ("log", "b", 404)];
+    for (subresource, name, code) in cases {
+        let answer = w.server.connect(connection(subresource, name)).await;
+        assert_eq!(answer.err().map(|s| s.code), Some(code), "{subresource} {name}");
+    }
 }
 
 #[tokio::test]

@@ -236,3 +236,9 @@ async fn every_watcher_shares_the_same_bytes() {
     assert_eq!(seen[0], seen[1]);
     let _: Value = w.client.get(&gvr("configs"), "default", "a").unwrap().parse();
 }
+
+#[test]
+fn an_idle_watcher_is_small() {
+    const BYTES_MAX: usize = 1024;
+    assert!(size_of::<Watch>() <= BYTES_MAX, "{}", size_of::<Watch>());
+}
