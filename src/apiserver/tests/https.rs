@@ -10,9 +10,10 @@ use http::{Method, StatusCode};
 use jiff::{SignedDuration, Timestamp};
 use serde_json::{Value, json};
 use std::sync::Arc;
-use support::{Connection, Lines, admin, server, server_with};
+use support::{Connection, Lines, admin, server, server_with, tls};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
+use tokio::sync::Notify;
 
 const MAPS: &str = "/api/v1/namespaces/default/configmaps";
 const TABLE: &str = "application/json;as=Table;v=v1;g=meta.k8s.io,application/json";
@@ -333,6 +334,48 @@ async fn a_panic_ends_one_request_and_nothing_else() {
     assert_eq!(broken.status, StatusCode::INTERNAL_SERVER_ERROR);
     assert_eq!(broken.json()["reason"], "InternalError");
     assert_eq!(client.get(MAPS, "*/*").await.status, StatusCode::OK);
+}
+
+/// Holds every write until it is told to go on.
+#[derive(Default)]
+struct Holds {
+    entered: Notify,
+    go_on: Notify,
+}
+
+impl Admission for Holds {
+    fn name(&self) -> &'static str {
+        "Holds"
+    }
+
+    fn mutate<'a>(&'a self, _: &'a mut Attributes<'_>) -> Admitting<'a> {
+        Box::pin(async {
+            self.entered.notify_one();
+            self.go_on.notified().await;
+            Ok(())
+        })
+    }
+}
+
+#[tokio::test]
+async fn a_client_that_hangs_up_tears_no_write() {
+    let holds = Arc::new(Holds::default());
+    let https = Https::start(server_with(holds.clone()).await).await;
+    let mut watcher = Connection::admin(&https).await;
+    let response = watcher.start(Method::GET, &format!("{MAPS}?watch=1"), &[], "").await;
+    let mut events = Lines::of(response);
+    let issued = admin(&https.authority, Timestamp::now());
+    let mut stream = tls(&https, Some(&issued), &["http/1.1"]).await;
+    let body = config_map("kept").to_string();
+    let length = body.len();
+    let head = format!("POST {MAPS} HTTP/1.1\r\nHost: localhost\r\nContent-Length: {length}\r\n\r\n");
+    stream.write_all(format!("{head}{body}").as_bytes()).await.unwrap();
+    holds.entered.notified().await;
+    // The server has let go of the request when it closes its side.
+    stream.shutdown().await.unwrap();
+    assert_eq!(stream.read(&mut [0]).await.unwrap_or(0), 0);
+    holds.go_on.notify_one();
+    assert_eq!(events.next().await.unwrap()["object"]["metadata"]["name"], "kept");
 }
 
 #[tokio::test]
