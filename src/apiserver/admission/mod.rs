@@ -4,8 +4,14 @@
 //! validating ones after it, as in kube-apiserver. A step reads the same [`Attributes`] whatever the verb.
 
 mod namespace;
+mod pods;
+mod service_ip;
+#[cfg(test)]
+mod tests;
 
 pub use namespace::NamespaceLifecycle;
+pub use pods::{DefaultTolerationSeconds, Priority, ServiceAccount, TOLERATION_SECONDS};
+pub use service_ip::{AddressConfig, Answer, Asker, LocalAddresses, Refused, ServiceAddresses, ServiceIp};
 
 use crate::registry::Resource;
 use crate::request::Verb;

@@ -9,6 +9,7 @@
 
 mod access;
 mod apps;
+pub mod bootstrap;
 mod columns;
 mod control;
 mod core;
@@ -29,6 +30,13 @@ use row::Row;
 use std::sync::Arc;
 
 pub use columns::scale as scale_columns;
+
+/// What the admission step for services needs of their strategy.
+pub(crate) mod services {
+    pub(crate) use super::strategies::service::{
+        carry_over, needs_cluster_ip, needs_health_check_port, needs_node_ports, single_and_list,
+    };
+}
 
 /// Where a built-in group stands in discovery: the order in which clients look for a bare resource name.
 pub struct Group {

@@ -1,0 +1,150 @@
+//! What pods get when they are created: a service account, a priority, and tolerations for nodes that are down
+//! (k8s.io/kubernetes/plugin/pkg/admission/{serviceaccount,priority,defaulttolerationseconds}).
+
+use super::{Admission, Admitting, Attributes};
+use crate::request::Verb;
+use alcove_object::{Status, Value};
+use alcove_store::{Range, Store};
+use serde_json::{Map, json};
+
+/// How long pods stay on a node that is not ready or not reachable, in seconds.
+pub const TOLERATION_SECONDS: i64 = 300;
+
+/// The spec of a pod that is being created, or changed where `update` says so.
+fn pod_spec<'a>(attributes: &'a mut Attributes<'_>, update: bool) -> Option<&'a mut Map<String, Value>> {
+    let gvr = &attributes.resource.gvr;
+    let is_pod = gvr.group.is_empty() && gvr.resource == "pods" && attributes.subresource.is_empty();
+    let is_asked = attributes.verb == Verb::Create || (update && attributes.verb == Verb::Update);
+    if !is_pod || !is_asked {
+        return None;
+    }
+    attributes.object.get_mut("spec")?.as_object_mut()
+}
+
+fn text<'a>(spec: &'a Map<String, Value>, field: &str) -> &'a str {
+    spec.get(field).and_then(Value::as_str).unwrap_or_default()
+}
+
+/// Names the service account `default` where a pod names none.
+pub struct ServiceAccount;
+
+impl Admission for ServiceAccount {
+    fn name(&self) -> &'static str {
+        "ServiceAccount"
+    }
+
+    fn mutate<'a>(&'a self, attributes: &'a mut Attributes<'_>) -> Admitting<'a> {
+        if let Some(spec) = pod_spec(attributes, false)
+            && text(spec, "serviceAccountName").is_empty()
+            && text(spec, "serviceAccount").is_empty()
+        {
+            spec.insert("serviceAccountName".into(), "default".into());
+            spec.insert("serviceAccount".into(), "default".into());
+        }
+        Box::pin(std::future::ready(Ok(())))
+    }
+}
+
+/// Turns the name of a priority class into a number.
+pub struct Priority {
+    store: Store,
+}
+
+impl Priority {
+    /// A step that looks priority classes up in this store.
+    pub fn new(store: Store) -> Priority {
+        Priority { store }
+    }
+
+    fn resolve(&self, attributes: &mut Attributes<'_>) -> Result<(), Status> {
+        let name = attributes.name.to_owned();
+        let Some(spec) = pod_spec(attributes, false) else { return Ok(()) };
+        let class_name = text(spec, "priorityClassName").to_owned();
+        let class = match class_name.as_str() {
+            "" => self.default_class(),
+            class => Some(self.class(class).ok_or_else(|| {
+                Status::forbidden("", "pods", &name, &format!("no PriorityClass with name {class} was found"))
+            })?),
+        };
+        let value = class.as_ref().and_then(|c| c.get("value")).and_then(Value::as_i64).unwrap_or(0);
+        let policy = class.as_ref().and_then(|c| c.get("preemptionPolicy")).and_then(Value::as_str);
+        let policy = policy.unwrap_or("PreemptLowerPriority");
+        let given = spec.get("priority").and_then(Value::as_i64);
+        if given.is_some_and(|given| given != value) {
+            let why = "the integer value of priority (%given%) must not be provided in pod spec; priority admission \
+                controller computed %value% from the given PriorityClass name";
+            let why = why
+                .replace("%given%", &given.unwrap_or(0).to_string())
+                .replace("%value%", &value.to_string());
+            return Err(Status::forbidden("", "pods", &name, &why));
+        }
+        spec.insert("priority".into(), value.into());
+        if text(spec, "preemptionPolicy").is_empty() {
+            spec.insert("preemptionPolicy".into(), policy.into());
+        }
+        if let (true, Some(class)) = (class_name.is_empty(), &class) {
+            spec.insert("priorityClassName".into(), class["metadata"]["name"].clone());
+        }
+        Ok(())
+    }
+
+    fn class(&self, name: &str) -> Option<Value> {
+        let entry = self.store.get("priorityclasses.scheduling.k8s.io", name)?;
+        serde_json::from_slice(&entry.json).ok()
+    }
+
+    /// Of the classes for pods that name none, the one with the lowest value.
+    fn default_class(&self) -> Option<Value> {
+        let range = Range { prefix: "", after: None, limit: 0, at: None };
+        let listing = self.store.list("priorityclasses.scheduling.k8s.io", &range, &|_| true).ok()?;
+        let classes = listing.entries.iter().filter_map(|e| serde_json::from_slice::<Value>(&e.json).ok());
+        let global = classes.filter(|c| c.get("globalDefault") == Some(&Value::Bool(true)));
+        global.min_by_key(|c| c.get("value").and_then(Value::as_i64))
+    }
+}
+
+impl Admission for Priority {
+    fn name(&self) -> &'static str {
+        "Priority"
+    }
+
+    fn mutate<'a>(&'a self, attributes: &'a mut Attributes<'_>) -> Admitting<'a> {
+        Box::pin(std::future::ready(self.resolve(attributes)))
+    }
+}
+
+/// Lets pods stay for a while on a node that is not ready or not reachable, unless they say how long.
+pub struct DefaultTolerationSeconds;
+
+impl Admission for DefaultTolerationSeconds {
+    fn name(&self) -> &'static str {
+        "DefaultTolerationSeconds"
+    }
+
+    fn mutate<'a>(&'a self, attributes: &'a mut Attributes<'_>) -> Admitting<'a> {
+        if let Some(spec) = pod_spec(attributes, true) {
+            for key in ["node.kubernetes.io/not-ready", "node.kubernetes.io/unreachable"] {
+                tolerate(spec, key);
+            }
+        }
+        Box::pin(std::future::ready(Ok(())))
+    }
+}
+
+fn tolerate(spec: &mut Map<String, Value>, key: &str) {
+    let tolerations = spec.entry("tolerations").or_insert_with(|| json!([]));
+    if tolerations.is_null() {
+        *tolerations = json!([]);
+    }
+    let Some(tolerations) = tolerations.as_array_mut() else { return };
+    let field = |t: &Value, name: &str| t.get(name).and_then(Value::as_str).unwrap_or_default().to_owned();
+    let says = tolerations.iter().any(|t| {
+        let is_about = matches!(field(t, "key").as_str(), "") || field(t, "key") == key;
+        is_about && matches!(field(t, "effect").as_str(), "" | "NoExecute")
+    });
+    if !says {
+        tolerations.push(json!({
+            "key": key, "operator": "Exists", "effect": "NoExecute", "tolerationSeconds": TOLERATION_SECONDS,
+        }));
+    }
+}

@@ -1,0 +1,139 @@
+//! Addresses, accounts, priorities and tolerations, through the whole pipeline.
+
+use super::*;
+use crate::authorization::AlwaysAllow;
+use crate::bootstrap;
+use crate::client::Client;
+use crate::kinds;
+use crate::server::{ApiServer, ServerConfig};
+use crate::testing::{TestEnv, memory_store};
+use alcove_object::Gvr;
+use alcove_schema::Minor;
+use serde_json::json;
+
+async fn client() -> Client {
+    let (env, store) = (Arc::new(TestEnv::new(7)), memory_store());
+    let addresses = LocalAddresses::new(AddressConfig::default(), store.clone(), env.clone());
+    let admission: Vec<Arc<dyn Admission>> = vec![
+        Arc::new(ServiceAccount),
+        Arc::new(Priority::new(store.clone())),
+        Arc::new(DefaultTolerationSeconds),
+        Arc::new(ServiceIp::new(Arc::new(addresses))),
+    ];
+    let server = ApiServer::new(ServerConfig {
+        minor: Minor::DEFAULT,
+        env,
+        store,
+        resources: kinds::resources(Minor::DEFAULT),
+        admission,
+        authorizer: Arc::new(AlwaysAllow),
+        connector: None,
+    });
+    bootstrap(&server).await.unwrap();
+    server.client(User::component("tester"), "tester")
+}
+
+fn services() -> Gvr {
+    Gvr::new("", "v1", "services")
+}
+
+fn service(name: &str, spec: Value) -> Value {
+    json!({"apiVersion": "v1", "kind": "Service", "metadata": {"name": name}, "spec": spec})
+}
+
+async fn create(client: &Client, name: &str, spec: Value) -> Result<Value, String> {
+    let made = client.create(&services(), "default", service(name, spec)).await;
+    made.map(|o| o.parse()).map_err(|status| status.message.clone())
+}
+
+#[tokio::test]
+async fn services_get_addresses() {
+    let client = client().await;
+    let ports = json!([{"port": 80}]);
+    let made = create(&client, "a", json!({"ports": ports})).await.unwrap();
+    let ip = made["spec"]["clusterIP"].as_str().unwrap().to_owned();
+    assert!(ip.starts_with("10.96."), "{ip}");
+    assert_eq!(made["spec"]["clusterIPs"], json!([ip]));
+    assert_eq!(made["spec"]["ipFamilies"], json!(["IPv4"]));
+    assert_eq!(made["spec"]["ipFamilyPolicy"], "SingleStack");
+
+    let taken = create(&client, "b", json!({"ports": ports, "clusterIP": ip})).await.unwrap_err();
+    assert!(
+        taken.ends_with(&format!("failed to allocate IP {ip}: provided IP is already allocated")),
+        "{taken}"
+    );
+    let outside = create(&client, "b", json!({"ports": ports, "clusterIP": "1.2.3.4"})).await.unwrap_err();
+    assert!(outside.ends_with("the provided network does not match the current range"), "{outside}");
+
+    let headless = create(&client, "c", json!({"clusterIP": "None", "selector": {"a": "b"}})).await.unwrap();
+    assert_eq!(headless["spec"]["clusterIPs"], json!(["None"]));
+    let external =
+        create(&client, "d", json!({"type": "ExternalName", "externalName": "x.y"})).await.unwrap();
+    assert_eq!(external["spec"].get("clusterIP"), None);
+
+    client.delete(&services(), "default", "a", &Default::default()).await.unwrap();
+    let again = create(&client, "b", json!({"ports": ports, "clusterIP": ip})).await.unwrap();
+    assert_eq!(again["spec"]["clusterIP"], json!(ip));
+}
+
+#[tokio::test]
+async fn node_ports_are_given_once_and_kept() {
+    let client = client().await;
+    let spec = json!({"type": "NodePort", "ports": [
+        {"name": "t", "port": 53}, {"name": "u", "port": 53, "protocol": "UDP"}, {"name": "x", "port": 1, "nodePort": 30100},
+    ]});
+    let made = create(&client, "a", spec.clone()).await.unwrap();
+    let port = |made: &Value, i: usize| made["spec"]["ports"][i]["nodePort"].as_i64().unwrap();
+    assert!((30000..=32767).contains(&port(&made, 0)));
+    assert_eq!(port(&made, 0), port(&made, 1));
+    assert_eq!(port(&made, 2), 30100);
+
+    let same = client.update(&services(), "default", service("a", spec)).await.unwrap().parse();
+    assert_eq!(same["spec"], made["spec"]);
+
+    let wanted = |number: i64| json!({"type": "NodePort", "ports": [{"port": 1, "nodePort": number}]});
+    let taken = create(&client, "b", wanted(30100)).await.unwrap_err();
+    let text = "spec.ports[0].nodePort: Invalid value: 30100: provided port is already allocated";
+    assert!(taken.ends_with(text), "{taken}");
+    let outside = create(&client, "b", wanted(80)).await.unwrap_err();
+    assert!(outside.ends_with("The range of valid ports is 30000-32767"), "{outside}");
+}
+
+#[tokio::test]
+async fn pods_get_account_priority_and_tolerations() {
+    let client = client().await;
+    let class = json!({
+        "apiVersion": "scheduling.k8s.io/v1", "kind": "PriorityClass", "metadata": {"name": "high"}, "value": 7,
+    });
+    client.create(&Gvr::new("scheduling.k8s.io", "v1", "priorityclasses"), "", class).await.unwrap();
+    let pod = |name: &str, class: &str| {
+        json!({"apiVersion": "v1", "kind": "Pod", "metadata": {"name": name}, "spec": {
+            "priorityClassName": class, "containers": [{"name": "c", "image": "x"}],
+        }})
+    };
+    let pods = Gvr::new("", "v1", "pods");
+    let plain = client.create(&pods, "default", pod("a", "")).await.unwrap().parse();
+    assert_eq!(plain["spec"]["serviceAccountName"], "default");
+    assert_eq!(plain["spec"]["priority"], 0);
+    assert_eq!(plain["spec"]["preemptionPolicy"], "PreemptLowerPriority");
+    assert_eq!(plain["spec"]["tolerations"].as_array().map(Vec::len), Some(2));
+    let high = client.create(&pods, "default", pod("b", "high")).await.unwrap().parse();
+    assert_eq!(high["spec"]["priority"], 7);
+    let missing = client.create(&pods, "default", pod("c", "nope")).await.unwrap_err();
+    assert_eq!(
+        (missing.code, missing.message.contains("no PriorityClass with name nope was found")),
+        (403, true)
+    );
+}
+
+#[tokio::test]
+async fn bootstrap_objects_are_valid() {
+    let client = client().await;
+    let server = Some(("10.0.0.5".parse().unwrap(), 8443));
+    let resources = kinds::resources(Minor::DEFAULT);
+    for object in kinds::bootstrap::objects(&AddressConfig::default(), server) {
+        let resource = resources.iter().find(|r| object["kind"] == *r.gvk.kind).unwrap();
+        let namespace = object["metadata"]["namespace"].as_str().unwrap_or_default().to_owned();
+        client.create(&resource.gvr, &namespace, object).await.unwrap();
+    }
+}
