@@ -160,6 +160,10 @@ impl Jobs {
     }
 
     async fn sync(&self, mut job: Value) -> Result<Next, Status> {
+        if job.pointer("/spec/selector").is_none() {
+            // Without a selector its pods could not be found again, so none may be made.
+            return Ok(Next::Done);
+        }
         let pods = self.pods_of(&job)?;
         if meta::is_deleting(&job) || plan::end_of(&job).is_some() {
             return self.after_the_end(&job, &pods).await;
