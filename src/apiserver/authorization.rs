@@ -2,7 +2,7 @@
 //! anything else is looked at, so that a refusal tells nothing about what exists.
 
 use crate::request::{RequestInfo, Verb};
-use crate::user::User;
+use crate::user::{AUTHENTICATED, User};
 use alcove_object::{Status, Value};
 use serde_json::json;
 
@@ -70,6 +70,33 @@ impl Authorizer for AlwaysAllow {
     }
 }
 
+/// Lets those do everything who proved who they are. Others may ask how the server is and which version it has, as the
+/// role `system:public-info-viewer` says upstream, and nothing else.
+#[derive(Clone, Copy, Debug)]
+pub struct AllowAuthenticated;
+
+/// What everybody may get.
+const PUBLIC_PATHS: [&str; 5] = ["/healthz", "/livez", "/readyz", "/version", "/version/"];
+
+impl Authorizer for AllowAuthenticated {
+    fn authorize(&self, user: &User, action: &Action<'_>) -> Result<(), String> {
+        let is_public = !action.is_resource && action.verb == "get" && PUBLIC_PATHS.contains(&action.path);
+        if is_public || is_authenticated(user) { Ok(()) } else { Err(String::new()) }
+    }
+
+    fn rules(&self, user: &User, namespace: &str) -> RuleList {
+        if is_authenticated(user) {
+            return AlwaysAllow.rules(user, namespace);
+        }
+        let public = json!({"verbs": ["get"], "nonResourceURLs": PUBLIC_PATHS});
+        RuleList { non_resource: vec![public], ..RuleList::default() }
+    }
+}
+
+fn is_authenticated(user: &User) -> bool {
+    user.groups.iter().any(|group| group == AUTHENTICATED)
+}
+
 impl<'a> Action<'a> {
     /// What a request from the wire asks for.
     pub fn of(info: &'a RequestInfo) -> Action<'a> {
@@ -119,5 +146,41 @@ fn verb(verb: Verb, method: &str) -> &str {
         (Verb::Connect, "put") => "update",
         (Verb::Connect, "patch" | "delete") => method,
         (verb, _) => verb.as_str(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn strangers_learn_health_and_version_alone() {
+        let pods = |verb| Action {
+            is_resource: true,
+            verb,
+            group: "",
+            version: "v1",
+            resource: "pods",
+            subresource: "",
+            namespace: "default",
+            name: "",
+            path: "/api/v1/namespaces/default/pods",
+        };
+        let path = |verb, path| Action { is_resource: false, verb, path, ..pods("") };
+        for (action, is_public) in [
+            (path("get", "/readyz"), true),
+            (path("get", "/version"), true),
+            (path("post", "/version"), false),
+            (path("get", "/readyz/ping"), false),
+            (path("get", "/metrics"), false),
+            (path("get", "/apis"), false),
+            (Action { path: "/readyz", ..pods("get") }, false),
+            (pods("list"), false),
+            (pods("delete"), false),
+        ] {
+            let stranger = AllowAuthenticated.authorize(&User::anonymous(), &action);
+            assert_eq!(stranger.is_ok(), is_public, "{action:?}");
+            assert!(AllowAuthenticated.authorize(&User::component("c"), &action).is_ok(), "{action:?}");
+        }
     }
 }

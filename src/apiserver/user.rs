@@ -1,5 +1,8 @@
 //! Who sends a request, as authentication established it.
 
+/// The group of all who proved who they are.
+pub const AUTHENTICATED: &str = "system:authenticated";
+
 /// A user, as authorization, admission, audit and `SelfSubjectReview` see it.
 #[derive(Clone, Debug, PartialEq, Eq, Default)]
 pub struct User {
@@ -18,7 +21,7 @@ impl User {
     pub fn component(name: &str) -> User {
         User {
             name: name.to_owned(),
-            groups: vec!["system:masters".into(), "system:authenticated".into()],
+            groups: vec!["system:masters".into(), AUTHENTICATED.into()],
             ..User::default()
         }
     }

@@ -4,7 +4,7 @@ use crate::error::Error;
 use crate::files;
 use alcove_apiserver::admission::{Admission, NamespaceLifecycle};
 use alcove_apiserver::authn::{Authenticator, ClientCertificates};
-use alcove_apiserver::authorization::AlwaysAllow;
+use alcove_apiserver::authorization::AllowAuthenticated;
 use alcove_apiserver::certs::{Authority, Credentials, Serving, kubeconfig};
 use alcove_apiserver::health::{Check, Health};
 use alcove_apiserver::http::{Front, FrontConfig, Limits, provider, serve, tls_config};
@@ -190,7 +190,7 @@ fn server(options: &Options, store: Store, env: Arc<dyn Env>) -> Server {
         store,
         resources: kinds::resources(options.minor),
         admission,
-        authorizer: Arc::new(AlwaysAllow),
+        authorizer: Arc::new(AllowAuthenticated),
         connector: None,
     })
 }

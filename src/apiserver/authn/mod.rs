@@ -7,7 +7,7 @@ mod x509;
 
 pub use x509::{ClientCertificates, DeferredVerifier, Identity, X509Error};
 
-use crate::user::User;
+use crate::user::{AUTHENTICATED, User};
 use alcove_object::Status;
 use http::{HeaderMap, header};
 use std::future::Future;
@@ -82,9 +82,8 @@ impl Authenticator {
 
 /// Whoever proved who they are is in `system:authenticated`.
 fn authenticated(mut user: User) -> User {
-    const GROUP: &str = "system:authenticated";
-    if !user.groups.iter().any(|group| group == GROUP) {
-        user.groups.push(GROUP.to_owned());
+    if !user.groups.iter().any(|group| group == AUTHENTICATED) {
+        user.groups.push(AUTHENTICATED.to_owned());
     }
     user
 }
