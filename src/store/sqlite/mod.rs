@@ -195,3 +195,26 @@ fn vacuum(database: &Connection) -> rusqlite::Result<bool> {
     while rows.next()?.is_some() {}
     Ok(true)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_transaction_that_fails_midway_leaves_nothing() {
+        let database = Connection::open_in_memory().expect("memory opens");
+        database.execute_batch("CREATE TABLE t (n INTEGER PRIMARY KEY)").expect("a fresh database");
+        let count = || database.query_row("SELECT count(*) FROM t", [], |row| row.get::<_, i64>(0));
+        for _ in 0..2 {
+            let failed = transaction(&database, |database| {
+                database.execute("INSERT INTO t VALUES (1)", [])?;
+                database.execute("INSERT INTO t VALUES (1)", [])
+            });
+            assert!(failed.is_err_and(|text| text.contains("UNIQUE")));
+            assert_eq!(count(), Ok(0));
+        }
+        transaction(&database, |database| database.execute("INSERT INTO t VALUES (1)", []))
+            .expect("a new try");
+        assert_eq!(count(), Ok(1));
+    }
+}

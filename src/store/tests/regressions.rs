@@ -140,6 +140,8 @@ async fn etcd_15220_progress_is_never_ahead_of_events() {
 async fn etcd_20221_a_future_watch_sees_nothing_older() {
     let store = Bed::new(Kind::Memory).store;
     let mut watch = store.watch(PODS, 6).unwrap();
+    let early = tokio::time::timeout(Duration::ZERO, watch.next(10)).await;
+    assert!(early.is_err(), "{early:?}");
     one(&store, create(PODS, "a", "2")).await;
     one(&store, create(PODS, "b", "3")).await;
     fill(&store, 5).await;
