@@ -102,15 +102,14 @@ impl Memory {
         }
     }
 
-    /// Makes revisions below `floor` unknown, in every table.
+    /// Makes revisions below `floor` unknown, in every table. Nobody is woken: a watch that waits has told everything.
+    /// The floor rises last: where it stands, nothing below it can be read any more.
     pub(crate) fn compact(&self, floor: u64) {
-        self.floor.fetch_max(floor, Ordering::AcqRel);
         for table in self.tables() {
             let forgotten = table.state.write().history.forget(floor);
             drop(forgotten);
-            // A watch that lost changes has to hear of it now, not at the next change.
-            table.changed.notify_waiters();
         }
+        self.floor.fetch_max(floor, Ordering::AcqRel);
     }
 
     /// Ends all watches once they have told what is there.

@@ -138,6 +138,31 @@ async fn a_directory_that_cannot_be_is_an_error() {
     assert!(matches!(error, OpenError::Io { .. }), "{error}");
 }
 
+/// Where objects lie in a file. Not the first ones: pages that were split carry dead copies.
+fn texts_in(file: &[u8]) -> Vec<usize> {
+    file.windows(100).enumerate().filter(|(_, window)| *window == [b'x'; 100]).map(|(at, _)| at).collect()
+}
+
+/// A damaged file keeps its log: whoever repairs it needs both as they were.
+#[tokio::test]
+async fn damage_leaves_the_log_alone() {
+    let (temp, dir) = closed_store().await;
+    let store = Store::open(sqlite(&dir)).unwrap();
+    one(&store, create(PODS, "late", "1")).await;
+    let broken = temp.path().join("broken");
+    fs::create_dir(&broken).unwrap();
+    let log = fs::read(dir.join("state.db-wal")).unwrap();
+    let mut file = fs::read(dir.join("state.db")).unwrap();
+    let texts = texts_in(&file);
+    file[texts[texts.len() / 3]] ^= 0x40;
+    fs::write(broken.join("state.db"), &file).unwrap();
+    fs::write(broken.join("state.db-wal"), &log).unwrap();
+    let error = Store::open(sqlite(&broken)).unwrap_err();
+    assert!(matches!(error, OpenError::Corrupt { .. }), "{error}");
+    assert!(fs::read(broken.join("state.db")).unwrap() == file);
+    assert!(fs::read(broken.join("state.db-wal")).unwrap() == log);
+}
+
 /// Damage of every kind is named, and the damaged file is left as it was found.
 #[tokio::test]
 async fn damage_is_refused_and_left_alone() {
@@ -149,9 +174,7 @@ async fn damage_is_refused_and_left_alone() {
         bytes[at] ^= 0x40;
         bytes
     };
-    // Not the first ones: pages that were split carry dead copies.
-    let texts: Vec<usize> =
-        sound.windows(100).enumerate().filter(|(_, w)| *w == [b'x'; 100]).map(|(at, _)| at).collect();
+    let texts = texts_in(&sound);
     let cases = [
         ("empty", Vec::new()),
         ("garbage", b"garbage".repeat(3_000)),

@@ -328,8 +328,8 @@ async fn history_is_bounded_in_bytes(kind: Kind) {
 async fn history_is_bounded_in_time(kind: Kind) {
     let bed = Bed::with(kind, |config| config.history = Duration::from_millis(20));
     let store = &bed.store;
-    let revision = one(store, create(PODS, "a", "0")).await;
     let mut slow = store.watch(PODS, 1).unwrap();
+    let revision = one(store, create(PODS, "a", "0")).await;
     while store.oldest() < revision {
         tokio::task::yield_now().await;
     }
