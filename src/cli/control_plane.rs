@@ -2,7 +2,10 @@
 
 use crate::error::Error;
 use crate::files;
-use alcove_apiserver::admission::{Admission, NamespaceLifecycle};
+use alcove_apiserver::admission::{
+    AddressConfig, Admission, DefaultTolerationSeconds, LocalAddresses, NamespaceLifecycle, Priority,
+    ServiceAccount, ServiceIp,
+};
 use alcove_apiserver::authn::{Authenticator, ClientCertificates};
 use alcove_apiserver::authorization::AllowAuthenticated;
 use alcove_apiserver::certs::{Authority, Credentials, Serving, kubeconfig};
@@ -46,6 +49,8 @@ pub struct Options {
     pub port: u16,
     /// Kubernetes version.
     pub minor: Minor,
+    /// Who gives services their addresses; `None`: this control plane itself.
+    pub services: Option<Arc<dyn Admission>>,
 }
 
 /// A control plane that serves.
@@ -81,7 +86,7 @@ impl ControlPlane {
         files::remember_port(&options.data, address.port())?;
         let authority = Arc::new(Authority::open(&options.data, now)?);
         let server = server(&options, store, env.clone());
-        bootstrap(&server).await?;
+        bootstrap(&server, &kinds::bootstrap::objects(&AddressConfig::default(), None)).await?;
 
         let authorities = [authority.der().clone()];
         let serving = Arc::new(Serving::new(authority.clone(), names(&options), provider(), now)?);
@@ -183,7 +188,21 @@ async fn listen(options: &Options) -> Result<TcpListener, Error> {
 }
 
 fn server(options: &Options, store: Store, env: Arc<dyn Env>) -> Server {
-    let admission: Vec<Arc<dyn Admission>> = vec![Arc::new(NamespaceLifecycle::new(store.clone()))];
+    let services = match &options.services {
+        Some(services) => services.clone(),
+        None => {
+            let addresses = LocalAddresses::new(AddressConfig::default(), store.clone(), env.clone());
+            Arc::new(ServiceIp::new(Arc::new(addresses))) as Arc<dyn Admission>
+        }
+    };
+    // kube-apiserver's order.
+    let admission: Vec<Arc<dyn Admission>> = vec![
+        Arc::new(NamespaceLifecycle::new(store.clone())),
+        Arc::new(ServiceAccount),
+        Arc::new(Priority::new(store.clone())),
+        Arc::new(DefaultTolerationSeconds),
+        services,
+    ];
     ApiServer::new(ServerConfig {
         minor: options.minor,
         env,

@@ -56,6 +56,7 @@ async fn start(name: &str, data: &Path, port: u16, minor: Minor) -> Result<Contr
         address: IpAddr::V4(Ipv4Addr::LOCALHOST),
         port,
         minor,
+        services: None,
     })
     .await?;
     files::write_private(&kubeconfig_path(data, name), &plane.kubeconfig("kubernetes-admin")?)?;

@@ -24,6 +24,7 @@ pub async fn run(arguments: ServeArguments) -> Result<(), Error> {
         address: arguments.address.or(config.address).unwrap_or(IpAddr::V4(Ipv4Addr::LOCALHOST)),
         port: arguments.port.or(config.port).unwrap_or(PORT),
         minor: arguments.kubernetes_version.or(config.kubernetes_version).unwrap_or(Minor::DEFAULT),
+        services: None,
     })
     .await?;
     let kubeconfig = data.join("admin.kubeconfig");

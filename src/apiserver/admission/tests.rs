@@ -29,7 +29,7 @@ async fn client() -> Client {
         authorizer: Arc::new(AlwaysAllow),
         connector: None,
     });
-    bootstrap(&server).await.unwrap();
+    bootstrap(&server, &[]).await.unwrap();
     server.client(User::component("tester"), "tester")
 }
 

@@ -14,12 +14,12 @@ pub fn objects(addresses: &AddressConfig, server: Option<(IpAddr, u16)>) -> Vec<
         priority_class(
             "system-cluster-critical",
             2_000_000_000,
-            "Used for system critical pods that must run in the cluster, but can be moved to another node if necessary.",
+            "For pods that the cluster needs and that may run on any node.",
         ),
         priority_class(
             "system-node-critical",
             2_000_001_000,
-            "Used for system critical pods that must not be moved from their current node.",
+            "For pods that a node needs and that must stay on it.",
         ),
         json!({
             "apiVersion": "networking.k8s.io/v1", "kind": "ServiceCIDR", "metadata": {"name": "kubernetes"},

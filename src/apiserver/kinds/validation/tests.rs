@@ -54,7 +54,7 @@ async fn errors_equal_upstream() {
     let mut wrong = Vec::new();
     for (i, case) in cases.iter().enumerate() {
         let server = server(kinds::resources(Minor(36)), Arc::new(TestEnv::new(1)));
-        bootstrap(&server).await.unwrap();
+        bootstrap(&server, &[]).await.unwrap();
         let client = server.client(User::component("tester"), "tester");
         let wanted: Vec<(String, String)> = serde_json::from_value(case["causes"].clone()).unwrap();
         let wanted = wanted.into_iter().map(|(field, message)| (field, comparable(&message))).collect();

@@ -194,6 +194,6 @@ async fn the_systems_namespaces_are_there_and_stay() {
         (403, "namespaces \"default\" is forbidden: this namespace may not be deleted")
     );
     let before = w.server.store.revision();
-    crate::bootstrap(&w.server).await.unwrap();
+    crate::bootstrap(&w.server, &[]).await.unwrap();
     assert_eq!(w.server.store.revision(), before);
 }

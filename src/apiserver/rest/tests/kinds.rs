@@ -15,7 +15,7 @@ impl World {
     pub(super) async fn real() -> World {
         let env = Arc::new(TestEnv::new(7));
         let server = testing::server(kinds::resources(Minor::DEFAULT), env.clone());
-        crate::bootstrap(&server).await.unwrap();
+        crate::bootstrap(&server, &[]).await.unwrap();
         let client = server.client(User::component("tester"), "tester");
         World { server, client, env }
     }

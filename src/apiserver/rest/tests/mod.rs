@@ -36,7 +36,7 @@ impl World {
     pub async fn new() -> World {
         let env = Arc::new(TestEnv::new(7));
         let server = testing::server(resources(), env.clone());
-        crate::bootstrap(&server).await.unwrap();
+        crate::bootstrap(&server, &[]).await.unwrap();
         let client = server.client(User::component("tester"), "tester");
         World { server, client, env }
     }

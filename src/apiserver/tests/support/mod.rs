@@ -32,7 +32,7 @@ const DAY: Duration = Duration::from_secs(24 * 60 * 60);
 /// All built-in kinds over memory.
 pub async fn server() -> Server {
     let server = testing::server(kinds::resources(Minor::DEFAULT), Arc::new(TestEnv::new(1)));
-    alcove_apiserver::bootstrap(&server).await.unwrap();
+    alcove_apiserver::bootstrap(&server, &[]).await.unwrap();
     server
 }
 
