@@ -5,6 +5,7 @@ use crate::addresses::Addresses;
 use crate::{nodes, pod_status, pods};
 use alcove_apiserver::options::{DeleteOptions, PatchType, WriteOptions};
 use alcove_apiserver::{Client, Event};
+use alcove_controllers::events::{Kind, Recorder};
 use alcove_controllers::runtime::{self, Failure, Key, Mapper, Next, Reconciler};
 use alcove_object::{Env, Reason, Status, meta, time};
 use parking_lot::Mutex;
@@ -19,13 +20,15 @@ const RUN_TIME: Duration = Duration::from_secs(1);
 pub struct Kubelet {
     client: Client,
     env: Arc<dyn Env>,
+    events: Recorder,
     addresses: Mutex<Addresses>,
 }
 
 impl Kubelet {
     /// Kubelets that act as this client's user.
     pub fn new(client: Client, env: Arc<dyn Env>) -> Kubelet {
-        Kubelet { client, env, addresses: Mutex::default() }
+        let events = Recorder::new(client.clone(), env.clone(), "kubelet");
+        Kubelet { client, env, events, addresses: Mutex::default() }
     }
 
     /// Keeps the addresses and asks for pods that are on a node.
@@ -70,6 +73,16 @@ impl Kubelet {
             .map(drop)
     }
 
+    /// What people look for under a pod's events: that its containers run.
+    async fn tell_started(&self, pod: &Value) {
+        let containers = pod.pointer("/spec/containers").and_then(Value::as_array);
+        for container in containers.into_iter().flatten() {
+            let name = container["name"].as_str().unwrap_or_default();
+            let message = format!("Started simulated container {name}");
+            self.events.tell(pod, Kind::Normal, "Started", &message).await;
+        }
+    }
+
     /// How long until the pod's containers end; `None` for pods that run for ever.
     fn time_left(&self, pod: &Value) -> Option<Duration> {
         if !pod_status::is_meant_to_end(pod) {
@@ -106,7 +119,11 @@ impl Reconciler for Kubelet {
                 nodes::address(pod.pointer("/spec/nodeName").and_then(Value::as_str).unwrap_or_default());
             let status = pod_status::running(&pod, &address.to_string(), &host, self.env.now());
             let next = self.time_left(&pod).map_or(Next::Done, Next::After);
-            self.report(key, &pod, status).await.map(|()| next)
+            let result = self.report(key, &pod, status).await.map(|()| next);
+            if result.is_ok() && phase != "Running" {
+                self.tell_started(&pod).await;
+            }
+            result
         };
         match result {
             Ok(next) => Ok(next),

@@ -4,6 +4,7 @@ use crate::{node_resource, pods};
 use alcove_apiserver::Client;
 use alcove_apiserver::options::{ListOptions, PatchType, WriteOptions};
 use alcove_apiserver::{Event, Object};
+use alcove_controllers::events::{Kind, Recorder};
 use alcove_controllers::runtime::{self, Failure, Key, Mapper, Next, Reconciler};
 use alcove_object::{Env, Reason, Status, meta, selector, time};
 use parking_lot::Mutex;
@@ -17,10 +18,14 @@ const DEFAULT_SCHEDULER: &str = "default-scheduler";
 /// How long an unschedulable pod waits for a node to appear.
 const UNSCHEDULABLE_DELAY: Duration = Duration::from_secs(5);
 
+/// Why a pod stays unscheduled.
+const NO_NODE: &str = "no node matches the pod's node selector";
+
 /// Binds pods that have no node yet.
 pub struct Scheduler {
     client: Client,
     env: Arc<dyn Env>,
+    events: Recorder,
     placed: Mutex<Placed>,
 }
 
@@ -53,7 +58,8 @@ impl Placed {
 impl Scheduler {
     /// A scheduler that acts as this client's user.
     pub fn new(client: Client, env: Arc<dyn Env>) -> Scheduler {
-        Scheduler { client, env, placed: Mutex::default() }
+        let events = Recorder::new(client.clone(), env.clone(), "default-scheduler");
+        Scheduler { client, env, events, placed: Mutex::default() }
     }
 
     /// Notes where pods are and asks for those that are nowhere.
@@ -98,7 +104,7 @@ impl Scheduler {
         let (namespace, name) = runtime::split(key);
         let status = json!({ "status": { "conditions": [{
             "type": "PodScheduled", "status": "False", "reason": "Unschedulable",
-            "message": "no node matches the pod's node selector",
+            "message": NO_NODE,
             "lastTransitionTime": time::format(self.env.now()),
         }] } });
         let options = WriteOptions::default();
@@ -142,11 +148,16 @@ impl Reconciler for Scheduler {
         let Some(node) = self.choose(&pod)? else {
             if !is_said_unschedulable(&pod) {
                 self.say_unschedulable(key).await?;
+                self.events.tell(&pod, Kind::Warning, "FailedScheduling", NO_NODE).await;
             }
             return Ok(Next::After(UNSCHEDULABLE_DELAY));
         };
         match self.bind(key, node.name()).await {
-            Ok(()) => Ok(Next::Done),
+            Ok(()) => {
+                let message = format!("Successfully assigned {key} to {}", node.name());
+                self.events.tell(&pod, Kind::Normal, "Scheduled", &message).await;
+                Ok(Next::Done)
+            }
             Err(status) if status.is(Reason::NOT_FOUND) || status.is(Reason::CONFLICT) => Ok(Next::Done),
             Err(status) => Err(status.into()),
         }
