@@ -51,12 +51,9 @@ impl Presence {
     /// Namespaces, and the objects themselves, so that one deleted or edited by hand comes back.
     pub fn sources(self: &Arc<Self>) -> Vec<Source> {
         let name = meta::name(&self.object).to_owned();
-        let objects: Mapper = Box::new(move |event, add| {
-            if let Event::Modified(o) | Event::Deleted(o) = event {
-                if o.name() == name {
-                    add(o.namespace().into());
-                }
-            }
+        let objects: Mapper = Box::new(move |event, add| match event {
+            Event::Modified(o) | Event::Deleted(o) if o.name() == name => add(o.namespace().into()),
+            _ => {}
         });
         vec![
             Source::new(Gvr::new("", "v1", "namespaces"), crate::runtime::by_key()),

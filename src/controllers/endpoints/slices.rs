@@ -80,10 +80,18 @@ fn is_headless(service: &Value) -> bool {
     service.pointer("/spec/clusterIP").and_then(Value::as_str) == Some("None")
 }
 
+/// Addresses with the same ports.
+#[derive(Default)]
+struct Subset {
+    ready: Vec<Value>,
+    not_ready: Vec<Value>,
+    ports: Vec<Value>,
+}
+
 /// The Endpoints object of a service.
 pub fn endpoints(service: &Value, pods: &[Value]) -> Value {
     // Addresses with the same ports share a subset.
-    let mut subsets: BTreeMap<String, (Vec<Value>, Vec<Value>, Vec<Value>)> = BTreeMap::new();
+    let mut subsets: BTreeMap<String, Subset> = BTreeMap::new();
     for backend in backends(service, pods).iter().filter(|b| !b.terminating || b.ready).take(ADDRESSES_MAX) {
         let mut ports = ports_of(service, backend.pod);
         if ports.is_empty() && !is_headless(service) {
@@ -102,19 +110,14 @@ pub fn endpoints(service: &Value, pods: &[Value]) -> Value {
             address["hostname"] = hostname.into();
         }
         let key = serde_json::to_string(&ports).unwrap_or_default();
-        let subset = subsets.entry(key).or_insert_with(|| (Vec::new(), Vec::new(), ports));
-        if backend.ready { subset.0.push(address) } else { subset.1.push(address) }
+        let subset = subsets.entry(key).or_insert_with(|| Subset { ports, ..Subset::default() });
+        if backend.ready { subset.ready.push(address) } else { subset.not_ready.push(address) }
     }
     let subsets: Vec<Value> = subsets
         .into_values()
-        .map(|(ready, not_ready, ports)| {
-            let mut subset = json!({});
-            for (field, list) in [("addresses", ready), ("notReadyAddresses", not_ready), ("ports", ports)] {
-                if !list.is_empty() {
-                    subset[field] = list.into();
-                }
-            }
-            subset
+        .map(|Subset { ready, not_ready, ports }| {
+            let fields = [("addresses", ready), ("notReadyAddresses", not_ready), ("ports", ports)];
+            fields.into_iter().filter(|(_, list)| !list.is_empty()).collect()
         })
         .collect();
     let mut labels = service.pointer("/metadata/labels").cloned().unwrap_or_else(|| json!({}));

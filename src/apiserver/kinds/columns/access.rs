@@ -73,12 +73,8 @@ pub(crate) fn pod_certificate_request() -> Vec<Column> {
         string("NodeName", "Its node.", text_at!("/spec/nodeName")),
         string("SignerName", "Who is asked to sign.", text_at!("/spec/signerName")),
         string("State", "Pending, Issued, Denied or Failed.", |request, _| {
-            let conditions = list(request, "/status/conditions").iter().map(|c| text(c, "/type"));
-            conditions
-                .filter(|c| matches!(*c, "Issued" | "Denied" | "Failed"))
-                .next_back()
-                .unwrap_or("Pending")
-                .into()
+            let mut conditions = list(request, "/status/conditions").iter().map(|c| text(c, "/type"));
+            conditions.rfind(|c| matches!(*c, "Issued" | "Denied" | "Failed")).unwrap_or("Pending").into()
         }),
         string("UnverifiedUserAnnotations", "What the pod's author adds for the signer.", |request, _| {
             show::labels(request.pointer("/spec/unverifiedUserAnnotations")).into()
