@@ -10,9 +10,12 @@ pub use queue::Queue;
 pub use watch::{Mapper, Source, by_controller, by_key};
 
 use alcove_apiserver::Client;
-use std::future::Future;
+use futures_util::FutureExt;
+use std::future::{Future, poll_fn};
+use std::panic::AssertUnwindSafe;
+use std::pin::pin;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 use tokio::task::JoinSet;
 
 /// What a key stands for: `namespace/name`, or the name of a cluster-scoped object.
@@ -33,7 +36,7 @@ pub fn join(namespace: &str, name: &str) -> Key {
 pub enum Next {
     /// Nothing: the next change brings the key back.
     Done,
-    /// The key again after this time, whatever changes until then.
+    /// The key again after this time (a day at most), whatever changes until then.
     After(Duration),
 }
 
@@ -75,12 +78,27 @@ pub fn start<R: Reconciler>(
 async fn work<R: Reconciler>(reconciler: Arc<R>, queue: Arc<Queue>) {
     loop {
         let key = queue.next().await;
-        match reconciler.reconcile(&key).await {
-            Ok(next) => queue.finish(&key, next),
+        let (result, busy) = timed(AssertUnwindSafe(reconciler.reconcile(&key)).catch_unwind()).await;
+        // A panic is one key's failure, not the end of its worker.
+        match result.unwrap_or_else(|_| Err("the reconciler panicked".into())) {
+            Ok(next) => queue.finish(&key, next, busy),
             Err(failure) => {
                 let delay = queue.fail(&key);
                 tracing::debug!(controller = reconciler.name(), %key, error = %failure, ?delay, "will try again");
             }
         }
     }
+}
+
+/// Runs a future; gives its result, and how long it was worked on, waits left out.
+async fn timed<F: Future>(future: F) -> (F::Output, Duration) {
+    let mut future = pin!(future);
+    let mut busy = Duration::ZERO;
+    let result = poll_fn(|context| {
+        let begun = Instant::now();
+        let polled = future.as_mut().poll(context);
+        busy += begun.elapsed();
+        polled
+    });
+    (result.await, busy)
 }

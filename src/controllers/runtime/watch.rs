@@ -7,6 +7,7 @@ use alcove_apiserver::{Client, Event, Object};
 use alcove_object::Gvr;
 use bytes::Bytes;
 use std::collections::HashSet;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -73,7 +74,10 @@ pub(super) async fn feed(controller: &'static str, client: Client, source: Sourc
             };
             for event in &events {
                 for told in position.advance(event).iter().chain([event]) {
-                    (source.mapper)(told, &mut |key| queue.add(key));
+                    let map = || (source.mapper)(told, &mut |key| queue.add(key));
+                    if catch_unwind(AssertUnwindSafe(map)).is_err() {
+                        tracing::error!(controller, resource = %source.resource, "an event was not understood");
+                    }
                 }
             }
         }
