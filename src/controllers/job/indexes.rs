@@ -13,11 +13,11 @@ pub fn of(pod: &Value) -> Option<u32> {
     meta::annotation(pod, INDEX)?.parse().ok()
 }
 
-/// Reads `0,2-5`; what is not understood is passed over.
-pub fn parse(text: &str) -> BTreeSet<u32> {
+/// Reads `0,2-5`; what is not understood, and indexes from `end` on, are passed over.
+pub fn parse(text: &str, end: u32) -> BTreeSet<u32> {
     let ranges = text.split(',').filter_map(|part| {
         let (from, to) = part.split_once('-').unwrap_or((part, part));
-        Some(from.parse::<u32>().ok()?..=to.parse::<u32>().ok()?)
+        Some(from.parse::<u32>().ok()?..to.parse::<u32>().ok()?.saturating_add(1).min(end))
     });
     ranges.flatten().collect()
 }
@@ -70,7 +70,14 @@ mod tests {
     #[test]
     fn indexes_read_as_they_are_written() {
         for text in ["", "0", "0,1", "0-2", "0,2-5,9", "3,4,6-8"] {
-            assert_eq!(format(&parse(text)), text);
+            assert_eq!(format(&parse(text, 10)), text);
+        }
+    }
+
+    #[test]
+    fn indexes_end_where_the_job_does() {
+        for (text, expected) in [("0-4294967295", "0-2"), ("2-7", "2"), ("3", ""), ("5-1,x,1", "1")] {
+            assert_eq!(format(&parse(text, 3)), expected, "{text}");
         }
     }
 }

@@ -154,7 +154,7 @@ impl Jobs {
         let deletions = pods.iter().filter(|p| plan.delete.contains(meta::uid(p)));
         let deletions = deletions.take(BURST_PODS).map(|p| self.delete(job, p));
         join_all(deletions).await.into_iter().collect::<Result<Vec<_>, _>>()?;
-        let creations = plan.create.iter().take(BURST_PODS).map(|index| self.create(job, *index));
+        let creations = plan.create.iter().map(|index| self.create(job, *index));
         join_all(creations).await.into_iter().collect::<Result<Vec<_>, _>>()?;
         Ok(())
     }

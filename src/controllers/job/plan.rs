@@ -1,7 +1,7 @@
 //! What should happen to a job: its status, pods to create and delete, and when to look again. Pure.
 
-use super::indexes;
 use super::tracking::Counted;
+use super::{BURST_PODS, indexes};
 use crate::events::Kind;
 use crate::pods;
 use crate::runtime::Next;
@@ -21,7 +21,7 @@ const BACKOFF_MAX: Duration = Duration::from_secs(600);
 pub struct Plan {
     /// The job's status.
     pub status: Value,
-    /// Pods to create, each with its completion index if the job has them.
+    /// Pods to create, [`BURST_PODS`] at most, each with its completion index if the job has them.
     pub create: Vec<Option<u32>>,
     /// UIDs of pods to delete.
     pub delete: BTreeSet<String>,
@@ -146,7 +146,12 @@ fn balance(job: &Value, active: &[&Value], counted: &Counted) -> (Vec<Option<u32
     let parallelism = job.pointer("/spec/parallelism").and_then(Value::as_u64).unwrap_or(1) as usize;
     let completions = job.pointer("/spec/completions").and_then(Value::as_u64);
     if job.pointer("/spec/completionMode").and_then(Value::as_str) == Some("Indexed") {
-        return balance_indexes(active, counted, parallelism, completions.unwrap_or(0) as u32);
+        return balance_indexes(
+            active,
+            counted,
+            parallelism,
+            u32::try_from(completions.unwrap_or(0)).unwrap_or(u32::MAX),
+        );
     }
     let wanted = match completions {
         Some(completions) => {
@@ -156,7 +161,7 @@ fn balance(job: &Value, active: &[&Value], counted: &Counted) -> (Vec<Option<u32
         None if counted.all_succeeded() > 0 => active.len(),
         None => parallelism,
     };
-    let missing = wanted.saturating_sub(active.len());
+    let missing = wanted.saturating_sub(active.len()).min(BURST_PODS);
     (vec![None; missing], surplus(active, active.len().saturating_sub(wanted)))
 }
 
@@ -168,7 +173,7 @@ fn balance_indexes(
 ) -> (Vec<Option<u32>>, BTreeSet<String>) {
     let running: BTreeSet<u32> = active.iter().filter_map(|p| indexes::of(p)).collect();
     let open = (0..completions).filter(|i| !counted.completed.contains(i) && !running.contains(i));
-    let missing = parallelism.saturating_sub(active.len());
+    let missing = parallelism.saturating_sub(active.len()).min(BURST_PODS);
     (open.take(missing).map(Some).collect(), surplus(active, active.len().saturating_sub(parallelism)))
 }
 
@@ -330,5 +335,15 @@ mod tests {
         let plan = plan(&job, &[pod("a", "Running")], 0);
         assert_eq!(plan.delete.len(), 1);
         assert!(plan.status.get("startTime").is_none());
+    }
+
+    #[test]
+    fn a_job_of_any_size_is_planned_in_pieces() {
+        for spec in [
+            json!({ "parallelism": i32::MAX }),
+            json!({ "parallelism": i32::MAX, "completions": i32::MAX, "completionMode": "Indexed" }),
+        ] {
+            assert_eq!(plan(&job(spec), &[], 0).create.len(), BURST_PODS);
+        }
     }
 }

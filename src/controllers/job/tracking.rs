@@ -52,10 +52,12 @@ fn has_failed(pod: &Value) -> bool {
 pub fn count(job: &Value, pods: &[Value]) -> Counted {
     let reported = |field: &str| job["status"][field].as_i64().unwrap_or(0);
     let is_indexed = job.pointer("/spec/completionMode").and_then(Value::as_str) == Some("Indexed");
+    let completions = job.pointer("/spec/completions").and_then(Value::as_u64).unwrap_or(0);
+    let completed = job["status"]["completedIndexes"].as_str().unwrap_or_default();
     let mut out = Counted {
         succeeded: reported("succeeded"),
         failed: reported("failed"),
-        completed: indexes::parse(job["status"]["completedIndexes"].as_str().unwrap_or_default()),
+        completed: indexes::parse(completed, u32::try_from(completions).unwrap_or(u32::MAX)),
         ..Counted::default()
     };
     let tracked: BTreeSet<&str> = pods.iter().filter(|p| is_tracked(p)).map(meta::uid).collect();
