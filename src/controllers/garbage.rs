@@ -159,6 +159,11 @@ impl Garbage {
             // A kind that is not served (yet) must not cost anybody an object.
             return Ok(Owner::Lives);
         };
+        if resource.namespaced && namespace.is_empty() {
+            // What is in no namespace cannot have an owner in one. Upstream takes such a reference for a mistake that
+            // must not cost the object, either.
+            return Ok(Owner::Lives);
+        }
         let namespace = if resource.namespaced { namespace } else { "" };
         match self.client.get(&resource.gvr, namespace, &owner.name) {
             Ok(found) => {
@@ -190,10 +195,11 @@ impl Garbage {
         }
         let waits = owners.iter().any(|(_, is)| *is == Owner::Waits);
         let has_blocking = self.graph.lock().dependents.contains_key(&*facts.uid);
-        let policy = match facts.finalizers.iter().any(|f| f == ORPHAN) {
-            true => Propagation::Orphan,
-            false if waits && has_blocking => Propagation::Foreground,
-            false => Propagation::Background,
+        let asks_for = |finalizer: &str| facts.finalizers.iter().any(|f| f == finalizer);
+        let policy = match () {
+            () if asks_for(ORPHAN) => Propagation::Orphan,
+            () if asks_for(FOREGROUND) || waits && has_blocking => Propagation::Foreground,
+            () => Propagation::Background,
         };
         self.delete(resource, object, facts, policy).await
     }
@@ -207,6 +213,8 @@ impl Garbage {
     ) -> Result<(), Status> {
         let options = DeleteOptions {
             uid: Some(facts.uid.clone()),
+            // Whoever changed it meanwhile may have given it another owner.
+            resource_version: Some(object.revision.to_string()),
             propagation: Some(policy),
             ..DeleteOptions::default()
         };
