@@ -280,7 +280,12 @@ fn graceful(options: &DeleteOptions, old: &Value, now: Timestamp) -> Grace {
     if seconds == 0 || !is_bound || has_ended {
         return Grace::None;
     }
-    Grace::Seconds(seconds, now + SignedDuration::from_secs(seconds))
+    Grace::Seconds(seconds, later(now, seconds))
+}
+
+/// A time so many seconds later; as late as can be written down, when that is beyond.
+fn later(time: Timestamp, seconds: i64) -> Timestamp {
+    time.saturating_add(SignedDuration::from_secs(seconds)).unwrap_or(Timestamp::MAX)
 }
 
 /// Grace of a pod that is going already: it can only become shorter.
@@ -291,7 +296,7 @@ fn shortened(asked: Option<i64>, old: &Value, now: Timestamp) -> Grace {
         _ if current == 0 => Grace::None,
         Some(seconds) if seconds < current => {
             let end = time::parse(meta::text(old, "deletionTimestamp")).unwrap_or(now);
-            let at = end - SignedDuration::from_secs(current) + SignedDuration::from_secs(seconds);
+            let at = later(end, seconds - current);
             match (seconds, at < now) {
                 (0, _) => Grace::None,
                 (_, true) => Grace::Seconds(1, now),
