@@ -77,12 +77,12 @@ func listPods(c *client, namespace string) results {
 				failure = fmt.Sprint(code, " ", err, " ", string(body[:min(len(body), 200)]))
 			}
 		}
-		sort.Float64s(milliseconds)
-		result := results{"bytes": length, "median_ms": milliseconds[len(milliseconds)/2], "memory": memory()}
 		if failure != "" {
-			result["error"] = failure
+			out[form.name] = results{"error": strings.TrimSpace(failure)}
+			continue
 		}
-		out[form.name] = result
+		sort.Float64s(milliseconds)
+		out[form.name] = results{"bytes": length, "median_ms": milliseconds[len(milliseconds)/2], "memory": memory()}
 	}
 	return out
 }
