@@ -5,6 +5,7 @@ use super::handle::{Call, panicked};
 use super::negotiate;
 use super::objects::{self, Form};
 use super::options::{self, Writing};
+use super::request::method_not_allowed;
 use super::respond::{self, Answer};
 use super::watch;
 use crate::options::DeleteOptions;
@@ -30,6 +31,9 @@ pub async fn answer(mut call: Call) -> Result<Answer, Status> {
         Err(status) if status.code == 404 => return Ok(respond::page_not_found()),
         Err(status) => return Err(status),
     };
+    if !is_routed(&call.info) {
+        return Err(method_not_allowed());
+    }
     match call.info.verb {
         Verb::Connect if target.subresource().is_some() => connect(call, target).await,
         Verb::Get => get(call, target).await,
@@ -40,6 +44,15 @@ pub async fn answer(mut call: Call) -> Result<Answer, Status> {
         Verb::Delete => delete(call, target).await,
         Verb::DeleteCollection => delete_collection(call, target).await,
         Verb::Connect => Ok(respond::page_not_found()),
+    }
+}
+
+/// Whether the method fits the path: objects are made in their collection, and changed under their names.
+fn is_routed(info: &RequestInfo) -> bool {
+    match info.verb {
+        Verb::Create => info.name.is_empty() || !info.subresource.is_empty(),
+        Verb::Update | Verb::Patch => !info.name.is_empty(),
+        _ => true,
     }
 }
 
