@@ -18,6 +18,7 @@ const HOST: &str = "host";
 
 /// Starts everything and runs until the process is asked to end.
 pub async fn run(arguments: DevArguments) -> Result<(), Error> {
+    let asked_to_end = serve::asked_to_end();
     let data = files::absolute(&arguments.data.clone().map_or_else(default_data, Ok)?)?;
     let ports = ports(&arguments)?;
     let minor = arguments.kubernetes_version;
@@ -40,7 +41,7 @@ pub async fn run(arguments: DevArguments) -> Result<(), Error> {
         planes.push(tenant);
     }
     println!("{}", next_steps(&data, &arguments.names));
-    serve::asked_to_end().await;
+    asked_to_end.await;
     eprintln!("stopping; start again with the same --data to go on");
     for plane in planes {
         plane.stop().await;

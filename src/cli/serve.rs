@@ -13,6 +13,7 @@ const PORT: u16 = 8443;
 
 /// Serves until the process is asked to end.
 pub async fn run(arguments: ServeArguments) -> Result<(), Error> {
+    let asked_to_end = asked_to_end();
     let config = match &arguments.config {
         Some(path) => config::read(path)?,
         None => Config::default(),
@@ -30,22 +31,23 @@ pub async fn run(arguments: ServeArguments) -> Result<(), Error> {
     let kubeconfig = data.join("admin.kubeconfig");
     files::write_private(&kubeconfig, &plane.kubeconfig("kubernetes-admin")?)?;
     println!("serving {}\n\n  export KUBECONFIG={}\n", plane.url(), kubeconfig.display());
-    asked_to_end().await;
+    asked_to_end.await;
     plane.stop().await;
     Ok(())
 }
 
-/// Waits for Ctrl-C or SIGTERM.
-pub async fn asked_to_end() {
+/// Waits for Ctrl-C or SIGTERM from this call on: whoever asks while everything still starts is heard, too.
+pub fn asked_to_end() -> impl Future<Output = ()> {
     use tokio::signal::unix::{SignalKind, signal};
-    let interrupt = signal(SignalKind::interrupt());
-    let terminate = signal(SignalKind::terminate());
-    match (interrupt, terminate) {
-        (Ok(mut interrupt), Ok(mut terminate)) => tokio::select! {
-            _ = interrupt.recv() => {}
-            _ = terminate.recv() => {}
-        },
-        // Without signals only SIGKILL ends the process, which is survived as well.
-        _ => std::future::pending().await,
+    let signals = (signal(SignalKind::interrupt()), signal(SignalKind::terminate()));
+    async move {
+        match signals {
+            (Ok(mut interrupt), Ok(mut terminate)) => tokio::select! {
+                _ = interrupt.recv() => {}
+                _ = terminate.recv() => {}
+            },
+            // Without signals only SIGKILL ends the process, which is survived as well.
+            _ => std::future::pending().await,
+        }
     }
 }
