@@ -1,3 +1,5 @@
+//! Paths, errors and their texts, as upstream writes them.
+
 use super::*;
 use serde_json::json;
 

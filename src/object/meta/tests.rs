@@ -1,3 +1,5 @@
+//! Reading metadata of trees.
+
 use super::*;
 use serde_json::json;
 

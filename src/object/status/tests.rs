@@ -1,3 +1,5 @@
+//! Status answers: reasons, codes and texts as upstream gives them.
+
 use super::*;
 use crate::field::Path;
 use serde_json::json;

@@ -1,3 +1,5 @@
+//! Times and durations as Go reads and writes them.
+
 use super::*;
 
 #[test]

@@ -1,3 +1,5 @@
+//! Names, labels and annotations: (input) -> (errors).
+
 use super::*;
 use serde_json::json;
 

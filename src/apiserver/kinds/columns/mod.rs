@@ -10,8 +10,6 @@ pub(super) mod network;
 pub(super) mod pods;
 mod show;
 pub(super) mod storage;
-#[cfg(test)]
-mod tests;
 
 use super::tree::int;
 use crate::registry::{Cell, Column};
