@@ -1,22 +1,57 @@
-# make codegen         write the table of built-in types anew from the pinned published sources
-# make codegen-check   fail if the committed table is not what the generator writes
-# make bench           build a release and measure it, beside kube-apiserver and etcd where they are found
-# make bench-peers     build those into .cache/bench (minutes the first time)
-# make bench-store     measure the store alone
-.PHONY: bench bench-peers bench-store codegen codegen-check
+# Every target says in one line what it does; `make help` lists them.
+.DEFAULT_GOAL := help
+.PHONY: help dev build test lint tools bench bench-peers bench-store codegen codegen-check
 
-codegen:
+CACHE := .cache
+DENY_VERSION := 0.20.2
+DENY := $(CACHE)/deny/bin/cargo-deny
+
+help: ## list the targets
+	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "make %-14s %s\n", $$1, $$2}' Makefile
+
+dev: ## run two clusters here: a host with simulated nodes, and the tenant demo on it
+	@echo "make dev: building, then running a host and the tenant demo in one process"
+	cargo run --release -- dev $(ARGS)
+
+build: ## build target/release/alcove
+	@echo "make build: building target/release/alcove"
+	cargo build --release
+
+test: tools ## run all tests: units, and the whole product with the real kubectl and helm
+	@echo "make test: running all tests"
+	cargo test --workspace
+
+lint: $(DENY) ## check formatting, lints, and what dependencies may be there
+	@echo "make lint: rustfmt, clippy with warnings as errors, cargo-deny"
+	cargo fmt --all --check
+	cargo clippy --workspace --all-targets -- -D warnings
+	$(DENY) check bans licenses sources
+
+tools: ## put the real kubectl and helm that tests drive into .cache/tools
+	@echo "make tools: kubectl and helm into $(CACHE)/tools"
+	@python3 tests/tools/install.py $(CACHE)/tools
+
+$(DENY):
+	@echo "make lint: installing cargo-deny $(DENY_VERSION), once; this takes some minutes"
+	cargo install cargo-deny --locked --version $(DENY_VERSION) --root $(CACHE)/deny
+
+codegen: ## write the table of built-in types anew from the pinned published sources
+	@echo "make codegen: the table of built-in types from published packages"
 	python3 src/schema/codegen/generate.py
 
-codegen-check:
+codegen-check: ## fail if the committed table of types is not what the generator writes
+	@echo "make codegen-check: comparing the table of built-in types with what the generator writes"
 	python3 src/schema/codegen/generate.py --check
 
-bench:
+bench: ## build a release and measure it, beside kube-apiserver and etcd where they are found
+	@echo "make bench: building a release, then measuring it and the peers that are there"
 	cargo build --release
 	benches/run.py $(BENCH_ARGS)
 
-bench-peers:
+bench-peers: ## build kube-apiserver and etcd for the comparison into .cache/bench (minutes the first time)
+	@echo "make bench-peers: building kube-apiserver, kube-controller-manager and etcd from pinned sources"
 	benches/peers/build.sh .cache/bench
 
-bench-store:
+bench-store: ## measure the store alone
+	@echo "make bench-store: commits, lists, watches and memory of the store"
 	cargo bench -p alcove-store --profile quick --bench commits
