@@ -58,11 +58,6 @@ impl Quantity {
         Quantity { mantissa: value.into(), scale: 0, format, text: None }
     }
 
-    /// Thousandths.
-    pub fn from_milli(value: i64, format: Format) -> Quantity {
-        Quantity { mantissa: value.into(), scale: MILLI, format, text: None }
-    }
-
     /// Reads a quantity's text.
     pub fn parse(text: &str) -> Result<Quantity, QuantityError> {
         if text.is_empty() {
@@ -118,11 +113,6 @@ impl Quantity {
     fn scaled_value(&self, scale: i32) -> i64 {
         let (value, _) = rescale(self.mantissa, self.scale, scale);
         value.clamp(i64::MIN.into(), i64::MAX.into()) as i64
-    }
-
-    /// The nearest float, or nearly so.
-    pub fn to_f64(&self) -> f64 {
-        self.mantissa as f64 * 10_f64.powi(self.scale)
     }
 
     /// The sum. A zero on the left takes the format of the right.
