@@ -6,7 +6,7 @@
 //!
 //! **Invariants.** Results go to standard output, progress and logs to standard error. Every failure ends in a sentence
 //! that says what to do, and in an exit code: 1 for a failure, 2 for a command that was not understood. This room must
-//! not know how anything is served or stored.
+//! not know SQL, or how a request is answered.
 
 mod arguments;
 mod config;

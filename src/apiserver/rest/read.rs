@@ -1,4 +1,4 @@
-//! get and list: answered from the store's memory, in the stored bytes (api-behaviour B.7).
+//! get and list: answered from the store's memory, in the stored bytes.
 
 use super::page::{self, Token};
 use super::selection::Selection;

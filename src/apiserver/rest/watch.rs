@@ -1,4 +1,4 @@
-//! watch: a cursor over the store's history, filtered by a selection (api-behaviour B.8). No task and no buffer per
+//! watch: a cursor over the store's history, filtered by a selection. No task and no buffer per
 //! watcher: whoever asks for the next events does the work, and what waits is a position.
 
 use super::selection::Selection;

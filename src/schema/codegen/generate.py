@@ -9,7 +9,7 @@ Two published sources are merged, both pinned here and in reflect/go.1.N.mod:
 * the Go types, read by reflect/ (protobuf numbers, inlined messages, pointers and omit options, wrapped lists), and their
   source markers (`+default`, `+enum`).
 
-Only facts are written, no descriptions. The format is described at the top of the table and in ../builtin.rs.
+Only facts are written, no descriptions. The format is described at the top of the table; ../builtin/table.rs reads it.
 Run through `make codegen`; `make codegen-check` fails if the committed table differs from what this writes.
 """
 import hashlib

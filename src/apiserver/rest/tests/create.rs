@@ -1,4 +1,4 @@
-//! create (api-behaviour B.6).
+//! create.
 
 use super::{World, gvr, object};
 use crate::options::{DeleteOptions, WriteOptions};

@@ -1,4 +1,4 @@
-//! delete and deletecollection (api-behaviour B.11).
+//! delete and deletecollection.
 
 use super::{World, gvr, object};
 use crate::options::{DeleteOptions, ListOptions, Propagation};

@@ -1,4 +1,4 @@
-//! patch (api-behaviour B.10).
+//! patch.
 
 use super::World;
 use crate::options::{FieldValidation, PatchType, WriteOptions};

@@ -1,4 +1,4 @@
-//! get and list (api-behaviour B.7).
+//! get and list.
 
 use super::{World, gvr, object};
 use crate::client::ObjectList;

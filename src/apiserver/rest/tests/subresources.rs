@@ -1,4 +1,4 @@
-//! What is posted to pods, connections, and who may do what (api-behaviour B.12).
+//! What is posted to pods, connections, and who may do what.
 
 use super::{World, gvr, object};
 use crate::authorization::{Action, Authorizer};

@@ -1,4 +1,4 @@
-//! update and finalizers (api-behaviour B.9).
+//! update and finalizers.
 
 use super::{World, gvr, object};
 use crate::options::{DeleteOptions, WriteOptions};

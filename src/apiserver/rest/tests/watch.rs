@@ -1,4 +1,4 @@
-//! watch (api-behaviour B.8).
+//! watch.
 
 use super::{World, gvr, object};
 use crate::client::{Event, Watch};
