@@ -65,7 +65,7 @@ pub(super) fn certificates() -> Vec<Row> {
         .status()
         .selectable(select::CERTIFICATE_SIGNING_REQUEST),
         row(api, "podcertificaterequests", "PodCertificateRequest", columns::pod_certificate_request)
-            .status()
+            .status_but(&["metadata"])
             .conditional()
             .selectable(select::POD_CERTIFICATE_REQUEST)
             .since(37),

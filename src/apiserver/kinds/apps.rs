@@ -23,7 +23,7 @@ pub(super) fn apps() -> Vec<Row> {
             .short(&["deploy"])
             .all()
             .scale()
-            .status()
+            .status_but(&["metadata.labels"])
             .counts_spec(),
         row(apps, "replicasets", "ReplicaSet", columns::replica_set)
             .strategy(&special::ReplicaSet)

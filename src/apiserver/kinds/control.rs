@@ -59,7 +59,7 @@ pub(super) fn flow_control() -> Vec<Row> {
         row(api, "flowschemas", "FlowSchema", columns::flow_schema)
             .strategy(&Filled(defaults::FLOW_SCHEMA))
             .cluster()
-            .status()
+            .status_but(&["metadata"])
             .counts_spec(),
         row(
             api,
@@ -69,7 +69,7 @@ pub(super) fn flow_control() -> Vec<Row> {
         )
         .strategy(&Filled(defaults::PRIORITY_LEVEL))
         .cluster()
-        .status()
+        .status_but(&["metadata"])
         .counts_spec(),
     ]
 }
@@ -107,7 +107,7 @@ pub(super) fn admission_registration() -> Vec<Row> {
             columns::validating_admission_policy,
         )
         .strategy(&Filled(defaults::ADMISSION_POLICY))
-        .status()
+        .status_but(&["metadata"])
         .counts_spec(),
         cluster(
             "validatingadmissionpolicybindings",

@@ -123,7 +123,7 @@ fn pods() -> Row {
         .own("log", VerbSet::of(&[Get]), SubresourceKind::Connect)
         .connects(&[("portforward", "PodPortForwardOptions"), ("proxy", "PodProxyOptions")])
         .part("resize")
-        .status()
+        .status_but(&["metadata.deletionTimestamp", "metadata.ownerReferences"])
         .counts_spec()
         .deletion(Deletion::Graceful)
         .returns_deleted()

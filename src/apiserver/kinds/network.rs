@@ -18,7 +18,7 @@ pub(super) fn networking() -> Vec<Row> {
             .strategy(&By(defaults::network_policy))
             .short(&["netpol"])
             .counts_spec(),
-        row(api, "servicecidrs", "ServiceCIDR", columns::service_cidr).cluster().status(),
+        row(api, "servicecidrs", "ServiceCIDR", columns::service_cidr).cluster().status_but(&["metadata"]),
     ]
 }
 

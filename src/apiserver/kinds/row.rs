@@ -61,6 +61,7 @@ pub(super) fn row(
             unconditional_update: true,
             deletion: Deletion::Background,
             returns_deleted: false,
+            status_resets: &[],
         },
         selectable: &[],
         columns,
@@ -102,6 +103,12 @@ impl Row {
     /// Has `status`.
     pub(super) fn status(self) -> Row {
         self.own("status", READ_WRITE, SubresourceKind::Status)
+    }
+
+    /// Has `status`, whose writes leave these parts of metadata alone; `metadata` is all of it.
+    pub(super) fn status_but(mut self, kept: &'static [&'static str]) -> Row {
+        self.rules.status_resets = kept;
+        self.status()
     }
 
     /// Has `scale`.

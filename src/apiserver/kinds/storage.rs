@@ -24,7 +24,7 @@ pub(super) fn storage() -> Vec<Row> {
             .returns_deleted(),
         storage("volumeattachments", "VolumeAttachment", columns::volume_attachment)
             .cluster()
-            .status()
+            .status_but(&["metadata"])
             .conditional()
             .returns_deleted(),
         storage("volumeattributesclasses", "VolumeAttributesClass", columns::volume_attributes_class)
@@ -40,12 +40,12 @@ pub(super) fn resource() -> Vec<Row> {
         resource("deviceclasses", "DeviceClass", columns::device_class).cluster().counts_spec(),
         resource("devicetaintrules", "DeviceTaintRule", columns::device_taint_rule)
             .cluster()
-            .status()
+            .status_but(&["metadata"])
             .counts_spec()
             .since(37),
         resource("resourceclaims", "ResourceClaim", columns::resource_claim)
             .strategy(&By(defaults::resource_claim))
-            .status(),
+            .status_but(&["metadata"]),
         resource("resourceclaimtemplates", "ResourceClaimTemplate", columns::resource_claim_template)
             .strategy(&By(defaults::resource_claim_template)),
         resource("resourceslices", "ResourceSlice", columns::resource_slice)
@@ -64,7 +64,7 @@ pub(super) fn storage_migration() -> Vec<Row> {
             columns::storage_version_migration,
         )
         .cluster()
-        .status()
+        .status_but(&["metadata"])
         .conditional()
         .since(37),
     ]

@@ -83,6 +83,9 @@ pub struct Rules {
     pub deletion: Deletion,
     /// DELETE answers with the object instead of a Status.
     pub returns_deleted: bool,
+    /// What writes through `status` leave alone, beside everything but metadata and status: dotted paths in metadata,
+    /// or `metadata` for all that clients write in it. Nobody comes to own these fields by such a write.
+    pub status_resets: &'static [&'static str],
 }
 
 /// What names must look like (k8s.io/apimachinery/pkg/api/validation).

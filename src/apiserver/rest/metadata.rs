@@ -80,6 +80,21 @@ fn carry(object: &mut Value, old: &Value, field: &str) {
     }
 }
 
+/// Takes fields of metadata from the old object: dotted paths, or `metadata` for all that clients write in it
+/// (k8s.io/apimachinery/pkg/apis/meta/v1: ResetObjectMetaForStatus).
+pub(super) fn carry_all(object: &mut Value, old: &Value, paths: &[&str]) {
+    for path in paths {
+        match path.strip_prefix("metadata.") {
+            Some(field) => carry(object, old, field),
+            None => {
+                for field in ["annotations", "finalizers", "labels", "ownerReferences"] {
+                    carry(object, old, field);
+                }
+            }
+        }
+    }
+}
+
 /// Takes one top-level field from the old object, absence included.
 pub(super) fn carry_field(object: &mut Value, old: &Value, field: &str) {
     let Some(object) = object.as_object_mut() else { return };

@@ -69,7 +69,12 @@ impl Patch {
         Ok(object)
     }
 
-    /// Merges into an object of any kind, such as a Scale. An apply counts as a merge there: nothing of it is owned.
+    /// The configuration that an apply patch is.
+    pub fn tree(&self) -> &Value {
+        &self.tree
+    }
+
+    /// Merges into an object of any kind. Applies do not come here.
     pub fn merge_into(&self, object: &mut Value, schema: View<'_>) -> Result<(), Status> {
         let merged = match self.kind {
             PatchType::Json => patch::json_patch(object, &self.tree),

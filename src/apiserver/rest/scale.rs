@@ -1,8 +1,64 @@
 //! The `scale` subresource: replicas of any kind that has them, as autoscaling/v1 Scale.
 
+use super::decode;
+use super::patch::Patch;
+use super::write::Write;
+use crate::options::FieldValidation;
 use alcove_object::field::{Error, Path};
 use alcove_object::{Gvk, Status, Value, meta, selector};
+use alcove_schema::apply::{self, Replicas};
 use serde_json::{Map, json};
+
+/// Where built-in kinds have their replicas.
+const REPLICAS: &str = "spec.replicas";
+
+/// How a Scale is to be changed.
+pub(super) enum Rescale {
+    /// By this Scale.
+    Replace(Value),
+    /// By a patch of the Scale.
+    Patch(Patch),
+}
+
+impl Write<'_> {
+    /// What an object becomes when its Scale changes: other replicas, and another owner of them.
+    pub(super) fn rescaled(&self, how: &Rescale, old: &Value) -> Result<Value, Status> {
+        let resource = self.resource();
+        let (kind, api_version) = (self.target.gvk(), resource.gvk.api_version());
+        let schema = resource.types.kind(kind).ok_or_else(|| Status::internal("Scale has no type"))?;
+        let twins = self.registry.resources().iter().filter(|twin| {
+            twin.gvk.group == resource.gvk.group && twin.gvr.resource == resource.gvr.resource
+        });
+        let served: Vec<String> = twins.map(|twin| twin.gvk.api_version()).collect();
+        let replicas = Replicas { path: REPLICAS, api_version: &api_version, served: &served };
+
+        let mut before = of(old, kind);
+        replicas.to_scale(old, &mut before);
+        let scale_version = kind.api_version();
+        let manager = self.manager_in(&scale_version);
+        let mut after = match how {
+            Rescale::Replace(scale) => scale.clone(),
+            Rescale::Patch(patch) if patch.is_apply() => {
+                apply::apply(Some(&before), patch.tree(), schema, &manager, self.options.force, &[])
+                    .map_err(|e| e.to_status())?
+            }
+            Rescale::Patch(patch) => {
+                let mut scale = before.clone();
+                patch.merge_into(&mut scale, schema)?;
+                scale
+            }
+        };
+        decode::patched(&mut after, schema, &[], FieldValidation::Ignore, &mut Vec::new())?;
+        if !matches!(how, Rescale::Patch(patch) if patch.is_apply()) {
+            apply::track_update(Some(&before), &mut after, schema, &manager, &[])
+                .map_err(|e| e.to_status())?;
+        }
+        let mut object = old.clone();
+        set(&mut object, &after)?;
+        replicas.to_object(&after, &mut object);
+        Ok(object)
+    }
+}
 
 /// A Scale of this kind that shows an object's replicas.
 pub(super) fn of(object: &Value, kind: &Gvk) -> Value {

@@ -2,10 +2,11 @@
 //! write if nobody else wrote, else again (k8s.io/apiserver/pkg/registry/generic/registry/store.go: Update).
 
 use super::patch::Patch;
+use super::scale::{self, Rescale};
 use super::write::{Write, drop_double_owners};
-use super::{Answered, Body, Caller, Target, decode, metadata, scale, stored, validate};
+use super::{Answered, Body, Caller, Target, metadata, stored, validate};
 use crate::errors;
-use crate::options::{FieldValidation, PatchType, WriteOptions};
+use crate::options::{PatchType, WriteOptions};
 use crate::registry::{Deletion, SubresourceKind};
 use crate::request::Verb;
 use crate::server::ApiServer;
@@ -21,8 +22,21 @@ pub(super) enum Change<'a> {
     Replace(Value),
     /// By a patch of the object.
     Patch(Patch),
+    /// By a change of its Scale.
+    Scale(Rescale),
     /// By the server itself, on behalf of a subresource such as `binding`.
     Edit(&'a (dyn Fn(&mut Value) -> Result<(), Status> + Send + Sync)),
+}
+
+impl Change<'_> {
+    /// Whether the change itself wrote down who changed what.
+    fn is_tracked(&self) -> bool {
+        match self {
+            Change::Patch(patch) => patch.is_apply(),
+            Change::Scale(_) => true,
+            Change::Replace(_) | Change::Edit(_) => false,
+        }
+    }
 }
 
 /// Which part of the object a change may touch.
@@ -52,7 +66,7 @@ impl ApiServer {
         write.place(&mut object)?;
         write.check_name(&object)?;
         if let Some(SubresourceKind::Scale) = target.subresource().map(|s| s.kind) {
-            return write.replace_scale(object).await;
+            return write.scale(Rescale::Replace(object)).await;
         }
         drop_double_owners(&mut object, &mut write.warnings);
         write.complete(&mut object);
@@ -72,7 +86,7 @@ impl ApiServer {
         let mut write = Write::new(self, caller, target, options);
         let patch = Patch::new(kind, body, target.gvk())?;
         if let Some(SubresourceKind::Scale) = target.subresource().map(|s| s.kind) {
-            return write.patch_scale(patch).await;
+            return write.scale(Rescale::Patch(patch)).await;
         }
         let create = target.subresource.is_none() && kind == PatchType::Apply;
         write.change(write.part(), Change::Patch(patch), create).await
@@ -117,7 +131,7 @@ impl Write<'_> {
         let mut object = match change {
             Change::Replace(object) => object.clone(),
             Change::Patch(patch) => patch.create(self)?,
-            Change::Edit(_) => return Err(self.not_found()),
+            Change::Scale(_) | Change::Edit(_) => return Err(self.not_found()),
         };
         if !meta::uid(&object).is_empty() {
             let uid = meta::uid(&object);
@@ -153,7 +167,7 @@ impl Write<'_> {
         let mut object = self.changed(change, &old)?;
         self.place(&mut object)?;
         self.check_name(&object)?;
-        if !matches!(change, Change::Patch(patch) if patch.is_apply()) {
+        if !change.is_tracked() {
             self.track(Some(&old), &mut object)?;
         }
         self.mutate(Verb::Update, &mut object, Some(&old)).await?;
@@ -182,6 +196,7 @@ impl Write<'_> {
                 Ok(object.clone())
             }
             Change::Patch(patch) => patch.apply_to(old, self),
+            Change::Scale(how) => self.rescaled(how, old),
             Change::Edit(edit) => {
                 let mut object = old.clone();
                 edit(&mut object)?;
@@ -206,7 +221,7 @@ impl Write<'_> {
             _ if given != meta::text(old, "resourceVersion") => {
                 Err(errors::conflict(resource, &self.target.name, errors::MODIFIED))
             }
-            _ => Ok(matches!(change, Change::Replace(_))),
+            _ => Ok(matches!(change, Change::Replace(_) | Change::Scale(Rescale::Replace(_)))),
         }
     }
 
@@ -227,6 +242,7 @@ impl Write<'_> {
             }
             Part::Status => {
                 keep_all_but_status(object, old);
+                metadata::carry_all(object, old, resource.rules.status_resets);
                 strategy.prepare_subresource(&self.context(), "status", object, old);
             }
             Part::Named(sub) => {
@@ -309,23 +325,8 @@ impl Write<'_> {
         }
     }
 
-    async fn replace_scale(&mut self, wanted: Value) -> Result<Answered, Status> {
-        let edit = |object: &mut Value| scale::set(object, &wanted);
-        let answered = self.change(Part::Main, Change::Edit(&edit), false).await?;
-        Ok(self.as_scale(answered))
-    }
-
-    async fn patch_scale(&mut self, patch: Patch) -> Result<Answered, Status> {
-        let kind = self.target.gvk().clone();
-        let types = self.resource().types.clone();
-        let edit = move |object: &mut Value| {
-            let mut now = scale::of(object, &kind);
-            let schema = types.kind(&kind).ok_or_else(|| Status::internal("Scale has no type"))?;
-            patch.merge_into(&mut now, schema)?;
-            decode::patched(&mut now, schema, &[], FieldValidation::Ignore, &mut Vec::new())?;
-            scale::set(object, &now)
-        };
-        let answered = self.change(Part::Main, Change::Edit(&edit), false).await?;
+    async fn scale(&mut self, how: Rescale) -> Result<Answered, Status> {
+        let answered = self.change(Part::Main, Change::Scale(how), false).await?;
         Ok(self.as_scale(answered))
     }
 

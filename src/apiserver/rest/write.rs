@@ -114,37 +114,40 @@ impl<'a> Write<'a> {
     }
 
     /// What the target's writers never own.
-    fn reset_fields(&self) -> &'static [&'static str] {
+    fn reset_fields(&self) -> Vec<&'static str> {
         match self.target.subresource().map(|s| s.kind) {
-            Some(SubresourceKind::Status) => &["spec"],
-            None if self.resource().subresource("status").is_some() => &["status"],
-            _ => &[],
+            Some(SubresourceKind::Status) => {
+                let kept = self.resource().rules.status_resets.iter().copied();
+                std::iter::once("spec").chain(kept).collect()
+            }
+            None if self.resource().subresource("status").is_some() => vec!["status"],
+            _ => Vec::new(),
+        }
+    }
+
+    /// The field manager of this write, whose entries name fields in a version.
+    pub fn manager_in<'w>(&'w self, api_version: &'w str) -> Manager<'w> {
+        Manager {
+            name: self.manager(),
+            api_version,
+            subresource: self.target.subresource_name(),
+            time: &self.now,
         }
     }
 
     /// Writes down in the new object who changed what.
     pub fn track(&self, live: Option<&Value>, new: &mut Value) -> Result<(), Status> {
         let api_version = self.resource().gvk.api_version();
-        let manager = Manager {
-            name: self.manager(),
-            api_version: &api_version,
-            subresource: self.target.subresource_name(),
-            time: &self.now,
-        };
-        apply::track_update(live, new, self.schema(), &manager, self.reset_fields())
+        let manager = self.manager_in(&api_version);
+        apply::track_update(live, new, self.schema(), &manager, &self.reset_fields())
             .map_err(|e| e.to_status())
     }
 
     /// Merges an apply into the live object.
     pub fn apply(&self, live: Option<&Value>, patch: &Value) -> Result<Value, Status> {
         let api_version = self.resource().gvk.api_version();
-        let manager = Manager {
-            name: self.manager(),
-            api_version: &api_version,
-            subresource: self.target.subresource_name(),
-            time: &self.now,
-        };
-        apply::apply(live, patch, self.schema(), &manager, self.options.force, self.reset_fields())
+        let manager = self.manager_in(&api_version);
+        apply::apply(live, patch, self.schema(), &manager, self.options.force, &self.reset_fields())
             .map_err(|e| e.to_status())
     }
 

@@ -20,6 +20,7 @@ mod last_applied;
 mod managed;
 mod merge;
 mod path;
+mod scale;
 mod set;
 mod types;
 mod update;
@@ -30,6 +31,7 @@ mod tests;
 
 pub use error::{ApplyError, Conflict};
 pub use path::{Element, KeyField};
+pub use scale::Replicas;
 pub use set::{Node, Set};
 
 use crate::View;

@@ -6,7 +6,7 @@ use crate::registry::Registry;
 use crate::rest::{Answered, Body, Caller, Encoding, Target};
 use crate::testing::{self, TestEnv};
 use crate::{kinds, user::User};
-use alcove_object::{Gvr, Status, Value, meta};
+use alcove_object::{Gvr, Reason, Status, Value, meta};
 use alcove_schema::Minor;
 use serde_json::json;
 use std::sync::Arc;
@@ -153,6 +153,80 @@ async fn scale_reads_and_writes_replicas_alone() {
     let patched =
         w.server.patch(&caller, &target, PatchType::Merge, patch, &options).await.unwrap().object.parse();
     assert_eq!(patched["spec"]["replicas"], 7);
+}
+
+#[tokio::test]
+async fn replicas_applied_through_scale_are_owned_in_the_object() {
+    let w = World::real().await;
+    let (object, scale) =
+        (w.target("apps/v1", "deployments", "", "web"), w.target("apps/v1", "deployments", "scale", "web"));
+    let caller = Caller::default();
+    let apply = async |target: &Target, manager: &str, force: bool, body: &Value| {
+        let options = WriteOptions { field_manager: manager.into(), force, ..WriteOptions::default() };
+        let body = Body::Encoded { bytes: body.to_string().into(), encoding: Encoding::Yaml };
+        w.server.patch(&caller, target, PatchType::Apply, body, &options).await
+    };
+    let owners = || -> Vec<String> {
+        let web = w.client.get(&Gvr::new("apps", "v1", "deployments"), "default", "web").unwrap().parse();
+        let entries = web["metadata"]["managedFields"].as_array().unwrap().clone();
+        let owners = entries.iter().filter(|e| e["fieldsV1"]["f:spec"].get("f:replicas").is_some());
+        owners.map(|e| format!("{} {}", e["manager"], e["apiVersion"])).collect()
+    };
+    let mut wanted = deployment();
+    wanted["metadata"].as_object_mut().unwrap().remove("creationTimestamp");
+    wanted["spec"]["template"]["metadata"].as_object_mut().unwrap().remove("creationTimestamp");
+    wanted["spec"]["replicas"] = 2.into();
+    apply(&object, "owner", false, &wanted).await.unwrap();
+
+    let five = json!({
+        "apiVersion": "autoscaling/v1", "kind": "Scale",
+        "metadata": {"name": "web", "namespace": "default"}, "spec": {"replicas": 5},
+    });
+    let conflict = apply(&scale, "scaler", false, &five).await.unwrap_err();
+    assert_eq!((conflict.code, conflict.is(Reason::CONFLICT)), (409, true));
+    let cause = &conflict.details.as_ref().unwrap().causes[0];
+    assert_eq!((cause.field.as_str(), cause.message.as_str()), (".spec.replicas", "conflict with \"owner\""));
+    assert_eq!(owners(), ["\"owner\" \"apps/v1\""]);
+
+    let forced = apply(&scale, "scaler", true, &five).await.unwrap().object.parse();
+    assert_eq!((&forced["kind"], &forced["spec"]["replicas"]), (&json!("Scale"), &json!(5)));
+    assert_eq!(owners(), ["\"scaler\" \"apps/v1\""]);
+    let conflict = apply(&object, "owner", false, &wanted).await.unwrap_err();
+    assert_eq!(
+        conflict.details.as_ref().unwrap().causes[0].message,
+        "conflict with \"scaler\" with subresource \"scale\""
+    );
+
+    wanted["spec"]["replicas"] = 5.into();
+    apply(&object, "owner", false, &wanted).await.unwrap();
+    assert_eq!(owners(), ["\"owner\" \"apps/v1\"", "\"scaler\" \"apps/v1\""], "both want the same");
+
+    let unknown = json!({"apiVersion": "autoscaling/v1", "kind": "Scale", "spec": {"x": 1}});
+    assert_eq!(apply(&scale, "scaler", false, &unknown).await.unwrap_err().code, 500);
+}
+
+#[tokio::test]
+async fn writes_of_status_leave_the_metadata_alone_that_their_kind_says() {
+    let w = World::real().await;
+    let mut web = deployment();
+    web["metadata"]["labels"] = json!({"a": "b"});
+    w.post("apps/v1", "deployments", &web.to_string(), FieldValidation::Strict).await.unwrap();
+    let target = w.target("apps/v1", "deployments", "status", "web");
+    let patch = json!({
+        "metadata": {"labels": {"a": "c"}, "annotations": {"d": "e"}},
+        "spec": {"replicas": 9}, "status": {"replicas": 3},
+    });
+    let options = WriteOptions { field_manager: "status-writer".into(), ..WriteOptions::default() };
+    let (caller, body) = (Caller::default(), Body::Tree(patch));
+    let after =
+        w.server.patch(&caller, &target, PatchType::Merge, body, &options).await.unwrap().object.parse();
+    assert_eq!(after["metadata"]["labels"], json!({"a": "b"}));
+    assert_eq!(after["metadata"]["annotations"]["d"], "e");
+    assert_eq!((&after["spec"]["replicas"], &after["status"]["replicas"]), (&json!(1), &json!(3)));
+    let entries = after["metadata"]["managedFields"].as_array().unwrap();
+    let own = &entries.iter().find(|e| e["manager"] == "status-writer").unwrap()["fieldsV1"];
+    assert_eq!((own["f:metadata"].get("f:labels"), own.get("f:spec")), (None, None), "{own}");
+    assert!(own["f:metadata"]["f:annotations"].get("f:d").is_some(), "{own}");
 }
 
 #[tokio::test]

@@ -65,6 +65,7 @@ fn rules() -> Rules {
         unconditional_update: true,
         deletion: Deletion::Background,
         returns_deleted: false,
+        status_resets: &[],
     }
 }
 
