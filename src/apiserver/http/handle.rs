@@ -5,7 +5,7 @@
 
 use super::body::Body;
 use super::limits::{BODY_BYTES_MAX, Limits};
-use super::negotiate::{self, Media};
+use super::negotiate::{self, Media, Offer};
 use super::request::Query;
 use super::respond::{self, Answer};
 use super::{Front, plain, resource};
@@ -97,7 +97,8 @@ impl Front {
         info: RequestInfo,
         query: Query,
     ) -> Answer {
-        let media = negotiate::answer(request.headers(), &query, false).unwrap_or(Media::PLAIN);
+        let offer = Offer { is_stream: false, has_protobuf: info.is_resource };
+        let media = negotiate::answer(request.headers(), &query, offer).unwrap_or(Media::PLAIN);
         match self.admitted(identity, request, info, query).await {
             Ok(answer) => answer,
             Err(status) => respond::failure(&status, media),

@@ -16,6 +16,7 @@ mod openapi;
 pub mod options;
 pub mod plain;
 pub mod pretty;
+mod protobuf;
 pub mod request;
 pub mod resource;
 pub mod respond;

@@ -1,8 +1,8 @@
 //! Which form a request's body has and which form its answer takes: Accept and Content-Type
 //! (k8s.io/apiserver/pkg/endpoints/handlers/negotiation).
 //!
-//! Bodies come as JSON, YAML or protobuf. Answers go as JSON or YAML; every client that asks for protobuf also lists
-//! JSON, so that the next clause serves it.
+//! Bodies come as JSON, YAML or protobuf, and answers go so. Custom resources have no protobuf but for their metadata,
+//! and tables none at all: the next clause of the header serves those.
 
 use super::request::Query;
 use crate::options::PatchType;
@@ -15,7 +15,11 @@ const YAML: &str = "application/yaml";
 const PROTOBUF: &str = "application/vnd.kubernetes.protobuf";
 
 /// Media types of answers, the default first.
-const ANSWERS: [(&str, Format); 2] = [(JSON, Format::Json), (YAML, Format::Yaml)];
+const ANSWERS: [(&str, Format); 3] =
+    [(JSON, Format::Json), (YAML, Format::Yaml), (PROTOBUF, Format::Protobuf)];
+
+/// Media types of answers that are no objects.
+const PLAIN_ANSWERS: [(&str, Format); 2] = [(JSON, Format::Json), (YAML, Format::Yaml)];
 
 /// How an answer is written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -23,14 +27,24 @@ const ANSWERS: [(&str, Format); 2] = [(JSON, Format::Json), (YAML, Format::Yaml)
 pub enum Format {
     Json,
     Yaml,
+    Protobuf,
 }
 
 impl Format {
+    /// The Content-Type of a watch.
+    pub fn stream_media_type(self) -> &'static str {
+        match self {
+            Format::Protobuf => "application/vnd.kubernetes.protobuf;stream=watch",
+            format => format.media_type(),
+        }
+    }
+
     /// The Content-Type.
     pub fn media_type(self) -> &'static str {
         match self {
             Format::Json => JSON,
             Format::Yaml => YAML,
+            Format::Protobuf => PROTOBUF,
         }
     }
 }
@@ -139,8 +153,17 @@ fn text(headers: &HeaderMap, name: header::HeaderName) -> &str {
     headers.get(name).and_then(|value| value.to_str().ok()).unwrap_or_default()
 }
 
-/// The form of an answer about objects, or 406. `is_stream` for watches, whose media types end in `;stream=watch`.
-pub fn answer(headers: &HeaderMap, query: &Query, is_stream: bool) -> Result<Media, Status> {
+/// What can be offered to a client.
+#[derive(Clone, Copy, Debug)]
+pub struct Offer {
+    /// A watch, whose media types end in `;stream=watch`.
+    pub is_stream: bool,
+    /// Whether whole objects have a protobuf form; custom resources have none.
+    pub has_protobuf: bool,
+}
+
+/// The form of an answer about objects, or 406.
+pub fn answer(headers: &HeaderMap, query: &Query, offer: Offer) -> Result<Media, Status> {
     let accept = accept(headers);
     let pretty = wants_pretty(headers, query);
     if accept.is_empty() {
@@ -149,27 +172,36 @@ pub fn answer(headers: &HeaderMap, query: &Query, is_stream: bool) -> Result<Med
     for clause in clauses(accept) {
         for (media_type, format) in ANSWERS {
             // Upstream streams no YAML.
-            if is_stream && format == Format::Yaml || !clause.takes(media_type) {
+            if offer.is_stream && format == Format::Yaml || !clause.takes(media_type) {
                 continue;
             }
-            if let Some(media) = offer(&clause, format, pretty) {
+            if let Some(media) = offer.media(&clause, format, pretty) {
                 return Ok(media);
             }
         }
     }
-    Err(not_acceptable(is_stream))
+    Err(not_acceptable(offer.is_stream))
 }
 
-fn offer(clause: &Clause<'_>, format: Format, pretty: bool) -> Option<Media> {
-    let transform = match (clause.parameter("as"), clause.parameter("g"), clause.parameter("v")) {
-        ("", "", "") => None,
-        (kind, "meta.k8s.io", version) => Some((transform(kind)?, meta_version(version)?)),
-        _ => return None,
-    };
-    if !matches!(clause.parameter("stream"), "" | "watch") || !clause.parameter("sv").is_empty() {
-        return None;
+impl Offer {
+    fn media(self, clause: &Clause<'_>, format: Format, pretty: bool) -> Option<Media> {
+        let transform = match (clause.parameter("as"), clause.parameter("g"), clause.parameter("v")) {
+            ("", "", "") => None,
+            (kind, "meta.k8s.io", version) => Some((transform(kind)?, meta_version(version)?)),
+            _ => return None,
+        };
+        if !matches!(clause.parameter("stream"), "" | "watch") || !clause.parameter("sv").is_empty() {
+            return None;
+        }
+        let can_be_protobuf = match transform {
+            None => self.has_protobuf,
+            Some((kind, _)) => kind != Transform::Table,
+        };
+        if format == Format::Protobuf && !can_be_protobuf {
+            return None;
+        }
+        Some(Media { format, transform, pretty: pretty || clause.parameter("pretty") == "1" })
     }
-    Some(Media { format, transform, pretty: pretty || clause.parameter("pretty") == "1" })
 }
 
 fn transform(kind: &str) -> Option<Transform> {
@@ -198,7 +230,7 @@ pub fn plain_answer(headers: &HeaderMap, query: &Query) -> Result<Media, Status>
     }
     let fits = |clause: &Clause<'_>| {
         let asks_other = ["as", "g", "v"].iter().any(|key| !clause.parameter(key).is_empty());
-        let found = ANSWERS.iter().find(|(media_type, _)| clause.takes(media_type));
+        let found = PLAIN_ANSWERS.iter().find(|(media_type, _)| clause.takes(media_type));
         found.filter(|_| !asks_other).map(|(_, format)| *format)
     };
     let format = clauses(accept).iter().find_map(fits).ok_or_else(|| not_acceptable(false))?;
@@ -208,7 +240,7 @@ pub fn plain_answer(headers: &HeaderMap, query: &Query) -> Result<Media, Status>
 /// 406 with the media types that would be accepted.
 pub fn not_acceptable(is_stream: bool) -> Status {
     let types = match is_stream {
-        true => format!("{JSON};stream=watch"),
+        true => format!("{JSON};stream=watch, {PROTOBUF};stream=watch"),
         false => ANSWERS.map(|(media_type, _)| media_type).join(", "),
     };
     Status::new(406, Reason::NOT_ACCEPTABLE, format!("only the following media types are accepted: {types}"))
@@ -278,7 +310,8 @@ mod tests {
 
     fn negotiate(accept: &str, stream: bool) -> Result<String, u16> {
         let headers = headers(&[(header::ACCEPT, accept)]);
-        let media = answer(&headers, &Query::default(), stream).map_err(|status| status.code)?;
+        let offer = Offer { is_stream: stream, has_protobuf: true };
+        let media = answer(&headers, &Query::default(), offer).map_err(|status| status.code)?;
         let transform = media.transform.map(|(kind, version)| format!(" {kind:?} {version:?}"));
         let pretty = if media.pretty { " pretty" } else { "" };
         Ok(format!("{:?}{}{pretty}", media.format, transform.unwrap_or_default()))
@@ -296,8 +329,16 @@ mod tests {
             ("application/yaml", true, Err(406)),
             ("application/json;stream=watch", true, Ok("Json")),
             ("application/json;stream=other", true, Err(406)),
-            ("application/vnd.kubernetes.protobuf", false, Err(406)),
-            ("application/vnd.kubernetes.protobuf,application/json", false, Ok("Json")),
+            ("application/vnd.kubernetes.protobuf", false, Ok("Protobuf")),
+            ("application/vnd.kubernetes.protobuf;stream=watch", true, Ok("Protobuf")),
+            ("application/vnd.kubernetes.protobuf,application/json", false, Ok("Protobuf")),
+            ("application/json,application/vnd.kubernetes.protobuf", false, Ok("Json")),
+            ("application/vnd.kubernetes.protobuf;q=0.5,application/json", false, Ok("Json")),
+            (
+                "application/vnd.kubernetes.protobuf;as=Table;g=meta.k8s.io;v=v1,application/json",
+                false,
+                Ok("Json"),
+            ),
             ("text/html,application/xhtml+xml,application/xml;q=0.9,*/*;q=0.8", false, Ok("Json")),
             ("application/json;q=0.5, application/yaml", false, Ok("Yaml")),
             ("application/json;pretty=1", false, Ok("Json pretty")),
@@ -310,7 +351,7 @@ mod tests {
             (
                 "application/vnd.kubernetes.protobuf;as=PartialObjectMetadataList;g=meta.k8s.io;v=v1,application/json;as=PartialObjectMetadataList;g=meta.k8s.io;v=v1,application/json",
                 false,
-                Ok("Json PartialObjectMetadataList V1"),
+                Ok("Protobuf PartialObjectMetadataList V1"),
             ),
             ("text/plain", false, Err(406)),
         ] {
@@ -319,12 +360,32 @@ mod tests {
     }
 
     #[test]
+    fn custom_resources_have_protobuf_for_their_metadata_alone() {
+        const METADATA: &str =
+            "application/vnd.kubernetes.protobuf;as=PartialObjectMetadata;g=meta.k8s.io;v=v1";
+        let offer = Offer { is_stream: false, has_protobuf: false };
+        let format = |accept: &str| {
+            let media = answer(&headers(&[(header::ACCEPT, accept)]), &Query::default(), offer);
+            media.map(|media| media.format).map_err(|status| status.code)
+        };
+        assert_eq!(format("application/vnd.kubernetes.protobuf"), Err(406));
+        assert_eq!(format("application/vnd.kubernetes.protobuf,application/json"), Ok(Format::Json));
+        assert_eq!(format(METADATA), Ok(Format::Protobuf));
+    }
+
+    #[test]
     fn refusals_list_what_is_accepted() {
-        let refusal =
-            answer(&headers(&[(header::ACCEPT, "text/plain")]), &Query::default(), false).unwrap_err();
+        let refusal = |is_stream| {
+            let offer = Offer { is_stream, has_protobuf: true };
+            answer(&headers(&[(header::ACCEPT, "text/plain")]), &Query::default(), offer).unwrap_err()
+        };
         assert_eq!(
-            refusal.message,
-            "only the following media types are accepted: application/json, application/yaml"
+            refusal(false).message,
+            "only the following media types are accepted: application/json, application/yaml, application/vnd.kubernetes.protobuf"
+        );
+        assert_eq!(
+            refusal(true).message,
+            "only the following media types are accepted: application/json;stream=watch, application/vnd.kubernetes.protobuf;stream=watch"
         );
         let refusal = body_encoding(&headers(&[(header::CONTENT_TYPE, "text/plain")])).unwrap_err();
         assert_eq!(

@@ -2,13 +2,16 @@
 
 use super::body::Body;
 use super::negotiate::{Format, Media, MetaVersion, Transform};
+use super::protobuf::{self, Messages};
 use super::splice;
 use crate::client::{Object, ObjectList};
 use crate::registry::Resource;
 use crate::table::{Columns, Include, Table, partial};
 use alcove_object::{Gvk, Reason, Status, Value};
+use alcove_schema::Types;
 use bytes::Bytes;
 use jiff::Timestamp;
+use std::sync::Arc;
 
 /// What an answer about objects looks like.
 pub struct Form {
@@ -20,6 +23,8 @@ pub struct Form {
     pub is_custom: bool,
     /// The kind of the objects; lists append `List`.
     pub gvk: Gvk,
+    /// The arena that their schema lives in.
+    pub types: Arc<Types>,
     /// What table rows carry.
     pub include: Include,
     /// From when ages count.
@@ -69,6 +74,9 @@ impl Form {
 
     /// One object.
     pub fn object(&self, object: &Object) -> Result<Body, Status> {
+        if self.media.format == Format::Protobuf {
+            return Ok(Body::full(self.protobuf()?.object(&object.bytes)));
+        }
         let mut out = Vec::with_capacity(object.bytes.len() + 1);
         match self.of_object()? {
             Shape::Whole => out.extend_from_slice(&object.bytes),
@@ -86,6 +94,9 @@ impl Form {
     /// A page of objects, rendered while it is sent.
     pub fn list(&self, list: ObjectList) -> Result<Body, Status> {
         let metadata = list_metadata(&list);
+        if self.media.format == Format::Protobuf {
+            return Ok(self.protobuf()?.list(&metadata, &list.items));
+        }
         let body = match self.of_list()? {
             Shape::Whole => self.whole_list(&metadata, list.items),
             Shape::Partial(version) => {
@@ -104,6 +115,11 @@ impl Form {
             }
         };
         Ok(written(self.media, body))
+    }
+
+    /// The writer of protobuf answers.
+    pub fn protobuf(&self) -> Result<Messages, Status> {
+        Messages::new(&self.types, &self.gvk, self.media.transform.map(|(_, version)| version))
     }
 
     fn whole_list(&self, metadata: &str, items: Vec<Object>) -> Body {
@@ -165,12 +181,14 @@ pub fn revision_metadata(revision: u64) -> String {
     format!("{{\"resourceVersion\":\"{revision}\"}}")
 }
 
-/// JSON in the form that was negotiated: as it is, indented, or as YAML.
+/// JSON in the form that was negotiated: as it is, indented, as YAML, or, for kinds that are in every minor, as
+/// protobuf.
 pub fn written(media: Media, json: Body) -> Body {
     match media.format {
         Format::Json if media.pretty => json.indented(),
         Format::Json => json,
         Format::Yaml => Body::full(yaml(&json.collect())),
+        Format::Protobuf => Body::full(protobuf::of_json(&json.collect())),
     }
 }
 

@@ -2,9 +2,10 @@
 
 use super::body::Body;
 use super::handle::{Call, panicked};
-use super::negotiate;
+use super::negotiate::{self, Offer};
 use super::objects::{self, Form};
 use super::options::{self, Writing};
+use super::protobuf;
 use super::request::method_not_allowed;
 use super::respond::{self, Answer};
 use super::watch;
@@ -66,8 +67,10 @@ fn is_connection(registry: &Registry, info: &RequestInfo) -> bool {
 /// The form of an answer about objects.
 fn form(call: &Call, target: &Target, is_stream: bool) -> Result<Form, Status> {
     let is_scale = target.subresource().is_some_and(|sub| sub.kind == SubresourceKind::Scale);
+    let offer = Offer { is_stream, has_protobuf: protobuf::is_spoken(target) };
     Ok(Form {
-        media: negotiate::answer(call.headers(), &call.query, is_stream)?,
+        media: negotiate::answer(call.headers(), &call.query, offer)?,
+        types: target.resource.types.clone(),
         columns: match is_scale {
             true => Columns::These(crate::kinds::scale_columns().into()),
             false => Columns::Of(target.resource.clone()),
@@ -109,7 +112,7 @@ async fn watch(call: Call, target: Target) -> Result<Answer, Status> {
     let options = options::list_options(&call.query, &call.info.name)?;
     let watch = call.front.server.watch(&target, &options).await?;
     let body = watch::body(watch, &form, call.front.server.env.clone(), call.front.closing.subscribe())?;
-    Ok(respond(200, &form, body))
+    Ok(respond::answer(200, form.media.format.stream_media_type(), body))
 }
 
 /// Runs a write in a task of its own: a client that hangs up cannot tear it.
@@ -211,7 +214,8 @@ async fn delete_collection(mut call: Call, target: Target) -> Result<Answer, Sta
 
 /// Answers a review: a question about users that looks like an object and is never stored.
 async fn review(mut call: Call, target: Target) -> Result<Answer, Status> {
-    let media = negotiate::answer(call.headers(), &call.query, false)?;
+    let offer = Offer { is_stream: false, has_protobuf: true };
+    let media = negotiate::answer(call.headers(), &call.query, offer)?;
     if media.transform.is_some() {
         let resource = target.resource.gvr.group_resource();
         let message = format!("the resource {resource} does not support being converted to a Table");

@@ -1,11 +1,15 @@
-//! Watch streams: one JSON line per event, and all events that are there in one frame.
+//! Watch streams: one JSON line or one length-prefixed protobuf message per event, and all events that are there in
+//! one frame.
 
 use super::body::Body;
+use super::negotiate::Format;
 use super::objects::{Form, Shape, revision_metadata};
+use super::protobuf::{self, Messages};
 use super::splice;
 use crate::client::{Event, Object, Watch};
 use crate::table::{Table, partial};
 use alcove_object::{Env, Gvk, Status};
+use alcove_schema::decode::frames;
 use bytes::Bytes;
 use futures_util::stream;
 use std::sync::Arc;
@@ -18,6 +22,8 @@ const INITIAL_END: &str = "k8s.io/initial-events-end";
 struct Writer {
     watch: Watch,
     shape: Shape,
+    /// Writes the events of a protobuf stream.
+    messages: Option<Messages>,
     gvk: Gvk,
     env: Arc<dyn Env>,
     /// Whether a table has told the columns already.
@@ -35,7 +41,11 @@ pub fn body(
     closing: watch::Receiver<bool>,
 ) -> Result<Body, Status> {
     let (shape, gvk) = (form.of_object()?, form.gvk.clone());
-    let writer = Writer { watch, shape, gvk, env, columns_told: false, closing, ended: false };
+    let messages = match form.media.format {
+        Format::Protobuf => Some(form.protobuf()?),
+        _ => None,
+    };
+    let writer = Writer { watch, shape, messages, gvk, env, columns_told: false, closing, ended: false };
     Ok(Body::stream(stream::unfold(writer, Writer::step)))
 }
 
@@ -60,11 +70,22 @@ impl Writer {
                 events.iter().for_each(|event| self.line(event, &mut frame));
             }
             Err(status) => {
-                frame = format!("{{\"type\":\"ERROR\",\"object\":{}}}\n", status.to_value()).into_bytes();
+                self.error(&status, &mut frame);
                 self.ended = true;
             }
         }
         Some((frame.into(), self))
+    }
+
+    fn error(&self, status: &Status, out: &mut Vec<u8>) {
+        let status = status.to_value();
+        match &self.messages {
+            Some(_) => {
+                let object = protobuf::of_json(status.to_string().as_bytes());
+                frames::put_watch_event(out, "ERROR", &object);
+            }
+            None => out.extend_from_slice(format!("{{\"type\":\"ERROR\",\"object\":{status}}}\n").as_bytes()),
+        }
     }
 
     fn line(&mut self, event: &Event, out: &mut Vec<u8>) {
@@ -74,6 +95,17 @@ impl Writer {
             Event::Deleted(object) => ("DELETED", Some(object)),
             Event::Bookmark { .. } => ("BOOKMARK", None),
         };
+        if let Some(messages) = &self.messages {
+            let object = match (object, event) {
+                (Some(object), _) => messages.object(&object.bytes),
+                (None, Event::Bookmark { revision, initial_end }) => {
+                    messages.bare(&bookmark_metadata(*revision, *initial_end))
+                }
+                (None, _) => return,
+            };
+            frames::put_watch_event(out, kind, &object);
+            return;
+        }
         out.extend_from_slice(b"{\"type\":\"");
         out.extend_from_slice(kind.as_bytes());
         out.extend_from_slice(b"\",\"object\":");
@@ -98,14 +130,7 @@ impl Writer {
     }
 
     fn bookmark(&mut self, revision: u64, initial_end: bool, out: &mut Vec<u8>) {
-        let metadata = match initial_end {
-            true => {
-                format!(
-                    "{{\"resourceVersion\":\"{revision}\",\"annotations\":{{\"{INITIAL_END}\":\"true\"}}}}"
-                )
-            }
-            false => revision_metadata(revision),
-        };
+        let metadata = bookmark_metadata(revision, initial_end);
         match &self.shape {
             Shape::Whole => {
                 let (kind, api_version) = (&self.gvk.kind, self.gvk.api_version());
@@ -120,6 +145,15 @@ impl Writer {
                 self.columns_told = true;
             }
         }
+    }
+}
+
+fn bookmark_metadata(revision: u64, initial_end: bool) -> String {
+    match initial_end {
+        true => {
+            format!("{{\"resourceVersion\":\"{revision}\",\"annotations\":{{\"{INITIAL_END}\":\"true\"}}}}")
+        }
+        false => revision_metadata(revision),
     }
 }
 

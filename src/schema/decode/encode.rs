@@ -3,7 +3,7 @@
 //! Fields are written by name, not by number: every reader takes any order. What is absent from the tree is absent
 //! from the wire, where Go would write the zero of a value; readers see no difference.
 
-use super::protobuf::PREFIX;
+use super::frames::envelope;
 use super::special;
 use super::wire::{BYTES, FIXED64, put_bytes, put_message, put_number, put_tag, put_varint};
 use crate::limits::DEPTH_MAX;
@@ -22,17 +22,19 @@ pub struct EncodeError;
 /// Writes an object that conforms to its kind as a protobuf body, magic bytes and envelope included.
 pub fn encode(value: &Value, schema: View<'_>) -> Result<Vec<u8>, EncodeError> {
     let text = |name: &str| value.get(name).and_then(Value::as_str).unwrap_or_default();
-    let mut out = PREFIX.to_vec();
-    put_message(&mut out, 1, |out| {
-        put_bytes(out, 1, text("apiVersion").as_bytes());
-        put_bytes(out, 2, text("kind").as_bytes());
-        Ok(())
-    })?;
-    put_message(&mut out, 2, |out| fields_of(out, object(value)?, schema, &[], 0))?;
-    // Go writes both empty.
-    put_bytes(&mut out, 3, b"");
-    put_bytes(&mut out, 4, b"");
+    Ok(envelope(text("apiVersion"), text("kind"), &encode_message(value, schema)?))
+}
+
+/// Writes an object that conforms to its kind as a bare message, as lists hold it.
+pub fn encode_message(value: &Value, schema: View<'_>) -> Result<Vec<u8>, EncodeError> {
+    let mut out = Vec::new();
+    object_fields(&mut out, value, schema)?;
     Ok(out)
+}
+
+/// Writes the fields of a struct that no other stands around.
+pub(super) fn object_fields(out: &mut Vec<u8>, value: &Value, schema: View<'_>) -> Result<(), EncodeError> {
+    fields_of(out, object(value)?, schema, &[], 0)
 }
 
 fn object(value: &Value) -> Result<&Map<String, Value>, EncodeError> {

@@ -14,6 +14,7 @@ mod conform;
 mod encode;
 mod error;
 mod fill;
+pub mod frames;
 mod json;
 mod path;
 mod protobuf;
@@ -25,7 +26,7 @@ mod wire;
 mod yaml;
 
 pub use conform::{Report, conform};
-pub use encode::{EncodeError, encode};
+pub use encode::{EncodeError, encode, encode_message};
 pub use error::{Cause, DecodeError, StrictError, strict_message};
 pub use fill::fill;
 pub use json::{Parsed as ParsedJson, parse as parse_json};

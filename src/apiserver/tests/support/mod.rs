@@ -1,6 +1,7 @@
 //! A raw HTTPS client: one connection, one protocol, whatever certificate.
 
 #![allow(clippy::unwrap_used, missing_docs)] // a helper of tests, where a panic is the failure
+#![allow(dead_code)] // every test program uses a part of it
 
 use alcove_apiserver::admission::Admission;
 use alcove_apiserver::authorization::AlwaysAllow;
