@@ -175,10 +175,10 @@ impl ControlPlane {
 
 async fn listen(options: &Options) -> Result<TcpListener, Error> {
     let remembered = files::remembered_port(&options.data).filter(|_| options.port == 0);
-    if let Some(port) = remembered {
-        if let Ok(listener) = TcpListener::bind((options.address, port)).await {
-            return Ok(listener);
-        }
+    if let Some(port) = remembered
+        && let Ok(listener) = TcpListener::bind((options.address, port)).await
+    {
+        return Ok(listener);
     }
     let address = SocketAddr::from((options.address, options.port));
     TcpListener::bind(address).await.map_err(|source| match source.kind() {

@@ -36,10 +36,10 @@ impl Kubelet {
         Box::new(move |event, add| match event {
             Event::Added(pod) | Event::Modified(pod) => {
                 let tree = pod.parse();
-                if let Some(address) = tree.pointer("/status/podIP").and_then(Value::as_str) {
-                    if let Ok(address) = address.parse() {
-                        self.addresses.lock().note(&pod.key, address);
-                    }
+                if let Some(address) = tree.pointer("/status/podIP").and_then(Value::as_str)
+                    && let Ok(address) = address.parse()
+                {
+                    self.addresses.lock().note(&pod.key, address);
                 }
                 if tree.pointer("/spec/nodeName").and_then(Value::as_str).is_some_and(|n| !n.is_empty()) {
                     add(pod.key.clone());

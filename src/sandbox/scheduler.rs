@@ -38,10 +38,10 @@ struct Placed {
 
 impl Placed {
     fn put(&mut self, pod: &Key, node: Option<&str>) {
-        if let Some(before) = self.node_of.remove(pod) {
-            if let Some(count) = self.pods_on.get_mut(&before) {
-                *count = count.saturating_sub(1);
-            }
+        if let Some(before) = self.node_of.remove(pod)
+            && let Some(count) = self.pods_on.get_mut(&before)
+        {
+            *count = count.saturating_sub(1);
         }
         if let Some(node) = node {
             let node: Arc<str> = node.into();

@@ -211,11 +211,11 @@ impl Syncer {
     ) -> Result<Next, Failure> {
         let seen = self.host.take_seen(rule, host_name);
         let is_finished = alcove_controllers::pods::is_finished(pod);
-        if let (Some(host), false) = (seen, is_finished && known.is_none()) {
-            if let Err(failure) = self.take_back(rule, pod, host_name, host.clone()).await {
-                self.host.put_back(rule, host_name, host);
-                return Err(failure);
-            }
+        if let (Some(host), false) = (seen, is_finished && known.is_none())
+            && let Err(failure) = self.take_back(rule, pod, host_name, host.clone()).await
+        {
+            self.host.put_back(rule, host_name, host);
+            return Err(failure);
         }
         match (known, meta::is_deleting(pod)) {
             (Some(facts), true) if !facts.is_deleting => {
