@@ -263,9 +263,14 @@ fn client_certificates_are_judged() {
             assert_fits(what, &status, &answer.json());
         }
     }
-    let token = [("authorization", "Bearer nobody")];
     let nobody = Api::with_identity(&kubeconfig, None).expect("a client");
-    assert_eq!(nobody.send("GET", "/api/v1/namespaces", &token, b"").status, 401);
+    let token = [("authorization", "Bearer nobody")];
+    assert_eq!(nobody.send("GET", "/version", &token, b"").status, 401, "a bad token is not nobody");
+    for (path, expected) in [("/readyz", 200), ("/version", 200), ("/api/v1/namespaces/default/secrets", 403)]
+    {
+        let answer = nobody.get(path);
+        assert_eq!(answer.status, expected, "{path}: {}", answer.text());
+    }
 }
 
 #[test]

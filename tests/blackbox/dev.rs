@@ -341,6 +341,32 @@ fn a_namespace_that_ends_leaves_nothing_on_the_host() {
     });
 }
 
+/// Deletion and eviction in the tenant end the pod on the host, with its grace.
+#[test]
+fn pods_that_are_deleted_or_evicted_leave_the_host() {
+    let (tenant, host) = (shared().api(), shared().host());
+    tenant.namespace("evict");
+    let path = "/api/v1/namespaces/evict/pods";
+    for name in ["deleted", "evicted"] {
+        tenant
+            .post(path, &json!({"metadata": {"name": name, "labels": {"app": "x"}}, "spec": plain_pod()}))
+            .expect(201);
+    }
+    ready_pods(&tenant, "evict", "x", 2);
+    let ending = tenant.delete(&format!("{path}/deleted")).expect(200);
+    assert_fits(
+        "ending",
+        &json!({"kind": "Pod", "metadata": {"deletionGracePeriodSeconds": 30, "deletionTimestamp": "20[..]Z"}}),
+        &ending,
+    );
+    let eviction = json!({"apiVersion": "policy/v1", "kind": "Eviction", "metadata": {"name": "evicted"}});
+    assert_eq!(tenant.post(&format!("{path}/evicted/eviction"), &eviction).expect(201)["status"], "Success");
+    for name in ["deleted", "evicted"] {
+        eventually("the end in the tenant", || gone(&tenant, &format!("{path}/{name}")));
+        eventually("the end on the host", || gone(&host, &format!("{HOST_PODS}/{name}-x-evict-x-demo")));
+    }
+}
+
 /// Names that are too long for the host are cut and stay apart; their pods run like any.
 #[test]
 fn long_names_run_too() {

@@ -69,8 +69,9 @@ fn inform(kubeconfig: &Path, how: watcher::Config) -> mpsc::Receiver<Seen> {
 
 /// Creates objects, changes every second one and deletes every fifth; what an informer must see of it, in order.
 fn changes(api: &Api, phase: &str) -> Vec<Seen> {
-    let version =
-        |object: serde_json::Value| object["metadata"]["resourceVersion"].as_str().unwrap().to_owned();
+    let version = |object: serde_json::Value| {
+        object["metadata"]["resourceVersion"].as_str().expect("a version").to_owned()
+    };
     let mut expected = Vec::new();
     for at in 0..PER_PHASE {
         let name = format!("{phase}-{at}");
@@ -117,7 +118,7 @@ fn sees_every_change_once(how: watcher::Config) {
         }
     }
     let late = server.api().post(CONFIG_MAPS, &json!({"metadata": {"name": "late"}})).expect(201);
-    let version = late["metadata"]["resourceVersion"].as_str().unwrap().to_owned();
+    let version = late["metadata"]["resourceVersion"].as_str().expect("a version").to_owned();
     assert_eq!(next(), Seen::Applied("late".into(), version), "nothing came twice");
 }
 

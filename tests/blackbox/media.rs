@@ -8,7 +8,7 @@ const AGGREGATED: &str = "application/json;g=apidiscovery.k8s.io;v=v2;as=APIGrou
 const TABLE: &str = "application/json;as=Table;g=meta.k8s.io;v=v1";
 const PROTOBUF: &str = "application/vnd.kubernetes.protobuf";
 
-fn accept<'a>(api: &Api, path: &str, media: &'a str) -> super::harness::Answer {
+fn accept(api: &Api, path: &str, media: &str) -> super::harness::Answer {
     api.send("GET", path, &[("accept", media)], b"")
 }
 
@@ -238,4 +238,20 @@ fn lists_and_watches_in_tables() {
     );
     assert_eq!(events[1]["object"]["rows"][0]["cells"][0], "two");
     assert_eq!(summary(&events[0]), "ADDED ");
+}
+
+#[test]
+fn large_answers_are_compressed_on_request() {
+    let api = shared().api();
+    api.namespace("gzip");
+    let path = "/api/v1/namespaces/gzip/configmaps";
+    api.post(path, &json!({"metadata": {"name": "large"}, "data": {"text": "word ".repeat(60_000)}}))
+        .expect(201);
+    let plain = api.get(&format!("{path}/large"));
+    assert_eq!(plain.header("content-encoding"), "");
+    let packed = api.send("GET", &format!("{path}/large"), &[("accept-encoding", "gzip")], b"");
+    assert_eq!((packed.status, packed.header("content-encoding")), (200, "gzip"));
+    assert!(packed.body.starts_with(b"\x1f\x8b") && packed.body.len() * 10 < plain.body.len());
+    let small = api.send("GET", "/api/v1/namespaces/gzip", &[("accept-encoding", "gzip")], b"");
+    assert_eq!(small.header("content-encoding"), "", "small ones are not worth it");
 }

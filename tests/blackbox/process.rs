@@ -112,6 +112,26 @@ fn a_second_process_is_refused_over_one_directory() {
     assert_eq!(server.api().get("/readyz").status, 200);
 }
 
+#[test]
+fn a_port_that_is_taken_is_told() {
+    let server = Server::serve(&[]);
+    let (_, port) =
+        server.api().address.rsplit_once(':').map(|(host, port)| (host.to_owned(), port.to_owned())).unwrap();
+    let scratch = scratch();
+    let launch =
+        Launch { arguments: ["serve", "--port", &port].map(str::to_owned).to_vec(), ..Launch::serve(&[]) };
+    assert_mentions(&failure(&mut launch.command(scratch.path())), &[&port, "taken", "--port"]);
+}
+
+#[test]
+fn a_free_port_is_kept_over_restarts() {
+    let mut server = Server::serve(&[]);
+    let before = server.api().address;
+    server.kill();
+    server.start_again();
+    assert_eq!(server.api().address, before);
+}
+
 /// The database files below a data directory.
 fn databases(folder: &Path) -> Vec<std::path::PathBuf> {
     let entries =
