@@ -109,7 +109,10 @@ impl Gate<'_> {
             path: of("path"),
         };
         Ok(match self.server.authorizer.authorize(subject, &action) {
-            Ok(()) => json!({"allowed": true}),
+            Ok(()) => match self.server.authorizer.why(subject, &action) {
+                why if why.is_empty() => json!({"allowed": true}),
+                why => json!({"allowed": true, "reason": why}),
+            },
             Err(reason) if reason.is_empty() => json!({"allowed": false}),
             Err(reason) => json!({"allowed": false, "reason": reason}),
         })
@@ -121,11 +124,15 @@ impl Gate<'_> {
             return Err(Status::bad_request("no namespace on request"));
         }
         let rules = self.server.authorizer.rules(user, namespace);
-        Ok(json!({
+        let mut status = json!({
             "resourceRules": rules.resource,
             "nonResourceRules": rules.non_resource,
             "incomplete": rules.incomplete,
-        }))
+        });
+        if !rules.error.is_empty() {
+            status["evaluationError"] = rules.error.into();
+        }
+        Ok(status)
     }
 }
 

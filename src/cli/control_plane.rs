@@ -3,11 +3,11 @@
 use crate::error::Error;
 use crate::files;
 use alcove_apiserver::admission::{
-    AddressConfig, Admission, DefaultTolerationSeconds, LocalAddresses, NamespaceLifecycle, Priority,
-    ServiceAccount, ServiceIp,
+    AddressConfig, Admission, DefaultTolerationSeconds, Escalation, LocalAddresses, NamespaceLifecycle,
+    Priority, ServiceAccount, ServiceIp,
 };
 use alcove_apiserver::authn::{Authenticator, ClientCertificates};
-use alcove_apiserver::authorization::AllowAuthenticated;
+use alcove_apiserver::authorization::{self, Rbac};
 use alcove_apiserver::certs::{Authority, Credentials, Serving, kubeconfig};
 use alcove_apiserver::health::{Check, Health};
 use alcove_apiserver::http::{Front, FrontConfig, Limits, provider, serve, tls_config};
@@ -87,6 +87,7 @@ impl ControlPlane {
         let authority = Arc::new(Authority::open(&options.data, now)?);
         let server = server(&options, store, env.clone());
         bootstrap(&server, &kinds::bootstrap::objects(&AddressConfig::default(), None)).await?;
+        authorization::bootstrap::reconcile(&server).await?;
 
         let authorities = [authority.der().clone()];
         let serving = Arc::new(Serving::new(authority.clone(), names(&options), provider(), now)?);
@@ -195,6 +196,7 @@ fn server(options: &Options, store: Store, env: Arc<dyn Env>) -> Server {
             Arc::new(ServiceIp::new(Arc::new(addresses))) as Arc<dyn Admission>
         }
     };
+    let rbac = Rbac::new(store.clone());
     // kube-apiserver's order.
     let admission: Vec<Arc<dyn Admission>> = vec![
         Arc::new(NamespaceLifecycle::new(store.clone())),
@@ -202,6 +204,7 @@ fn server(options: &Options, store: Store, env: Arc<dyn Env>) -> Server {
         Arc::new(Priority::new(store.clone())),
         Arc::new(DefaultTolerationSeconds),
         services,
+        Arc::new(Escalation::new(rbac.clone())),
     ];
     ApiServer::new(ServerConfig {
         minor: options.minor,
@@ -209,7 +212,7 @@ fn server(options: &Options, store: Store, env: Arc<dyn Env>) -> Server {
         store,
         resources: kinds::resources(options.minor),
         admission,
-        authorizer: Arc::new(AllowAuthenticated),
+        authorizer: rbac,
         connector: None,
     })
 }

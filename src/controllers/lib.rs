@@ -9,6 +9,7 @@
 //! Every write is safe to repeat, so a reconciler may be cut off anywhere. This room must not know HTTP, storage or a
 //! host cluster; it speaks to the API server as any client does.
 
+pub mod aggregation;
 pub mod deployment;
 pub mod endpoints;
 pub mod events;
@@ -56,6 +57,9 @@ pub fn start(server: &Server, env: &Arc<dyn Env>, root_ca: &str) -> JoinSet<()> 
         presence::Presence::sources
     );
     run!(presence::Presence::root_ca(client("root-ca-cert-publisher"), root_ca), presence::Presence::sources);
+    run!(aggregation::Aggregation::new(client("clusterrole-aggregation-controller")), |_: &Arc<_>| {
+        aggregation::Aggregation::sources()
+    });
     let queue = Arc::default();
     run!(
         garbage::Garbage::new(server.clone(), client("generic-garbage-collector"), Arc::clone(&queue)),

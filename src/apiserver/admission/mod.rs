@@ -3,12 +3,14 @@
 //! Steps run in a fixed order (the chain is built where the server is put together), mutating ones before validation,
 //! validating ones after it, as in kube-apiserver. A step reads the same [`Attributes`] whatever the verb.
 
+mod escalation;
 mod namespace;
 mod pods;
 mod service_ip;
 #[cfg(test)]
 mod tests;
 
+pub use escalation::Escalation;
 pub use namespace::NamespaceLifecycle;
 pub use pods::{DefaultTolerationSeconds, Priority, ServiceAccount, TOLERATION_SECONDS};
 pub use service_ip::{AddressConfig, Answer, Asker, LocalAddresses, Refused, ServiceAddresses, ServiceIp};

@@ -1,8 +1,18 @@
 //! Authorization: may this user do this? One question for requests from the wire and from inside, asked before
-//! anything else is looked at, so that a refusal tells nothing about what exists.
+//! anything else is looked at, so that a refusal tells nothing about what exists. [`Rbac`] answers it from the
+//! cluster's roles and bindings, of which every cluster has those of [`bootstrap`] from the start.
+
+pub mod bootstrap;
+mod policy;
+mod rbac;
+mod rule;
+
+pub use policy::{Policy, RoleRef};
+pub use rbac::{MASTERS, Rbac, is_master, joined};
+pub use rule::{Rule, quoted};
 
 use crate::request::{RequestInfo, Verb};
-use crate::user::{AUTHENTICATED, User};
+use crate::user::User;
 use alcove_object::{Status, Value};
 use serde_json::json;
 
@@ -34,6 +44,12 @@ pub trait Authorizer: Send + Sync {
     /// `Ok` when allowed; otherwise the reason, empty when there is nothing to say beyond the refusal.
     fn authorize(&self, user: &User, action: &Action<'_>) -> Result<(), String>;
 
+    /// Why something is allowed, as reviews say it; empty when there is nothing to say.
+    fn why(&self, user: &User, action: &Action<'_>) -> String {
+        let _ = (user, action);
+        String::new()
+    }
+
     /// What a user may do in a namespace, as far as it can be listed.
     fn rules(&self, user: &User, namespace: &str) -> RuleList {
         let _ = (user, namespace);
@@ -50,6 +66,8 @@ pub struct RuleList {
     pub non_resource: Vec<Value>,
     /// There may be more that cannot be listed.
     pub incomplete: bool,
+    /// What went wrong while listing; empty if nothing did.
+    pub error: String,
 }
 
 /// Lets everybody do everything.
@@ -65,36 +83,9 @@ impl Authorizer for AlwaysAllow {
         RuleList {
             resource: vec![json!({"verbs": ["*"], "apiGroups": ["*"], "resources": ["*"]})],
             non_resource: vec![json!({"verbs": ["*"], "nonResourceURLs": ["*"]})],
-            incomplete: false,
+            ..RuleList::default()
         }
     }
-}
-
-/// Lets those do everything who proved who they are. Others may ask how the server is and which version it has, as the
-/// role `system:public-info-viewer` says upstream, and nothing else.
-#[derive(Clone, Copy, Debug)]
-pub struct AllowAuthenticated;
-
-/// What everybody may get.
-const PUBLIC_PATHS: [&str; 5] = ["/healthz", "/livez", "/readyz", "/version", "/version/"];
-
-impl Authorizer for AllowAuthenticated {
-    fn authorize(&self, user: &User, action: &Action<'_>) -> Result<(), String> {
-        let is_public = !action.is_resource && action.verb == "get" && PUBLIC_PATHS.contains(&action.path);
-        if is_public || is_authenticated(user) { Ok(()) } else { Err(String::new()) }
-    }
-
-    fn rules(&self, user: &User, namespace: &str) -> RuleList {
-        if is_authenticated(user) {
-            return AlwaysAllow.rules(user, namespace);
-        }
-        let public = json!({"verbs": ["get"], "nonResourceURLs": PUBLIC_PATHS});
-        RuleList { non_resource: vec![public], ..RuleList::default() }
-    }
-}
-
-fn is_authenticated(user: &User) -> bool {
-    user.groups.iter().any(|group| group == AUTHENTICATED)
 }
 
 impl<'a> Action<'a> {
@@ -146,41 +137,5 @@ fn verb(verb: Verb, method: &str) -> &str {
         (Verb::Connect, "put") => "update",
         (Verb::Connect, "patch" | "delete") => method,
         (verb, _) => verb.as_str(),
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn strangers_learn_health_and_version_alone() {
-        let pods = |verb| Action {
-            is_resource: true,
-            verb,
-            group: "",
-            version: "v1",
-            resource: "pods",
-            subresource: "",
-            namespace: "default",
-            name: "",
-            path: "/api/v1/namespaces/default/pods",
-        };
-        let path = |verb, path| Action { is_resource: false, verb, path, ..pods("") };
-        for (action, is_public) in [
-            (path("get", "/readyz"), true),
-            (path("get", "/version"), true),
-            (path("post", "/version"), false),
-            (path("get", "/readyz/ping"), false),
-            (path("get", "/metrics"), false),
-            (path("get", "/apis"), false),
-            (Action { path: "/readyz", ..pods("get") }, false),
-            (pods("list"), false),
-            (pods("delete"), false),
-        ] {
-            let stranger = AllowAuthenticated.authorize(&User::anonymous(), &action);
-            assert_eq!(stranger.is_ok(), is_public, "{action:?}");
-            assert!(AllowAuthenticated.authorize(&User::component("c"), &action).is_ok(), "{action:?}");
-        }
     }
 }
