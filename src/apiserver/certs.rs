@@ -85,8 +85,7 @@ impl Authority {
 
     /// The authority of a data directory: `DIR/pki/ca.crt` and `ca.key`, made when both are missing.
     pub fn open(dir: &Path, now: Timestamp) -> Result<Authority, Error> {
-        let pki = dir.join("pki");
-        std::fs::DirBuilder::new().recursive(true).mode(0o700).create(&pki).map_err(at(&pki))?;
+        let pki = pki_dir(dir)?;
         let (certificate, key) = (pki.join("ca.crt"), pki.join("ca.key"));
         match (certificate.exists(), key.exists()) {
             (true, true) => {}
@@ -98,8 +97,7 @@ impl Authority {
             (true, false) => return Err(Error::Half { path: certificate, missing: key }),
             (false, true) => return Err(Error::Half { path: key, missing: certificate }),
         }
-        let pem = std::fs::read_to_string(&certificate).map_err(at(&certificate))?;
-        let private = std::fs::read_to_string(&key).map_err(at(&key))?;
+        let (pem, private) = (read(&certificate)?, read(&key)?);
         Authority::from_pem(pem, &private, &certificate)
     }
 
@@ -166,6 +164,23 @@ impl Authority {
     }
 }
 
+/// A new private key in PEM (PKCS#8).
+pub(crate) fn new_private_key() -> Result<String, Error> {
+    Ok(new_key()?.serialize_pem())
+}
+
+/// `DIR/pki`, made when missing.
+pub(crate) fn pki_dir(dir: &Path) -> Result<PathBuf, Error> {
+    let pki = dir.join("pki");
+    std::fs::DirBuilder::new().recursive(true).mode(0o700).create(&pki).map_err(at(&pki))?;
+    Ok(pki)
+}
+
+/// The text of a file below `DIR/pki`.
+pub(crate) fn read(path: &Path) -> Result<String, Error> {
+    std::fs::read_to_string(path).map_err(at(path))
+}
+
 fn new_key() -> Result<KeyPair, Error> {
     Ok(KeyPair::generate_for(&rcgen::PKCS_ECDSA_P256_SHA256)?)
 }
@@ -199,7 +214,7 @@ fn at(path: &Path) -> impl FnOnce(std::io::Error) -> Error {
 }
 
 /// Writes a file that nobody else can read, wholly or not at all.
-fn write_private(path: &Path, text: &str) -> Result<(), Error> {
+pub(crate) fn write_private(path: &Path, text: &str) -> Result<(), Error> {
     let temporary = path.with_extension("new");
     let write = || {
         let mut file = std::fs::OpenOptions::new()

@@ -3,7 +3,7 @@
 //!
 //! Answers come from the same authenticator and authorizer that judge requests.
 
-use crate::authn::Authenticator;
+use crate::authn::{Authenticator, INVALID_TOKEN};
 use crate::authorization::Action;
 use crate::rest::Target;
 use crate::server::Server;
@@ -77,7 +77,9 @@ impl Gate<'_> {
                 }
                 status
             }
-            Err(error) => json!({"user": {}, "error": error}),
+            Err(error) if error == INVALID_TOKEN => json!({"user": {}, "error": error}),
+            // Upstream asks several judges, of which the last one knows nothing of our tokens.
+            Err(error) => json!({"user": {}, "error": format!("[{INVALID_TOKEN}, {error}]")}),
         })
     }
 

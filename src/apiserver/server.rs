@@ -1,6 +1,7 @@
 //! The API server itself: what all requests share. The operations stand in [`crate::rest`], one file per verb.
 
 use crate::admission::Admission;
+use crate::authn::ServiceAccountTokens;
 use crate::authorization::{Action, Authorizer};
 use crate::client::Client;
 use crate::registry::{Registry, Resource};
@@ -28,6 +29,8 @@ pub struct ServerConfig {
     pub authorizer: Arc<dyn Authorizer>,
     /// Answers exec, logs, port-forward and the proxies; without one they fail with 503.
     pub connector: Option<Arc<dyn Connector>>,
+    /// Issues service-account tokens; without it requests for them fail with 503.
+    pub tokens: Option<Arc<ServiceAccountTokens>>,
 }
 
 /// A shared server: cheap to clone.
@@ -45,6 +48,7 @@ pub struct ApiServer {
     pub(crate) admission: Vec<Arc<dyn Admission>>,
     pub(crate) authorizer: Arc<dyn Authorizer>,
     pub(crate) connector: Option<Arc<dyn Connector>>,
+    pub(crate) tokens: Option<Arc<ServiceAccountTokens>>,
 }
 
 impl ApiServer {
@@ -58,6 +62,7 @@ impl ApiServer {
             admission: config.admission,
             authorizer: config.authorizer,
             connector: config.connector,
+            tokens: config.tokens,
         })
     }
 

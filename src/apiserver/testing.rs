@@ -73,5 +73,6 @@ pub fn server(resources: Vec<Arc<Resource>>, env: Arc<TestEnv>) -> Server {
         admission,
         authorizer: Arc::new(AlwaysAllow),
         connector: None,
+        tokens: None,
     })
 }

@@ -6,7 +6,7 @@ use alcove_apiserver::admission::{
     AddressConfig, Admission, DefaultTolerationSeconds, Escalation, LocalAddresses, NamespaceLifecycle,
     Priority, ServiceAccount, ServiceIp,
 };
-use alcove_apiserver::authn::{Authenticator, ClientCertificates};
+use alcove_apiserver::authn::{Authenticator, ClientCertificates, ServiceAccountTokens, SigningKeys};
 use alcove_apiserver::authorization::{self, Rbac};
 use alcove_apiserver::certs::{Authority, Credentials, Serving, kubeconfig};
 use alcove_apiserver::health::{Check, Health};
@@ -85,7 +85,9 @@ impl ControlPlane {
             .map_err(|source| Error::Listen { address: (options.address, options.port).into(), source })?;
         files::remember_port(&options.data, address.port())?;
         let authority = Arc::new(Authority::open(&options.data, now)?);
-        let server = server(&options, store, env.clone());
+        let keys = SigningKeys::open(&options.data)?;
+        let tokens = Arc::new(ServiceAccountTokens::new(keys, store.clone(), env.clone()));
+        let server = server(&options, store, env.clone(), tokens.clone());
         bootstrap(&server, &kinds::bootstrap::objects(&AddressConfig::default(), None)).await?;
         authorization::bootstrap::reconcile(&server).await?;
 
@@ -100,7 +102,7 @@ impl ControlPlane {
             server: server.clone(),
             authenticator: Authenticator {
                 certificates: Some(Arc::new(certificates)),
-                tokens: None,
+                tokens: Some(tokens),
                 anonymous: true,
             },
             health: health(ready.clone()),
@@ -188,7 +190,12 @@ async fn listen(options: &Options) -> Result<TcpListener, Error> {
     })
 }
 
-fn server(options: &Options, store: Store, env: Arc<dyn Env>) -> Server {
+fn server(
+    options: &Options,
+    store: Store,
+    env: Arc<dyn Env>,
+    tokens: Arc<ServiceAccountTokens>,
+) -> Server {
     let services = match &options.services {
         Some(services) => services.clone(),
         None => {
@@ -214,6 +221,7 @@ fn server(options: &Options, store: Store, env: Arc<dyn Env>) -> Server {
         admission,
         authorizer: rbac,
         connector: None,
+        tokens: Some(tokens),
     })
 }
 

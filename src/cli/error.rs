@@ -29,6 +29,8 @@ pub enum Error {
     Store(#[from] alcove_store::OpenError),
     #[error(transparent)]
     Certificates(#[from] alcove_apiserver::certs::Error),
+    #[error(transparent)]
+    Keys(#[from] alcove_apiserver::authn::KeyError),
     #[error("the cluster cannot be set up: {0}")]
     Bootstrap(#[from] alcove_object::Status),
     #[error("the simulated nodes cannot be set up: {0}")]

@@ -28,6 +28,7 @@ async fn client() -> Client {
         admission,
         authorizer: Arc::new(AlwaysAllow),
         connector: None,
+        tokens: None,
     });
     bootstrap(&server, &[]).await.unwrap();
     server.client(User::component("tester"), "tester")

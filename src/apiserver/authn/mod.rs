@@ -3,8 +3,12 @@
 //! As upstream: the first credential that is good wins; credentials that are all bad are a 401, never anonymous
 //! (k8s.io/apiserver/pkg/authentication/request/union, anonymous).
 
+mod keys;
+mod service_account;
 mod x509;
 
+pub use keys::{KeyError, SigningKeys};
+pub use service_account::{Bound, Claims, ISSUER, Reference, ServiceAccountTokens};
 pub use x509::{ClientCertificates, DeferredVerifier, Identity, X509Error};
 
 use crate::user::{AUTHENTICATED, User};
@@ -14,6 +18,9 @@ use std::future::Future;
 use std::pin::Pin;
 use std::sync::Arc;
 
+/// Why a token stands for nobody when there is no better reason: it is none of ours.
+pub const INVALID_TOKEN: &str = "invalid bearer token";
+
 /// A token's answer, which may need to look something up.
 pub type Authenticating<'a> = Pin<Box<dyn Future<Output = Result<TokenUser, String>> + Send + 'a>>;
 
@@ -22,7 +29,7 @@ pub type Authenticating<'a> = Pin<Box<dyn Future<Output = Result<TokenUser, Stri
 pub struct TokenUser {
     /// The user.
     pub user: User,
-    /// The audiences that token and question share; empty when the question named none.
+    /// The audiences that token and question share.
     pub audiences: Vec<String>,
 }
 
@@ -74,7 +81,7 @@ impl Authenticator {
 
     /// Whom a bearer token stands for.
     pub async fn token(&self, token: &str, audiences: &[String]) -> Result<TokenUser, String> {
-        let Some(tokens) = &self.tokens else { return Err("invalid bearer token".into()) };
+        let Some(tokens) = &self.tokens else { return Err(INVALID_TOKEN.into()) };
         let found = tokens.authenticate(token, audiences).await?;
         Ok(TokenUser { user: authenticated(found.user), ..found })
     }

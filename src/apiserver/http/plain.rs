@@ -15,7 +15,8 @@ use std::sync::Arc;
 const AGGREGATED: &str = "application/json;g=apidiscovery.k8s.io;v=v2;as=APIGroupDiscoveryList";
 
 /// The endpoints by their first path segment, as metrics name them.
-const ENDPOINTS: [&str; 8] = ["api", "apis", "healthz", "livez", "readyz", "metrics", "openapi", "version"];
+const ENDPOINTS: [&str; 10] =
+    ["api", "apis", "healthz", "livez", "readyz", "metrics", "openapi", "version", ".well-known", "openid"];
 
 /// The name under which a path is counted, empty if nobody serves it.
 pub fn label(path: &str) -> &'static str {
@@ -32,6 +33,7 @@ pub async fn answer(call: Call) -> Result<Answer, Status> {
         "version" if is_exactly(&path, "/version") => {
             Some(document(&call, version::info(call.front.server.minor))?)
         }
+        ".well-known" | "openid" => issuer(&call, &path),
         "metrics" if is_exactly(&path, "/metrics") => Some(metrics(&call)),
         "healthz" | "livez" | "readyz" => {
             let health = call.front.health.answer(&path, &call.query);
@@ -54,6 +56,22 @@ fn is_exactly(path: &str, expected: &str) -> bool {
 fn document(call: &Call, value: serde_json::Value) -> Result<Answer, Status> {
     let media = negotiate::plain_answer(call.headers(), &call.query)?;
     Ok(respond::json(200, media, Body::full(format!("{value}\n"))))
+}
+
+/// Who issues service-account tokens, and by which keys they are verified (OpenID Connect Discovery 1.0).
+fn issuer(call: &Call, path: &str) -> Option<Answer> {
+    let tokens = call.front.server.tokens.as_ref()?;
+    let (content_type, document) = match path {
+        "/.well-known/openid-configuration" => {
+            ("application/json", tokens.configuration(&call.front.address))
+        }
+        "/openid/v1/jwks" => ("application/jwk-set+json", tokens.key_set()),
+        _ => return None,
+    };
+    let mut answer = respond::answer(200, content_type, Body::full(document.to_string()));
+    let cached = HeaderValue::from_static("public, max-age=3600");
+    answer.headers_mut().insert(header::CACHE_CONTROL, cached);
+    Some(answer)
 }
 
 fn documents(call: &Call) -> Arc<crate::discovery::Documents> {
@@ -116,6 +134,9 @@ fn paths(call: &Call) -> Vec<String> {
         paths.extend(health.live.iter().chain(ready).map(|check| format!("/{endpoint}/{}", check.name)));
     }
     paths.extend(["/metrics", "/openapi/v2", "/openapi/v3", "/version"].map(str::to_owned));
+    if call.front.server.tokens.is_some() {
+        paths.extend(["/.well-known/openid-configuration", "/openid/v1/jwks"].map(str::to_owned));
+    }
     paths.sort_unstable();
     paths
 }

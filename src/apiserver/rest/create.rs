@@ -29,6 +29,7 @@ impl ApiServer {
         match target.subresource() {
             Some(sub) if sub.kind == SubresourceKind::Binding => write.bind(body).await,
             Some(sub) if sub.kind == SubresourceKind::Eviction => write.evict(body).await,
+            Some(sub) if sub.kind == SubresourceKind::Token => write.request_token(body).await,
             Some(_) => Err(Status::unavailable("no component of this server answers this subresource")),
             None if !target.resource.verbs.has(Verb::Get) => {
                 create_unstored(self, caller, target, body, options).await

@@ -18,6 +18,7 @@ mod scale;
 mod selection;
 mod stored;
 mod target;
+pub(crate) mod token;
 mod update;
 mod validate;
 mod watch;

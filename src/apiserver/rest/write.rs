@@ -1,7 +1,7 @@
 //! What create, update, patch and delete share: one write under way, its admission, and its field manager.
 
 use super::{Body, Caller, Target, decode};
-use crate::admission::Attributes;
+use crate::admission::{Admission, Attributes};
 use crate::errors;
 use crate::options::WriteOptions;
 use crate::registry::{Context, Registry, Resource, SubresourceKind};
@@ -149,6 +149,21 @@ impl<'a> Write<'a> {
         let manager = self.manager_in(&api_version);
         apply::apply(live, patch, self.schema(), &manager, self.options.force, &self.reset_fields())
             .map_err(|e| e.to_status())
+    }
+
+    /// One admission step over something that is not stored.
+    pub async fn run_step(
+        &mut self,
+        step: &dyn Admission,
+        verb: Verb,
+        object: &mut Value,
+        validating: bool,
+    ) -> Result<(), Status> {
+        let old = None;
+        match validating {
+            false => step.mutate(&mut attributes!(self, verb, object, old)).await,
+            true => step.validate(&mut attributes!(self, verb, object, old)).await,
+        }
     }
 
     /// Mutating admission, and what must hold again after it.

@@ -1,6 +1,6 @@
 //! A server behind HTTPS on a loopback port, for tests with real clients.
 
-use crate::authn::{Authenticator, ClientCertificates};
+use crate::authn::{Authenticator, ClientCertificates, Tokens};
 use crate::certs::{Authority, Credentials, Serving, kubeconfig};
 use crate::health::{Check, Health};
 use crate::http::{Front, FrontConfig, Limits, provider, serve, tls_config};
@@ -43,11 +43,12 @@ impl Https {
             ClientCertificates::new(&authorities, &provider()).expect("the authority can be trusted");
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("loopback has a free port");
         let address = listener.local_addr().expect("a bound socket has an address");
+        let tokens = server.tokens.clone().map(|tokens| tokens as Arc<dyn Tokens>);
         let front = Front::new(FrontConfig {
             server,
             authenticator: Authenticator {
                 certificates: Some(Arc::new(certificates)),
-                tokens: None,
+                tokens,
                 anonymous: true,
             },
             health: Health { live: vec![Check::ping()], ready: Vec::new() },

@@ -200,6 +200,7 @@ async fn the_client_is_authorized_and_so_is_a_put_that_creates() {
         admission: Vec::new(),
         authorizer: Arc::new(NoCreating),
         connector: None,
+        tokens: None,
     });
     let user = User { name: "eve".into(), ..User::default() };
     let client = server.client(user.clone(), "test");

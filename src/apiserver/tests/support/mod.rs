@@ -48,6 +48,7 @@ pub async fn server_with(step: Arc<dyn Admission>) -> Server {
         admission: vec![step],
         authorizer: Arc::new(AlwaysAllow),
         connector: None,
+        tokens: None,
     })
 }
 
