@@ -4,7 +4,7 @@ use crate::error::Error;
 use crate::files;
 use alcove_apiserver::admission::{
     AddressConfig, Admission, DefaultTolerationSeconds, Escalation, LocalAddresses, NamespaceLifecycle,
-    Priority, ServiceAccount, ServiceIp,
+    Priority, ServiceAccount, ServiceIp, TokenVolumes,
 };
 use alcove_apiserver::authn::{Authenticator, ClientCertificates, ServiceAccountTokens, SigningKeys};
 use alcove_apiserver::authorization::{self, Rbac};
@@ -51,6 +51,8 @@ pub struct Options {
     pub minor: Minor,
     /// Who gives services their addresses; `None`: this control plane itself.
     pub services: Option<Arc<dyn Admission>>,
+    /// Whether pods get volumes with tokens of this cluster.
+    pub token_volumes: TokenVolumes,
 }
 
 /// A control plane that serves.
@@ -190,12 +192,7 @@ async fn listen(options: &Options) -> Result<TcpListener, Error> {
     })
 }
 
-fn server(
-    options: &Options,
-    store: Store,
-    env: Arc<dyn Env>,
-    tokens: Arc<ServiceAccountTokens>,
-) -> Server {
+fn server(options: &Options, store: Store, env: Arc<dyn Env>, tokens: Arc<ServiceAccountTokens>) -> Server {
     let services = match &options.services {
         Some(services) => services.clone(),
         None => {
@@ -207,7 +204,7 @@ fn server(
     // kube-apiserver's order.
     let admission: Vec<Arc<dyn Admission>> = vec![
         Arc::new(NamespaceLifecycle::new(store.clone())),
-        Arc::new(ServiceAccount),
+        Arc::new(ServiceAccount::new(store.clone(), env.clone(), options.token_volumes)),
         Arc::new(Priority::new(store.clone())),
         Arc::new(DefaultTolerationSeconds),
         services,

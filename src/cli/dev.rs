@@ -5,6 +5,7 @@ use crate::control_plane::{ControlPlane, Options};
 use crate::error::Error;
 use crate::{files, serve};
 use alcove_apiserver::User;
+use alcove_apiserver::admission::TokenVolumes;
 use alcove_object::{Gvr, Reason};
 use alcove_schema::Minor;
 use alcove_syncer::translate::Tenant;
@@ -26,7 +27,7 @@ pub async fn run(arguments: DevArguments) -> Result<(), Error> {
 
     let begin = Instant::now();
     let (host_port, tenant_ports) = ports;
-    let mut host = start(HOST, &data, host_port, minor).await?;
+    let mut host = start(HOST, &data, host_port, minor, TokenVolumes::Mounted).await?;
     let client = host.server.client(User::component("system:apiserver"), "alcove");
     let config = alcove_sandbox::Config { nodes: arguments.nodes, kubelet_version: kubelet_version(minor) };
     let nodes = alcove_sandbox::start(&client, host.env.clone(), &config).await.map_err(Error::Nodes)?;
@@ -50,7 +51,13 @@ pub async fn run(arguments: DevArguments) -> Result<(), Error> {
     Ok(())
 }
 
-async fn start(name: &str, data: &Path, port: u16, minor: Minor) -> Result<ControlPlane, Error> {
+async fn start(
+    name: &str,
+    data: &Path,
+    port: u16,
+    minor: Minor,
+    volumes: TokenVolumes,
+) -> Result<ControlPlane, Error> {
     let plane = ControlPlane::start(Options {
         name: name.to_owned(),
         data: data.join(name),
@@ -58,6 +65,7 @@ async fn start(name: &str, data: &Path, port: u16, minor: Minor) -> Result<Contr
         port,
         minor,
         services: None,
+        token_volumes: volumes,
     })
     .await?;
     files::write_private(&kubeconfig_path(data, name), &plane.kubeconfig("kubernetes-admin")?)?;
@@ -78,7 +86,8 @@ async fn start_tenant(
         Err(status) if !status.is(Reason::ALREADY_EXISTS) => return Err(status.into()),
         _ => {}
     }
-    let mut tenant = start(name, data, port, minor).await?;
+    // The host cannot make the tenant's tokens, so pods that ask for them would not be synced.
+    let mut tenant = start(name, data, port, minor, TokenVolumes::Left).await?;
     let host_client = host_client(&host.kubeconfig(&format!("alcove:{name}"))?).await?;
     let config = alcove_syncer::Config {
         tenant: Tenant { cluster: name.to_owned(), host_namespace: name.to_owned() },

@@ -5,6 +5,7 @@ use crate::config::{self, Config};
 use crate::control_plane::{ControlPlane, Options};
 use crate::error::Error;
 use crate::files;
+use alcove_apiserver::admission::TokenVolumes;
 use alcove_schema::Minor;
 use std::net::{IpAddr, Ipv4Addr};
 
@@ -26,6 +27,7 @@ pub async fn run(arguments: ServeArguments) -> Result<(), Error> {
         port: arguments.port.or(config.port).unwrap_or(PORT),
         minor: arguments.kubernetes_version.or(config.kubernetes_version).unwrap_or(Minor::DEFAULT),
         services: None,
+        token_volumes: TokenVolumes::Mounted,
     })
     .await?;
     let kubeconfig = data.join("admin.kubeconfig");

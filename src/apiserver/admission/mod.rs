@@ -6,13 +6,15 @@
 mod escalation;
 mod namespace;
 mod pods;
+mod service_account;
 mod service_ip;
 #[cfg(test)]
 mod tests;
 
 pub use escalation::Escalation;
 pub use namespace::NamespaceLifecycle;
-pub use pods::{DefaultTolerationSeconds, Priority, ServiceAccount, TOLERATION_SECONDS};
+pub use pods::{DefaultTolerationSeconds, Priority, TOLERATION_SECONDS};
+pub use service_account::{ServiceAccount, TokenVolumes};
 pub use service_ip::{AddressConfig, Answer, Asker, LocalAddresses, Refused, ServiceAddresses, ServiceIp};
 
 use crate::registry::Resource;

@@ -1,5 +1,5 @@
-//! What pods get when they are created: a service account, a priority, and tolerations for nodes that are down
-//! (k8s.io/kubernetes/plugin/pkg/admission/{serviceaccount,priority,defaulttolerationseconds}).
+//! What pods get when they are created: a priority, and tolerations for nodes that are down
+//! (k8s.io/kubernetes/plugin/pkg/admission/{priority,defaulttolerationseconds}).
 
 use super::{Admission, Admitting, Attributes};
 use crate::request::Verb;
@@ -11,7 +11,10 @@ use serde_json::{Map, json};
 pub const TOLERATION_SECONDS: i64 = 300;
 
 /// The spec of a pod that is being created, or changed where `update` says so.
-fn pod_spec<'a>(attributes: &'a mut Attributes<'_>, update: bool) -> Option<&'a mut Map<String, Value>> {
+pub(super) fn pod_spec<'a>(
+    attributes: &'a mut Attributes<'_>,
+    update: bool,
+) -> Option<&'a mut Map<String, Value>> {
     let gvr = &attributes.resource.gvr;
     let is_pod = gvr.group.is_empty() && gvr.resource == "pods" && attributes.subresource.is_empty();
     let is_asked = attributes.verb == Verb::Create || (update && attributes.verb == Verb::Update);
@@ -21,28 +24,8 @@ fn pod_spec<'a>(attributes: &'a mut Attributes<'_>, update: bool) -> Option<&'a 
     attributes.object.get_mut("spec")?.as_object_mut()
 }
 
-fn text<'a>(spec: &'a Map<String, Value>, field: &str) -> &'a str {
+pub(super) fn text<'a>(spec: &'a Map<String, Value>, field: &str) -> &'a str {
     spec.get(field).and_then(Value::as_str).unwrap_or_default()
-}
-
-/// Names the service account `default` where a pod names none.
-pub struct ServiceAccount;
-
-impl Admission for ServiceAccount {
-    fn name(&self) -> &'static str {
-        "ServiceAccount"
-    }
-
-    fn mutate<'a>(&'a self, attributes: &'a mut Attributes<'_>) -> Admitting<'a> {
-        if let Some(spec) = pod_spec(attributes, false)
-            && text(spec, "serviceAccountName").is_empty()
-            && text(spec, "serviceAccount").is_empty()
-        {
-            spec.insert("serviceAccountName".into(), "default".into());
-            spec.insert("serviceAccount".into(), "default".into());
-        }
-        Box::pin(std::future::ready(Ok(())))
-    }
 }
 
 /// Turns the name of a priority class into a number.

@@ -15,7 +15,7 @@ async fn client() -> Client {
     let (env, store) = (Arc::new(TestEnv::new(7)), memory_store());
     let addresses = LocalAddresses::new(AddressConfig::default(), store.clone(), env.clone());
     let admission: Vec<Arc<dyn Admission>> = vec![
-        Arc::new(ServiceAccount),
+        Arc::new(ServiceAccount::new(store.clone(), env.clone(), TokenVolumes::Mounted)),
         Arc::new(Priority::new(store.clone())),
         Arc::new(DefaultTolerationSeconds),
         Arc::new(ServiceIp::new(Arc::new(addresses))),
@@ -31,7 +31,18 @@ async fn client() -> Client {
         tokens: None,
     });
     bootstrap(&server, &[]).await.unwrap();
-    server.client(User::component("tester"), "tester")
+    let client = server.client(User::component("tester"), "tester");
+    account(&client, "default", json!({})).await;
+    client
+}
+
+async fn account(client: &Client, name: &str, fields: Value) {
+    let mut account = json!({"apiVersion": "v1", "kind": "ServiceAccount", "metadata": {"name": name}});
+    for (field, value) in fields.as_object().unwrap() {
+        account[field] = value.clone();
+    }
+    account["metadata"]["name"] = name.into();
+    client.create(&Gvr::new("", "v1", "serviceaccounts"), "default", account).await.unwrap();
 }
 
 fn services() -> Gvr {
@@ -137,4 +148,125 @@ async fn bootstrap_objects_are_valid() {
         let namespace = object["metadata"]["namespace"].as_str().unwrap_or_default().to_owned();
         client.create(&resource.gvr, &namespace, object).await.unwrap();
     }
+}
+
+const TOKEN_PATH: &str = "/var/run/secrets/kubernetes.io/serviceaccount";
+
+async fn create_pod(client: &Client, spec: Value) -> Result<Value, String> {
+    let pod = json!({"apiVersion": "v1", "kind": "Pod", "metadata": {"generateName": "p-"}, "spec": spec});
+    let made = client.create(&Gvr::new("", "v1", "pods"), "default", pod).await;
+    made.map(|pod| pod.parse()).map_err(|status| status.message.clone())
+}
+
+#[tokio::test]
+async fn pods_get_a_volume_with_their_token() {
+    let client = client().await;
+    let own = json!({"name": "v", "mountPath": TOKEN_PATH});
+    let pod = create_pod(
+        &client,
+        json!({
+            "initContainers": [{"name": "i", "image": "x"}],
+            "containers": [{"name": "a", "image": "x"}, {"name": "b", "image": "x", "volumeMounts": [own]}],
+            "volumes": [{"name": "v", "emptyDir": {}}],
+        }),
+    )
+    .await
+    .unwrap();
+    let volume = &pod["spec"]["volumes"][1];
+    let name = volume["name"].as_str().unwrap();
+    assert!(name.starts_with("kube-api-access-") && name.len() == 21, "{name}");
+    assert_eq!(
+        volume["projected"],
+        json!({"defaultMode": 420, "sources": [
+            {"serviceAccountToken": {"expirationSeconds": 3607, "path": "token"}},
+            {"configMap": {"name": "kube-root-ca.crt", "items": [{"key": "ca.crt", "path": "ca.crt"}]}},
+            {"downwardAPI": {"items": [
+                {"path": "namespace", "fieldRef": {"apiVersion": "v1", "fieldPath": "metadata.namespace"}},
+            ]}},
+        ]})
+    );
+    let mounts = |list: &str, i: usize| pod["spec"][list][i]["volumeMounts"].clone();
+    let mount = json!([{"name": name, "readOnly": true, "mountPath": TOKEN_PATH}]);
+    assert_eq!(mounts("initContainers", 0), mount);
+    assert_eq!(mounts("containers", 0), mount);
+    assert_eq!(mounts("containers", 1), json!([own]), "what the container mounts there itself stays");
+}
+
+#[tokio::test]
+async fn pods_and_accounts_opt_out_of_tokens() {
+    let client = client().await;
+    account(&client, "quiet", json!({"automountServiceAccountToken": false})).await;
+    for (account, pod, expected) in [
+        ("default", None, true),
+        ("default", Some(false), false),
+        ("quiet", None, false),
+        ("quiet", Some(true), true),
+    ] {
+        let mut spec = json!({"serviceAccountName": account, "containers": [{"name": "c", "image": "x"}]});
+        if let Some(pod) = pod {
+            spec["automountServiceAccountToken"] = pod.into();
+        }
+        let made = create_pod(&client, spec).await.unwrap();
+        assert_eq!(made["spec"].get("volumes").is_some(), expected, "{account} {pod:?}");
+    }
+}
+
+#[tokio::test]
+async fn accounts_give_pull_secrets_and_limit_others() {
+    let client = client().await;
+    let strict = json!({
+        "metadata": {"annotations": {"kubernetes.io/enforce-mountable-secrets": "true"}},
+        "secrets": [{"name": "mine"}], "imagePullSecrets": [{"name": "registry"}],
+    });
+    account(&client, "strict", strict).await;
+    let of = |extra: Value| {
+        let mut spec = json!({"serviceAccountName": "strict", "containers": [{"name": "c", "image": "x"}]});
+        for (field, value) in extra.as_object().unwrap() {
+            spec[field] = value.clone();
+        }
+        spec
+    };
+    let plain = create_pod(&client, of(json!({}))).await.unwrap();
+    assert_eq!(plain["spec"]["imagePullSecrets"], json!([{"name": "registry"}]));
+    let volume = |secret: &str| of(json!({"volumes": [{"name": "s", "secret": {"secretName": secret}}]}));
+    assert!(create_pod(&client, volume("mine")).await.is_ok());
+    let refused = create_pod(&client, volume("yours")).await.unwrap_err();
+    let why = "volume with secret.secretName=\"yours\" is not allowed because service account strict does not \
+        reference that secret";
+    assert_eq!(refused, format!("pods \"p-\" is forbidden: {why}"));
+    let from = json!([{"name": "c", "image": "x", "envFrom": [{"secretRef": {"name": "yours"}}]}]);
+    let refused = create_pod(&client, of(json!({"containers": from}))).await.unwrap_err();
+    assert!(
+        refused.contains("container c with envFrom referencing secret.secretName=\"yours\""),
+        "{refused}"
+    );
+    let refused = create_pod(&client, of(json!({"imagePullSecrets": [{"name": "x"}]}))).await.unwrap_err();
+    assert!(refused.contains("imagePullSecrets[0].name=\"x\" is not allowed"), "{refused}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn pods_need_an_account_that_is_there() {
+    let client = client().await;
+    let spec = |name: &str| json!({"serviceAccountName": name, "containers": [{"name": "c", "image": "x"}]});
+    let missing = |name: &str| {
+        format!(
+            "pods \"p-\" is forbidden: error looking up service account default/{name}: serviceaccount \"{name}\" \
+             not found"
+        )
+    };
+    assert_eq!(create_pod(&client, spec("none")).await, Err(missing("none")));
+    let accounts = Gvr::new("", "v1", "serviceaccounts");
+    client.delete(&accounts, "default", "default", &Default::default()).await.unwrap();
+    assert_eq!(create_pod(&client, spec("default")).await, Err(missing("default")));
+}
+
+#[tokio::test]
+async fn pods_come_as_soon_as_the_default_account_is_there() {
+    let client = client().await;
+    let accounts = Gvr::new("", "v1", "serviceaccounts");
+    client.delete(&accounts, "default", "default", &Default::default()).await.unwrap();
+    let spec = |name: &str| json!({"serviceAccountName": name, "containers": [{"name": "c", "image": "x"}]});
+    let (made, ()) =
+        tokio::join!(create_pod(&client, spec("default")), account(&client, "default", json!({})));
+    assert!(made.is_ok(), "{made:?}");
 }
