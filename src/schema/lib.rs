@@ -10,6 +10,7 @@
 
 pub mod apply;
 pub mod builtin;
+pub mod custom;
 pub mod decode;
 pub mod limits;
 pub mod openapi;

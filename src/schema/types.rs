@@ -108,6 +108,8 @@ pub struct Schema {
     /// For messages that wrap a list in protobuf (metav1.Verbs, ExtraValue): repeated items are field 1 inside a
     /// message instead of repeated in the parent.
     pub wrapped: bool,
+    /// Of a custom resource: values are kept as they are written, and judged by validation alone.
+    pub custom: bool,
     /// Fields of which at most one is set, told by a discriminator (`x-kubernetes-unions`), kept for OpenAPI.
     pub unions: Option<Box<Value>>,
 }
@@ -181,6 +183,35 @@ impl Types {
         self.schemas[id.0 as usize] = schema;
     }
 
+    /// Copies a schema of another arena and all that it reaches, and gives its number here. What is known by name
+    /// already is not copied again.
+    pub fn import(&mut self, view: View<'_>) -> SchemaId {
+        let known =
+            Some(&view.schema().name).filter(|name| !name.is_empty()).and_then(|name| self.names.get(name));
+        if let Some(id) = known {
+            return *id;
+        }
+        let mut schema = view.schema().clone();
+        // Types refer to themselves by name alone, so a name that stands before its shape ends the recursion.
+        let id = self.add(Schema { shape: Shape::Any, ..schema.clone() });
+        schema.shape = match schema.shape {
+            Shape::Struct(mut fields) => {
+                for field in &mut fields {
+                    field.schema = self.import(view.at(field.schema));
+                }
+                Shape::Struct(fields)
+            }
+            Shape::Map(inner) => Shape::Map(self.import(view.at(inner))),
+            Shape::List(inner) => Shape::List(self.import(view.at(inner))),
+            Shape::BoolOr(inner) => Shape::BoolOr(self.import(view.at(inner))),
+            Shape::OneOrList(inner) => Shape::OneOrList(self.import(view.at(inner))),
+            Shape::OneOrStrings(inner) => Shape::OneOrStrings(self.import(view.at(inner))),
+            scalar => scalar,
+        };
+        self.replace(id, schema);
+        id
+    }
+
     fn index(&mut self, id: SchemaId, schema: &Schema) {
         for kind in &schema.kinds {
             self.roots.insert(kind.clone(), id);
@@ -252,6 +283,7 @@ impl Schema {
             allowed: [].into(),
             format: "".into(),
             wrapped: false,
+            custom: false,
             unions: None,
         }
     }

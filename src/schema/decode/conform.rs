@@ -24,15 +24,24 @@ pub struct Report {
 
 /// Makes a tree what it would be after a round trip through its kind's Go type; unknown fields go to the report.
 ///
-/// Meant for built-in kinds; custom resources are pruned instead. Fails with upstream's text if a value does not
+/// Of custom resources, only what they have in common with built-in kinds (metadata) is read so; the rest is pruned
+/// ([`super::custom`]). Fails with upstream's text if a value does not
 /// fit its type, or if the tree is nested deeper than the limit.
 pub fn conform(value: &mut Value, schema: View<'_>, report: &mut Report) -> Result<(), Cause> {
     walk(value, schema, &Path::ROOT, report)
 }
 
-fn walk(value: &mut Value, view: View<'_>, path: &Path<'_>, report: &mut Report) -> Result<(), Cause> {
+pub(super) fn walk(
+    value: &mut Value,
+    view: View<'_>,
+    path: &Path<'_>,
+    report: &mut Report,
+) -> Result<(), Cause> {
     if path.depth > DEPTH_MAX {
         return Err(Cause::Shape("exceeded max depth".to_owned()));
+    }
+    if view.schema().custom {
+        return super::custom::prune(value, view, path, report);
     }
     match (view.shape(), &mut *value) {
         (Shape::Any, _) => Ok(()),
@@ -117,7 +126,7 @@ fn fields_of(
 }
 
 impl Report {
-    fn unknown_field(&mut self, path: &Path<'_>) {
+    pub(super) fn unknown_field(&mut self, path: &Path<'_>) {
         if self.lenient == 0 && self.unknown.len() < STRICT_ERRORS_MAX {
             self.unknown.push(StrictError::Unknown(path.full()));
         }

@@ -11,6 +11,7 @@
 
 mod clock;
 mod conform;
+mod custom;
 mod encode;
 mod error;
 mod fill;
