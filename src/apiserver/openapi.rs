@@ -148,7 +148,14 @@ fn resource_paths(resource: &Resource) -> ResourcePaths {
         namespaced: resource.namespaced,
         verbs: owned(&verb_names(resource.verbs)),
         returns_deleted: resource.rules.returns_deleted,
-        body: Body::BuiltIn,
+        body: match &resource.custom {
+            None => Body::BuiltIn,
+            Some(custom) => Body::Custom {
+                schema: custom.schema.clone(),
+                list_kind: custom.list_kind.clone(),
+                selectable: custom.selectable.clone(),
+            },
+        },
         subresources: resource.subresources.iter().map(subresource_paths).collect(),
     }
 }

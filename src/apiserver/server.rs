@@ -45,6 +45,7 @@ pub struct ApiServer {
     /// Where objects live.
     pub store: Store,
     registry: ArcSwap<Registry>,
+    registry_changed: tokio::sync::watch::Sender<()>,
     pub(crate) admission: Vec<Arc<dyn Admission>>,
     pub(crate) authorizer: Arc<dyn Authorizer>,
     pub(crate) connector: Option<Arc<dyn Connector>>,
@@ -59,6 +60,7 @@ impl ApiServer {
             env: config.env,
             store: config.store,
             registry: ArcSwap::from_pointee(Registry::new(config.resources)),
+            registry_changed: tokio::sync::watch::Sender::new(()),
             admission: config.admission,
             authorizer: config.authorizer,
             connector: config.connector,
@@ -74,6 +76,12 @@ impl ApiServer {
     /// Serves other resources from now on. Requests that are under way finish with what they started with.
     pub fn replace_registry(&self, registry: Registry) {
         self.registry.store(Arc::new(registry));
+        self.registry_changed.send_replace(());
+    }
+
+    /// Tells of every time that other resources are served.
+    pub fn registry_changes(&self) -> tokio::sync::watch::Receiver<()> {
+        self.registry_changed.subscribe()
     }
 
     /// The API as one user sees it, without a socket. `manager` owns the fields that it writes.

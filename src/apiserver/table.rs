@@ -156,6 +156,7 @@ impl Table {
             Cell::Age => age(meta::text(object, "creationTimestamp"), self.now).into(),
             Cell::Created => meta::text(object, "creationTimestamp").into(),
             Cell::Pointer(pointer) => object.pointer(pointer).cloned().unwrap_or_default(),
+            Cell::Path(path) => typed(column.kind, path.first(object), self.now),
             Cell::Computed(compute) => compute(object, self.now),
         };
         self.columns.slice().iter().map(cell).collect()
@@ -169,6 +170,27 @@ impl Table {
             _ => Value::from(&*plain.name),
         };
         self.columns.slice().iter().map(cell).collect()
+    }
+}
+
+/// A value as a column of this type shows it; null for what does not fit
+/// (k8s.io/apiextensions-apiserver/pkg/registry/customresource/tableconvertor).
+fn typed(kind: &str, value: Option<&Value>, now: Timestamp) -> Value {
+    match (kind, value) {
+        (_, None) => Value::Null,
+        ("string", Some(Value::String(text))) => text.as_str().into(),
+        ("string", Some(Value::Null)) => "<nil>".into(),
+        ("string", Some(other)) => other.to_string().into(),
+        ("integer", Some(Value::Number(n))) => {
+            n.as_i64().or_else(|| n.as_f64().map(|n| n as i64)).map_or(Value::Null, Value::from)
+        }
+        ("number", Some(Value::Number(n))) => Value::Number(n.clone()),
+        ("boolean", Some(Value::Bool(flag))) => (*flag).into(),
+        ("date", Some(Value::String(text))) => match time::parse(text) {
+            Some(_) => age(text, now).into(),
+            None => "<invalid>".into(),
+        },
+        _ => Value::Null,
     }
 }
 
@@ -197,6 +219,25 @@ mod tests {
     fn ages() {
         assert_eq!(age("", "2026-01-01T00:00:00Z".parse().unwrap()), "<unknown>");
         assert_eq!(age("2026-01-01T00:00:00Z", "2026-01-01T00:01:05Z".parse().unwrap()), "65s");
+    }
+
+    #[test]
+    fn values_as_columns_show_them() {
+        let now = "2026-01-01T00:01:05Z".parse().unwrap();
+        for (kind, value, shown) in [
+            ("string", json!("a"), json!("a")),
+            ("string", json!({"a": [1]}), json!("{\"a\":[1]}")),
+            ("integer", json!(3), json!(3)),
+            ("integer", json!("3"), Value::Null),
+            ("number", json!(1.5), json!(1.5)),
+            ("boolean", json!(true), json!(true)),
+            ("date", json!("2026-01-01T00:00:00Z"), json!("65s")),
+            ("date", json!("soon"), json!("<invalid>")),
+            ("date", json!(1), Value::Null),
+        ] {
+            assert_eq!(typed(kind, Some(&value), now), shown, "{kind} {value}");
+        }
+        assert_eq!(typed("string", None, now), Value::Null);
     }
 
     #[test]

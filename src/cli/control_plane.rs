@@ -9,6 +9,7 @@ use alcove_apiserver::admission::{
 use alcove_apiserver::authn::{Authenticator, ClientCertificates, ServiceAccountTokens, SigningKeys};
 use alcove_apiserver::authorization::{self, Rbac};
 use alcove_apiserver::certs::{Authority, Credentials, Serving, kubeconfig};
+use alcove_apiserver::custom::Definitions;
 use alcove_apiserver::health::{Check, Health};
 use alcove_apiserver::http::{Front, FrontConfig, Limits, provider, serve, tls_config};
 use alcove_apiserver::options::ListOptions;
@@ -93,6 +94,9 @@ impl ControlPlane {
         bootstrap(&server, &kinds::bootstrap::objects(&AddressConfig::default(), None)).await?;
         authorization::bootstrap::reconcile(&server).await?;
 
+        // Nobody can ask for a custom resource before it is served again.
+        let definitions = Definitions::load(&server)?;
+
         let authorities = [authority.der().clone()];
         let serving = Arc::new(Serving::new(authority.clone(), names(&options), provider(), now)?);
         let tls =
@@ -116,6 +120,7 @@ impl ControlPlane {
             let _ = stopped.await;
         }));
         let mut tasks = alcove_controllers::start(&server, &env, authority.pem());
+        tasks.spawn(definitions.run());
         let clock = env.clone();
         tasks.spawn(async move { serving.renew(clock).await });
         let name = options.name;

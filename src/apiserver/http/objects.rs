@@ -5,7 +5,6 @@ use super::negotiate::{Format, Media, MetaVersion, Transform};
 use super::protobuf::{self, Messages};
 use super::splice;
 use crate::client::{Object, ObjectList};
-use crate::registry::Resource;
 use crate::table::{Columns, Include, Table, partial};
 use alcove_object::{Gvk, Reason, Status, Value};
 use alcove_schema::Types;
@@ -21,8 +20,10 @@ pub struct Form {
     pub columns: Columns,
     /// Whether items of lists keep their kind and apiVersion, as custom resources do.
     pub is_custom: bool,
-    /// The kind of the objects; lists append `List`.
+    /// The kind of the objects.
     pub gvk: Gvk,
+    /// The kind of lists of them.
+    pub list_kind: String,
     /// The arena that their schema lives in.
     pub types: Arc<Types>,
     /// What table rows carry.
@@ -62,8 +63,8 @@ impl Form {
             Some((Transform::PartialObjectMetadataList, version)) => Ok(Shape::Partial(version)),
             Some((Transform::Table, version)) => Ok(Shape::Table(self.table(version))),
             Some((Transform::PartialObjectMetadata, _)) => Err(not_acceptable(format!(
-                "you requested PartialObjectMetadata, but the requested object is a list ({}List)",
-                self.gvk.kind
+                "you requested PartialObjectMetadata, but the requested object is a list ({})",
+                self.list_kind
             ))),
         }
     }
@@ -123,7 +124,7 @@ impl Form {
     }
 
     fn whole_list(&self, metadata: &str, items: Vec<Object>) -> Body {
-        let head = list_head(&format!("{}List", self.gvk.kind), &self.gvk.api_version(), metadata);
+        let head = list_head(&self.list_kind, &self.gvk.api_version(), metadata);
         if self.is_custom {
             let commas = items.len().saturating_sub(1);
             let sum: usize = items.iter().map(|object| object.bytes.len()).sum();
@@ -135,12 +136,6 @@ impl Form {
         let items = items.into_iter().map(|object| splice::without_type_meta(&object.bytes));
         Body::pieces(enclosed(head, items, "]}\n"), None)
     }
-}
-
-/// Whether a resource was defined by a CustomResourceDefinition: its kinds are not in a compiled-in group.
-pub fn is_custom(resource: &Resource) -> bool {
-    let group = resource.gvr.group.as_str();
-    group.contains('.') && !group.ends_with(".k8s.io")
 }
 
 /// `{"kind":…,"apiVersion":…,"metadata":…,"items":[`

@@ -3,7 +3,7 @@
 use super::body::Body;
 use super::handle::{Call, panicked};
 use super::negotiate::{self, Offer};
-use super::objects::{self, Form};
+use super::objects::Form;
 use super::options::{self, Writing};
 use super::protobuf;
 use super::request::method_not_allowed;
@@ -35,6 +35,15 @@ pub async fn answer(mut call: Call) -> Result<Answer, Status> {
     if !is_routed(&call.info) {
         return Err(method_not_allowed());
     }
+    let deprecation = target.resource.custom.as_ref().and_then(|custom| custom.deprecation.clone());
+    let mut answer = dispatch(call, target).await?;
+    if let Some(warning) = deprecation {
+        respond::warn(&mut answer, &[warning]);
+    }
+    Ok(answer)
+}
+
+async fn dispatch(call: Call, target: Target) -> Result<Answer, Status> {
     match call.info.verb {
         Verb::Connect if target.subresource().is_some() => connect(call, target).await,
         Verb::Get => get(call, target).await,
@@ -75,8 +84,9 @@ fn form(call: &Call, target: &Target, is_stream: bool) -> Result<Form, Status> {
             true => Columns::These(crate::kinds::scale_columns().into()),
             false => Columns::Of(target.resource.clone()),
         },
-        is_custom: objects::is_custom(&target.resource),
+        is_custom: target.resource.custom.is_some(),
         gvk: target.gvk().clone(),
+        list_kind: target.resource.list_kind(),
         include: Include::parse(call.query.get("includeObject").unwrap_or_default())?,
         now: call.front.server.env.now(),
     })

@@ -6,7 +6,8 @@ use super::columns::created;
 use super::defaults::kinds as defaults;
 use super::row::{Row, row};
 use super::select;
-use super::strategies::{By, Filled, cluster};
+use super::strategies::definition::CustomResourceDefinition;
+use super::strategies::{Filled, cluster};
 
 /// What `kubectl get api-extensions` lists.
 const EXTENSIONS: &[&str] = &["api-extensions"];
@@ -129,7 +130,7 @@ pub(super) fn admission_registration() -> Vec<Row> {
 pub(super) fn api_extensions() -> Vec<Row> {
     vec![
         row("apiextensions.k8s.io/v1", "customresourcedefinitions", "CustomResourceDefinition", created)
-            .strategy(&By(defaults::custom_resource_definition))
+            .strategy(&CustomResourceDefinition)
             .cluster()
             .short(&["crd", "crds"])
             .categories(EXTENSIONS)

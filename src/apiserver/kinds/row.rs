@@ -5,8 +5,8 @@
 //! differs. Facts: k8s.io/kubernetes/pkg/registry/*/*/{strategy,storage/storage}.go.
 
 use crate::registry::{
-    Column, Deletion, Generation, NameRule, Plain, Resource, Rules, Selectable, Strategy, Subresource,
-    SubresourceKind, VerbSet,
+    Column, Deletion, Generation, Hooks, NameRule, Plain, Resource, Rules, ScalePaths, Selectable, Strategy,
+    Subresource, SubresourceKind, VerbSet,
 };
 use crate::request::Verb::{self, Connect, Create, Get, Patch, Update};
 use alcove_object::{Gvk, Gvr};
@@ -246,7 +246,9 @@ impl Row {
             columns: (self.columns)(),
             types: types.clone(),
             schema,
-            strategy: self.strategy,
+            strategy: Hooks::Static(self.strategy),
+            scale: ScalePaths::BUILT_IN,
+            custom: None,
             gvk,
         })
     }

@@ -4,8 +4,9 @@
 //!
 //! Values are read from objects of the stored kind, so events.k8s.io reads core events.
 
-use crate::registry::Selectable;
+use crate::registry::{FieldValue, Selectable};
 use alcove_object::Value;
+use std::borrow::Cow;
 
 /// A field that is a text at a JSON pointer.
 macro_rules! text {
@@ -13,7 +14,11 @@ macro_rules! text {
         text!($label, $label, $pointer)
     };
     ($label:literal, $index:literal, $pointer:literal) => {
-        Selectable { label: $label, index: $index, value: |object| text(object, $pointer) }
+        Selectable {
+            label: Cow::Borrowed($label),
+            index: $index,
+            value: FieldValue::Indexed(|object| text(object, $pointer)),
+        }
     };
 }
 
@@ -31,7 +36,7 @@ fn flag(object: &Value, pointer: &str) -> String {
 
 /// A field whose label is also its name in the index.
 const fn field(label: &'static str, value: fn(&Value) -> String) -> Selectable {
-    Selectable { label, index: label, value }
+    Selectable { label: Cow::Borrowed(label), index: label, value: FieldValue::Indexed(value) }
 }
 
 pub(super) const POD: &[Selectable] = &[

@@ -1,6 +1,6 @@
 //! All served resources, to be looked up by path, by kind, and walked in the order of discovery.
 
-use super::{Resource, Selectable};
+use super::{FieldValue, Resource, Selectable};
 use alcove_object::{Gvk, Gvr};
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -57,7 +57,7 @@ impl Registry {
         found.ok().map(|at| &self.resources[self.by_kind[at]])
     }
 
-    /// The selectable fields of a resource's table, those of its twins included, sorted by index label.
+    /// The indexed fields of a resource's table, those of its twins included, sorted by index label.
     pub fn selectable(&self, resource: &Resource) -> &[Selectable] {
         self.selectable.get(&resource.table).map_or(&[], Vec::as_slice)
     }
@@ -71,7 +71,8 @@ impl Registry {
 fn selectable_by_table(resources: &[Arc<Resource>]) -> HashMap<Arc<str>, Vec<Selectable>> {
     let mut tables: HashMap<Arc<str>, Vec<Selectable>> = HashMap::new();
     for resource in resources {
-        tables.entry(resource.table.clone()).or_default().extend(resource.selectable.iter().cloned());
+        let indexed = resource.selectable.iter().filter(|s| matches!(s.value, FieldValue::Indexed(_)));
+        tables.entry(resource.table.clone()).or_default().extend(indexed.cloned());
     }
     for fields in tables.values_mut() {
         fields.sort_by_key(|s| s.index);

@@ -1,10 +1,12 @@
 //! The descriptor of one served resource.
 
-use super::Strategy;
+use super::{Custom, Hooks};
 use crate::request::Verb;
 use alcove_object::{Gvk, Gvr, Value};
+use alcove_schema::custom::JsonPath;
 use alcove_schema::{SchemaId, Types};
 use jiff::Timestamp;
+use std::borrow::Cow;
 use std::sync::Arc;
 
 /// A set of verbs.
@@ -65,7 +67,11 @@ pub struct Resource {
     /// The kind's schema.
     pub schema: SchemaId,
     /// What is special about the kind.
-    pub strategy: &'static dyn Strategy,
+    pub strategy: Hooks,
+    /// Where the `scale` subresource, if there is one, finds its numbers.
+    pub scale: ScalePaths,
+    /// What only custom resources have; `None`: a built-in kind.
+    pub custom: Option<Custom>,
 }
 
 /// Rules that differ by kind and are data.
@@ -165,12 +171,53 @@ pub enum SubresourceKind {
 #[derive(Clone, Debug)]
 pub struct Selectable {
     /// The label in a selector, such as `spec.nodeName`.
-    pub label: &'static str,
+    pub label: Cow<'static, str>,
     /// The label under which the store's index keeps it. Differs only where two resources share a table and spell a
     /// field differently: events.k8s.io's `regarding.name` is core's `involvedObject.name`.
     pub index: &'static str,
-    /// Its value in an object of the stored kind. Kept in the store's index.
-    pub value: fn(&Value) -> String,
+    /// Its value in an object.
+    pub value: FieldValue,
+}
+
+/// Where the value of a selectable field comes from.
+#[derive(Clone, Debug)]
+pub enum FieldValue {
+    /// Computed from an object of the stored kind when it is written, and kept in the store's index.
+    Indexed(fn(&Value) -> String),
+    /// Read from the served object when somebody asks: what custom resources let select may change, and objects that
+    /// were written before must be found too.
+    Read(JsonPath),
+}
+
+impl FieldValue {
+    /// The text of what stands at a path, empty if nothing does.
+    pub fn read(path: &JsonPath, object: &Value) -> String {
+        match path.first(object) {
+            None | Some(Value::Null) => String::new(),
+            Some(Value::String(text)) => text.clone(),
+            Some(other) => other.to_string(),
+        }
+    }
+}
+
+/// Where an object has what its Scale shows, as JSON pointers.
+#[derive(Clone, Debug)]
+pub struct ScalePaths {
+    /// The number that is asked for.
+    pub replicas: Cow<'static, str>,
+    /// The number that is there.
+    pub current: Cow<'static, str>,
+    /// The selector: an object, or its text. `None`: there is none.
+    pub selector: Option<Cow<'static, str>>,
+}
+
+impl ScalePaths {
+    /// Where built-in kinds have them.
+    pub const BUILT_IN: ScalePaths = ScalePaths {
+        replicas: Cow::Borrowed("/spec/replicas"),
+        current: Cow::Borrowed("/status/replicas"),
+        selector: Some(Cow::Borrowed("/spec/selector")),
+    };
 }
 
 /// One column of a table.
@@ -201,11 +248,21 @@ pub enum Cell {
     Created,
     /// The value at a JSON pointer; `<none>` is the client's business, missing is null.
     Pointer(&'static str),
+    /// The first value at a path, as the column's type shows it.
+    Path(JsonPath),
     /// Computed from the object and the time now.
     Computed(fn(&Value, Timestamp) -> Value),
 }
 
 impl Resource {
+    /// Kind of lists of the resource.
+    pub fn list_kind(&self) -> String {
+        match &self.custom {
+            Some(custom) => custom.list_kind.clone(),
+            None => format!("{}List", self.gvk.kind),
+        }
+    }
+
     /// A subresource by name.
     pub fn subresource(&self, name: &str) -> Option<&Subresource> {
         self.subresources.iter().find(|s| s.name == name)

@@ -3,6 +3,8 @@
 use crate::user::User;
 use alcove_object::{Env, Gvk, Value, field};
 use alcove_schema::Minor;
+use std::ops::Deref;
+use std::sync::Arc;
 
 /// What a hook may ask beside the object.
 pub struct Context<'a> {
@@ -64,9 +66,35 @@ pub trait Strategy: Send + Sync {
         Vec::new()
     }
 
+    /// The object as its deletion begins, if that changes more than its metadata: definitions hold on to themselves
+    /// until their instances are gone. `None`: nothing special.
+    fn begin_deletion(&self, context: &Context<'_>, object: &Value) -> Option<Value> {
+        None
+    }
+
     /// Turns an object of one served version into another (HPA v1 and v2, events of both groups). The pipeline has set
     /// apiVersion and kind.
     fn convert(&self, object: &mut Value, to: &Gvk) {}
+}
+
+/// A strategy that lives for ever, as those of built-in kinds, or as long as its resource.
+#[derive(Clone)]
+pub enum Hooks {
+    /// Of a built-in kind.
+    Static(&'static dyn Strategy),
+    /// Of a custom resource.
+    Owned(Arc<dyn Strategy>),
+}
+
+impl Deref for Hooks {
+    type Target = dyn Strategy;
+
+    fn deref(&self) -> &(dyn Strategy + 'static) {
+        match self {
+            Hooks::Static(strategy) => *strategy,
+            Hooks::Owned(strategy) => &**strategy,
+        }
+    }
 }
 
 /// A kind with nothing special about it.

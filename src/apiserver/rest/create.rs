@@ -25,6 +25,9 @@ impl ApiServer {
         body: Body,
         options: &WriteOptions,
     ) -> Result<Answered, Status> {
+        if target.resource.custom.as_ref().is_some_and(|custom| custom.is_terminating) {
+            return Err(terminating(target));
+        }
         let mut write = Write::new(self, caller, target, options);
         match target.subresource() {
             Some(sub) if sub.kind == SubresourceKind::Binding => write.bind(body).await,
@@ -40,6 +43,14 @@ impl ApiServer {
             }
         }
     }
+}
+
+/// 405 for new instances of a definition that is going.
+fn terminating(target: &Target) -> Status {
+    let gvr = &target.resource.gvr;
+    let mut status = Status::method_not_supported(&gvr.group, &gvr.resource, "create");
+    status.message = "create not allowed while custom resource definition is terminating".to_owned();
+    status
 }
 
 /// A post to a resource that keeps nothing: the old way to bind a pod. Reviews are answered before they come here.

@@ -128,7 +128,11 @@ impl Write<'_> {
         let mut old = stored::tree(resource, &entry);
         self.check_preconditions(options, &old)?;
         self.admit_delete(&mut old).await?;
-        match self.step(options, &old) {
+        let begun = match meta::is_deleting(&old) {
+            true => None,
+            false => resource.strategy.begin_deletion(&self.context(), &old),
+        };
+        match self.step(options, begun.as_ref().unwrap_or(&old)) {
             Step::Pending => Ok(Some(self.deleted_object(options, stored::present(resource, &entry), false))),
             Step::Remove => self.remove(options, &entry, &old).await,
             Step::Mark(marked) => self.mark(options, &entry, marked).await,

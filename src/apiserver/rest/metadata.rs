@@ -39,7 +39,10 @@ pub(super) fn next_generation(resource: &Resource, object: &mut Value, old: &Val
     let changed = match resource.rules.generation {
         Generation::None => false,
         Generation::Spec => object.get("spec") != old.get("spec"),
-        Generation::AllButStatus => !counted(object).eq(counted(old)),
+        Generation::AllButStatus => {
+            let has_status = resource.subresource("status").is_some();
+            !counted(object, has_status).eq(counted(old, has_status))
+        }
     };
     keep_generation(object, old);
     if changed {
@@ -47,9 +50,10 @@ pub(super) fn next_generation(resource: &Resource, object: &mut Value, old: &Val
     }
 }
 
-/// The fields that [`Generation::AllButStatus`] counts.
-fn counted(object: &Value) -> impl Iterator<Item = (&String, &Value)> {
-    without(object, &["apiVersion", "kind", "metadata", "status"])
+/// The fields that [`Generation::AllButStatus`] counts. Without a subresource, `status` is a field like any other.
+fn counted(object: &Value, has_status: bool) -> impl Iterator<Item = (&String, &Value)> {
+    const SYSTEM: &[&str] = &["apiVersion", "kind", "metadata", "status"];
+    without(object, if has_status { SYSTEM } else { &SYSTEM[..3] })
 }
 
 /// `generation` as it was.

@@ -36,7 +36,7 @@ impl ApiServer {
         let entry = entry.ok_or_else(|| errors::not_found(resource, &target.name))?;
         match target.subresource() {
             Some(sub) if sub.kind == SubresourceKind::Scale => {
-                let scale = scale::of(&stored::tree(resource, &entry), &sub.gvk);
+                let scale = scale::of(&stored::tree(resource, &entry), &resource.scale, &sub.gvk);
                 Ok(stored::unstored(entry.key.clone(), entry.revision, &scale))
             }
             _ => Ok(stored::present(resource, &entry)),

@@ -4,13 +4,12 @@ use super::decode;
 use super::patch::Patch;
 use super::write::Write;
 use crate::options::FieldValidation;
+use crate::registry::ScalePaths;
+
 use alcove_object::field::{Error, Path};
 use alcove_object::{Gvk, Status, Value, meta, selector};
 use alcove_schema::apply::{self, Replicas};
 use serde_json::{Map, json};
-
-/// Where built-in kinds have their replicas.
-const REPLICAS: &str = "spec.replicas";
 
 /// How a Scale is to be changed.
 pub(super) enum Rescale {
@@ -30,9 +29,10 @@ impl Write<'_> {
             twin.gvk.group == resource.gvk.group && twin.gvr.resource == resource.gvr.resource
         });
         let served: Vec<String> = twins.map(|twin| twin.gvk.api_version()).collect();
-        let replicas = Replicas { path: REPLICAS, api_version: &api_version, served: &served };
+        let path = resource.scale.replicas.trim_start_matches('/').replace('/', ".");
+        let replicas = Replicas { path: &path, api_version: &api_version, served: &served };
 
-        let mut before = of(old, kind);
+        let mut before = of(old, &resource.scale, kind);
         replicas.to_scale(old, &mut before);
         let scale_version = kind.api_version();
         let manager = self.manager_in(&scale_version);
@@ -54,14 +54,14 @@ impl Write<'_> {
                 .map_err(|e| e.to_status())?;
         }
         let mut object = old.clone();
-        set(&mut object, &after)?;
+        set(&mut object, &resource.scale, &after)?;
         replicas.to_object(&after, &mut object);
         Ok(object)
     }
 }
 
 /// A Scale of this kind that shows an object's replicas.
-pub(super) fn of(object: &Value, kind: &Gvk) -> Value {
+pub(super) fn of(object: &Value, paths: &ScalePaths, kind: &Gvk) -> Value {
     let mut metadata = Map::new();
     for field in ["name", "namespace", "uid", "resourceVersion", "creationTimestamp"] {
         if let Some(value) = object.get("metadata").and_then(|m| m.get(field)) {
@@ -70,11 +70,11 @@ pub(super) fn of(object: &Value, kind: &Gvk) -> Value {
     }
     let replicas = |path: &str| object.pointer(path).and_then(Value::as_i64).unwrap_or(0);
     let mut spec = Map::new();
-    if replicas("/spec/replicas") != 0 {
-        spec.insert("replicas".into(), replicas("/spec/replicas").into());
+    if replicas(&paths.replicas) != 0 {
+        spec.insert("replicas".into(), replicas(&paths.replicas).into());
     }
-    let mut status = Map::from_iter([("replicas".to_owned(), Value::from(replicas("/status/replicas")))]);
-    let selector = selector_text(object.pointer("/spec/selector"));
+    let mut status = Map::from_iter([("replicas".to_owned(), Value::from(replicas(&paths.current)))]);
+    let selector = selector_text(paths.selector.as_ref().and_then(|path| object.pointer(path)));
     if !selector.is_empty() {
         status.insert("selector".into(), selector.into());
     }
@@ -85,7 +85,7 @@ pub(super) fn of(object: &Value, kind: &Gvk) -> Value {
 }
 
 /// Takes over the replicas, and the preconditions, of a Scale. 422 for a negative number.
-pub(super) fn set(object: &mut Value, scale: &Value) -> Result<(), Status> {
+pub(super) fn set(object: &mut Value, paths: &ScalePaths, scale: &Value) -> Result<(), Status> {
     let replicas = scale.pointer("/spec/replicas").and_then(Value::as_i64).unwrap_or(0);
     if replicas < 0 {
         let path = Path::new("spec").child("replicas");
@@ -99,15 +99,26 @@ pub(super) fn set(object: &mut Value, scale: &Value) -> Result<(), Status> {
     }
     let version = meta::text(scale, "resourceVersion").to_owned();
     meta::set(object, "resourceVersion", version);
-    if let Some(map) = object.as_object_mut() {
-        meta::child_mut(map, "spec").insert("replicas".into(), replicas.into());
-    }
+    put(object, &paths.replicas, replicas.into());
     Ok(())
 }
 
-/// A selector as the text that queries use: a LabelSelector, or a plain map of labels.
+/// Puts a value at a pointer of fields, making what is missing on the way.
+fn put(object: &mut Value, pointer: &str, value: Value) {
+    let Some((parents, last)) = pointer.trim_start_matches('/').rsplit_once('/') else { return };
+    let Some(mut map) = object.as_object_mut() else { return };
+    for parent in parents.split('/') {
+        map = meta::child_mut(map, parent);
+    }
+    map.insert(last.to_owned(), value);
+}
+
+/// A selector as the text that queries use: its own text, a LabelSelector, or a plain map of labels.
 fn selector_text(selector: Option<&Value>) -> String {
     let Some(selector) = selector else { return String::new() };
+    if let Value::String(text) = selector {
+        return text.clone();
+    }
     let is_object = ["matchLabels", "matchExpressions"].iter().any(|key| selector.get(key).is_some());
     let labels = match is_object {
         true => selector::Labels::from_object(Some(selector)).ok().flatten(),

@@ -4,8 +4,9 @@ use super::Target;
 use super::page::TokenKey;
 use super::target::key_of;
 use crate::options::ListOptions;
-use crate::registry::Resource;
-use alcove_object::{Status, selector};
+use crate::registry::{FieldValue, Resource};
+use alcove_object::{Status, Value, selector};
+use alcove_schema::custom::JsonPath;
 use alcove_store::Entry;
 
 /// What a list or watch selects.
@@ -18,6 +19,8 @@ pub(crate) struct Selection {
     labels: selector::Labels,
     /// By the index's labels.
     fields: selector::Fields,
+    /// Fields that are read from the object itself.
+    read: Vec<(String, JsonPath)>,
 }
 
 impl Selection {
@@ -43,12 +46,16 @@ impl Selection {
             (false, false) => format!("{namespace}/"),
         };
         let mut fields = fields.clone();
+        let mut read = Vec::new();
         for term in &mut fields.0 {
             if let Some(known) = target.resource.selectable.iter().find(|s| s.label == term.field) {
-                term.field = known.index.to_owned();
+                match &known.value {
+                    FieldValue::Indexed(_) => term.field = known.index.to_owned(),
+                    FieldValue::Read(path) => read.push((term.field.clone(), path.clone())),
+                }
             }
         }
-        Ok(Selection { prefix, single, labels: options.labels.clone(), fields })
+        Ok(Selection { prefix, single, labels: options.labels.clone(), fields, read })
     }
 
     /// Whether everything of the collection is selected, so that counts are exact.
@@ -60,7 +67,20 @@ impl Selection {
     pub fn matches(&self, entry: &Entry) -> bool {
         self.has_key(&entry.key)
             && self.labels.matches(|key| entry.index.label(key))
-            && (self.fields.0.is_empty() || self.fields.matches(|field| field_of(entry, field)))
+            && (self.fields.0.is_empty() || self.has_fields(entry))
+    }
+
+    fn has_fields(&self, entry: &Entry) -> bool {
+        if self.read.is_empty() {
+            return self.fields.matches(|field| field_of(entry, field));
+        }
+        let object: Value =
+            serde_json::from_slice(&entry.json).expect("the store holds only JSON that this server wrote");
+        let values: Vec<String> = self.read.iter().map(|(_, path)| FieldValue::read(path, &object)).collect();
+        self.fields.matches(|field| match self.read.iter().position(|(label, _)| label == field) {
+            Some(at) => &values[at],
+            None => field_of(entry, field),
+        })
     }
 
     fn has_key(&self, key: &str) -> bool {

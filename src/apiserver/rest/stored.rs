@@ -2,27 +2,50 @@
 //! read, and conversion between the stored version and the served one. Reads of the stored version touch nothing.
 
 use crate::client::Object;
-use crate::registry::{Registry, Resource};
+use crate::registry::{FieldValue, Registry, Resource};
 use alcove_object::{Value, meta};
+use alcove_schema::decode::Report;
 use alcove_store::{Entry, Index};
 use serde_json::Map;
 use std::sync::Arc;
 
 /// What a resource's clients receive for an entry: the shared bytes, or a conversion of them.
 pub(crate) fn present(resource: &Resource, entry: &Entry) -> Object {
-    let bytes = match resource.gvk == resource.stored {
+    let bytes = match is_in_form(resource, entry) {
         true => entry.json.clone(),
         false => serde_json::to_vec(&tree(resource, entry)).expect("a tree of JSON values encodes").into(),
     };
     Object { revision: entry.revision, key: entry.key.clone(), bytes }
 }
 
+/// Whether an entry's bytes are what clients of the resource read.
+fn is_in_form(resource: &Resource, entry: &Entry) -> bool {
+    match &resource.custom {
+        Some(custom) => custom.is_in_form(entry),
+        None => resource.gvk == resource.stored,
+    }
+}
+
 /// An entry as a tree of the served version.
 pub(crate) fn tree(resource: &Resource, entry: &Entry) -> Value {
     let mut object =
         serde_json::from_slice(&entry.json).expect("the store holds only JSON that this server wrote");
-    convert(resource, &mut object, &resource.stored, &resource.gvk);
+    match &resource.custom {
+        Some(custom) if !custom.is_in_form(entry) => bring_into_form(resource, &mut object),
+        Some(_) => {}
+        None => convert(resource, &mut object, &resource.stored, &resource.gvk),
+    }
     object
+}
+
+/// Makes of a custom object that was written in another version, or under another schema, what this version serves.
+fn bring_into_form(resource: &Resource, object: &mut Value) {
+    object["apiVersion"] = resource.gvk.api_version().into();
+    object["kind"] = resource.gvk.kind.clone().into();
+    let schema = resource.types.view(resource.schema);
+    // Metadata was read before it was stored, so nothing of it can be refused now.
+    let _was_read = alcove_schema::decode::conform(object, schema, &mut Report::default());
+    resource.strategy.default(object);
 }
 
 /// Converts in place; nothing happens when the versions are equal.
@@ -122,7 +145,10 @@ fn index(registry: &Registry, resource: &Resource, object: &Value) -> Index {
     let fields = registry
         .selectable(resource)
         .iter()
-        .map(|s| (s.index, (s.value)(object)))
+        .filter_map(|s| match s.value {
+            FieldValue::Indexed(value) => Some((s.index, value(object))),
+            FieldValue::Read(_) => None,
+        })
         .filter(|(_, value)| !value.is_empty())
         .map(|(index, value)| (index, value.into_boxed_str()))
         .collect();

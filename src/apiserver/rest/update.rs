@@ -231,7 +231,7 @@ impl Write<'_> {
         meta::set(object, "resourceVersion", meta::text(old, "resourceVersion"));
         metadata::preserve(object, old);
         metadata::keep_generation(object, old);
-        let strategy = resource.strategy;
+        let strategy = &resource.strategy;
         match part {
             Part::Main => {
                 if resource.subresource("status").is_some() {
@@ -255,7 +255,7 @@ impl Write<'_> {
 
     fn check(&self, part: Part, object: &Value, old: &Value) -> Result<(), Status> {
         let resource = self.resource();
-        let (strategy, context) = (resource.strategy, self.context());
+        let (strategy, context) = (&resource.strategy, self.context());
         let wrong = match part {
             Part::Any => validate::changed_metadata(resource, object, old),
             Part::Main => {
@@ -331,7 +331,7 @@ impl Write<'_> {
     }
 
     fn as_scale(&self, mut answered: Answered) -> Answered {
-        let scale = scale::of(&answered.object.parse(), self.target.gvk());
+        let scale = scale::of(&answered.object.parse(), &self.resource().scale, self.target.gvk());
         answered.object = stored::unstored(answered.object.key.clone(), answered.object.revision, &scale);
         answered
     }

@@ -57,6 +57,10 @@ fn rule(resource: &Resource) -> name::NameRule {
 /// What the schema says about everything but metadata and status (those are typed only, as upstream has it).
 fn shape(resource: &Resource, object: &Value) -> Vec<Error> {
     let mut errors = Vec::new();
+    // Custom resources have rules of their own, which say what is required.
+    if resource.custom.is_some() {
+        return errors;
+    }
     let root = resource.types.view(resource.schema);
     for (key, value) in object.as_object().into_iter().flatten() {
         if matches!(key.as_str(), "apiVersion" | "kind" | "metadata" | "status") {

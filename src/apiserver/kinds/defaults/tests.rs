@@ -36,7 +36,7 @@ fn defaults_equal_upstream() {
     let resources = resources();
     for case in &cases {
         let mut object = case["given"].clone();
-        let strategy = resource(&resources, &object).strategy;
+        let strategy = &resource(&resources, &object).strategy;
         strategy.default(&mut object);
         let (got, wanted) = (pruned(&object), pruned(&case["expected"]));
         assert_eq!(got, wanted, "\ngot    {got}\nwanted {wanted}\n");

@@ -4,6 +4,7 @@ pub(super) mod access;
 pub(super) mod cluster;
 pub(super) mod config;
 mod defaults;
+pub(super) mod definition;
 pub(super) mod events;
 pub(super) mod job;
 pub(super) mod pod;

@@ -2,12 +2,14 @@
 //! says (required fields, closed sets of values) is checked for all kinds alike and not here.
 
 mod container;
+mod definition;
 mod pod;
 mod resources;
 #[cfg(test)]
 mod tests;
 mod volume;
 
+pub(super) use definition::definition;
 pub(super) use pod::{ephemeral_containers_change, pod_change, pod_spec, template};
 pub(super) use resources::quality_of_service;
 

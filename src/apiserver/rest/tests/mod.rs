@@ -13,8 +13,8 @@ mod watch;
 
 use crate::client::Client;
 use crate::registry::{
-    Context, Deletion, Generation, NameRule, Plain, Resource, Rules, Selectable, Strategy, Subresource,
-    SubresourceKind, VerbSet,
+    Context, Deletion, FieldValue, Generation, Hooks, NameRule, Plain, Resource, Rules, ScalePaths,
+    Selectable, Strategy, Subresource, SubresourceKind, VerbSet,
 };
 use crate::request::Verb;
 use crate::server::Server;
@@ -92,7 +92,9 @@ fn resource(group: &str, version: &str, plural: &str, kind: &str) -> Resource {
         columns: Vec::new(),
         types: Arc::new(types),
         schema,
-        strategy: &Plain,
+        strategy: Hooks::Static(&Plain),
+        scale: ScalePaths::BUILT_IN,
+        custom: None,
     }
 }
 
@@ -118,11 +120,11 @@ fn resources() -> Vec<Arc<Resource>> {
             subresource("finalize", r.gvk.clone(), VerbSet::of(&[Verb::Update]), SubresourceKind::Part),
         ];
         r.selectable = vec![Selectable {
-            label: "status.phase",
+            label: "status.phase".into(),
             index: "status.phase",
-            value: |o| text_at(o, "/status/phase"),
+            value: FieldValue::Indexed(|o| text_at(o, "/status/phase")),
         }];
-        r.strategy = &Namespaces;
+        r.strategy = Hooks::Static(&Namespaces);
         r
     };
     let workers = {
@@ -145,9 +147,9 @@ fn resources() -> Vec<Arc<Resource>> {
             subresource("eviction", eviction, create, SubresourceKind::Eviction),
         ];
         r.selectable = vec![Selectable {
-            label: "spec.nodeName",
+            label: "spec.nodeName".into(),
             index: "spec.nodeName",
-            value: |o| text_at(o, "/spec/nodeName"),
+            value: FieldValue::Indexed(|o| text_at(o, "/spec/nodeName")),
         }];
         r
     };

@@ -1,0 +1,45 @@
+//! What the descriptor of a custom resource has beside what every resource has.
+
+use alcove_object::{Gvk, Value};
+use alcove_store::Entry;
+use serde_json::json;
+
+/// What only custom resources have.
+pub struct Custom {
+    /// Kind of lists.
+    pub list_kind: String,
+    /// `openAPIV3Schema` of this version as its author wrote it, null if there is none.
+    pub schema: Value,
+    /// JSON paths that field selectors can use, as the definition has them.
+    pub selectable: Vec<String>,
+    /// Warning for everybody who uses this version.
+    pub deprecation: Option<String>,
+    /// The definition is going: nothing can be created any more.
+    pub is_terminating: bool,
+    /// How stored objects of the served version begin: apiVersion and kind sort before everything else.
+    head: Vec<u8>,
+    /// Up to this revision, objects may have been written under another schema.
+    since: u64,
+}
+
+impl Custom {
+    /// The parts of a version of this kind, whose schema is in force since a revision.
+    pub fn new(gvk: &Gvk, list_kind: String, schema: Value, since: u64) -> Custom {
+        let head = json!({ "apiVersion": gvk.api_version(), "kind": gvk.kind }).to_string();
+        Custom {
+            list_kind,
+            schema,
+            selectable: Vec::new(),
+            deprecation: None,
+            is_terminating: false,
+            head: head.trim_end_matches('}').as_bytes().to_vec(),
+            since,
+        }
+    }
+
+    /// Whether an entry is what clients of this version read, byte by byte. Otherwise it was written in another version
+    /// or under another schema, and is brought into form when it is read.
+    pub fn is_in_form(&self, entry: &Entry) -> bool {
+        entry.revision > self.since && entry.json.starts_with(&self.head)
+    }
+}
