@@ -14,7 +14,9 @@ use parking_lot::Mutex;
 use serde_json::json;
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
+use tokio::task::{AbortHandle, JoinSet};
 
+const NAME: &str = "generic-garbage-collector";
 const FOREGROUND: &str = "foregroundDeletion";
 const ORPHAN: &str = "orphan";
 
@@ -89,6 +91,16 @@ impl Graph {
         keys
     }
 
+    /// Forgets all dependents of a resource that is no longer served.
+    fn forget_resource(&mut self, resource: &Gvr) {
+        let prefix = graph_key(resource, "");
+        let gone: Vec<Key> = self.owners.keys().filter(|key| key.starts_with(&*prefix)).cloned().collect();
+        for key in gone {
+            self.put(&key, Vec::new());
+        }
+        self.waiting.retain(|_, key| !key.starts_with(&*prefix));
+    }
+
     fn dependents_of(&self, owner: &str) -> Vec<Key> {
         self.dependents.get(owner).map(|set| set.iter().cloned().collect()).unwrap_or_default()
     }
@@ -122,18 +134,49 @@ impl Garbage {
         Garbage { server, client, queue, graph: Mutex::default() }
     }
 
-    /// Every resource that can be listed, watched and deleted, each table once.
-    pub fn sources(self: &Arc<Self>) -> Vec<Source> {
-        let mut tables = HashSet::new();
+    /// Watches whatever the server serves, for ever: custom resources come and go.
+    pub async fn follow(self: Arc<Self>) {
+        let mut changes = self.server.registry_changes();
+        let mut feeds: HashMap<Arc<str>, (Gvr, AbortHandle)> = HashMap::new();
+        let mut tasks = JoinSet::new();
+        loop {
+            changes.borrow_and_update();
+            let served = self.collectable();
+            feeds.retain(|table, (resource, task)| {
+                let stays = served.get(table) == Some(resource);
+                if !stays {
+                    task.abort();
+                    self.graph.lock().forget_resource(resource);
+                }
+                stays
+            });
+            while tasks.try_join_next().is_some() {}
+            for (table, resource) in served {
+                feeds.entry(table).or_insert_with(|| {
+                    let source = Source::new(resource.clone(), self.mapper(resource.clone()));
+                    let feed = runtime::feed(NAME, self.client.clone(), source, self.queue.clone());
+                    (resource, tasks.spawn(feed))
+                });
+            }
+            if changes.changed().await.is_err() {
+                return;
+            }
+        }
+    }
+
+    /// Every resource that can be listed, watched and deleted, one for each table.
+    fn collectable(&self) -> HashMap<Arc<str>, Gvr> {
+        let mut tables = HashMap::new();
         let registry = self.server.registry();
         let collectable = registry.resources().iter().filter(|r| {
             let verbs = [Verb::List, Verb::Watch, Verb::Delete];
             // Events neither own nor are owned, and there are many of them.
-            verbs.iter().all(|v| r.verbs.has(*v))
-                && r.gvr.resource != "events"
-                && tables.insert(r.table.clone())
+            verbs.iter().all(|v| r.verbs.has(*v)) && r.gvr.resource != "events"
         });
-        collectable.map(|r| Source::new(r.gvr.clone(), self.mapper(r.gvr.clone()))).collect()
+        for resource in collectable {
+            tables.entry(resource.table.clone()).or_insert_with(|| resource.gvr.clone());
+        }
+        tables
     }
 
     fn mapper(self: &Arc<Self>, resource: Gvr) -> Mapper {
@@ -295,7 +338,7 @@ impl Garbage {
 
 impl Reconciler for Garbage {
     fn name(&self) -> &'static str {
-        "generic-garbage-collector"
+        NAME
     }
 
     fn workers(&self) -> usize {
@@ -362,6 +405,16 @@ mod tests {
         };
         assert_eq!(graph.observe(&set, &waiting), vec![set.clone()]);
         assert_eq!(graph.forget(&pod, "u-pod"), vec![set]);
+    }
+
+    #[test]
+    fn a_resource_that_is_no_longer_served_is_forgotten() {
+        let mut graph = Graph::default();
+        let (tab, pod): (Key, Key) = ("a.b/v1/tabs|d/a".into(), "/v1/pods|d/a-1".into());
+        graph.observe(&tab, &facts("u-tab", &["u-owner"]));
+        graph.observe(&pod, &facts("u-pod", &["u-owner"]));
+        graph.forget_resource(&Gvr::new("a.b", "v1", "tabs"));
+        assert_eq!(graph.dependents_of("u-owner"), vec![pod]);
     }
 
     #[test]

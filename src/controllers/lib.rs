@@ -38,14 +38,11 @@ pub fn start(server: &Server, env: &Arc<dyn Env>, root_ca: &str) -> JoinSet<()> 
         )
     };
     macro_rules! run {
-        ($reconciler:expr, $sources:expr) => {
-            run!($reconciler, $sources, Arc::default())
-        };
-        ($reconciler:expr, $sources:expr, $queue:expr) => {{
+        ($reconciler:expr, $sources:expr) => {{
             let reconciler = Arc::new($reconciler);
             let sources = $sources(&reconciler);
             let user = client(runtime::Reconciler::name(&*reconciler));
-            runtime::start(&mut tasks, reconciler, &user, &$queue, sources);
+            runtime::start(&mut tasks, reconciler, &user, &Arc::default(), sources);
         }};
     }
     run!(
@@ -60,12 +57,10 @@ pub fn start(server: &Server, env: &Arc<dyn Env>, root_ca: &str) -> JoinSet<()> 
     run!(aggregation::Aggregation::new(client("clusterrole-aggregation-controller")), |_: &Arc<_>| {
         aggregation::Aggregation::sources()
     });
-    let queue = Arc::default();
-    run!(
-        garbage::Garbage::new(server.clone(), client("generic-garbage-collector"), Arc::clone(&queue)),
-        garbage::Garbage::sources,
-        queue
-    );
+    let (queue, collector) = (Arc::default(), client("generic-garbage-collector"));
+    let garbage = Arc::new(garbage::Garbage::new(server.clone(), collector.clone(), Arc::clone(&queue)));
+    tasks.spawn(Arc::clone(&garbage).follow());
+    runtime::start(&mut tasks, garbage, &collector, &queue, Vec::new());
     run!(
         replica_set::ReplicaSets::new(client("replicaset-controller"), env.clone()),
         replica_set::ReplicaSets::sources

@@ -7,7 +7,7 @@ mod watch;
 
 pub use facts::{Facts, OwnerReference};
 pub use queue::Queue;
-pub use watch::{Mapper, Source, by_controller, by_key};
+pub use watch::{Mapper, Source, by_controller, by_key, feed};
 
 use alcove_apiserver::Client;
 use futures_util::FutureExt;

@@ -54,7 +54,7 @@ pub fn by_controller(kind: &'static str) -> Mapper {
 }
 
 /// Watches for ever and puts what the mapper finds into the queue.
-pub(super) async fn feed(controller: &'static str, client: Client, source: Source, queue: Arc<Queue>) {
+pub async fn feed(controller: &'static str, client: Client, source: Source, queue: Arc<Queue>) {
     let mut position = Position::default();
     loop {
         let mut watch = match client.watch(&source.resource, "", &position.options(&source.options)) {
