@@ -3,8 +3,8 @@
 use crate::error::Error;
 use crate::files;
 use alcove_apiserver::admission::{
-    AddressConfig, Admission, DefaultTolerationSeconds, Escalation, LocalAddresses, NamespaceLifecycle,
-    Priority, ServiceAccount, ServiceIp, TokenVolumes,
+    AddressConfig, Admission, DefaultTolerationSeconds, Escalation, LimitRanger, LocalAddresses,
+    NamespaceLifecycle, Priority, RuntimeClass, ServiceAccount, ServiceIp, TokenVolumes,
 };
 use alcove_apiserver::authn::{Authenticator, ClientCertificates, ServiceAccountTokens, SigningKeys};
 use alcove_apiserver::authorization::{self, Rbac};
@@ -209,9 +209,11 @@ fn server(options: &Options, store: Store, env: Arc<dyn Env>, tokens: Arc<Servic
     // kube-apiserver's order.
     let admission: Vec<Arc<dyn Admission>> = vec![
         Arc::new(NamespaceLifecycle::new(store.clone())),
+        Arc::new(LimitRanger::new(store.clone())),
         Arc::new(ServiceAccount::new(store.clone(), env.clone(), options.token_volumes)),
         Arc::new(Priority::new(store.clone())),
         Arc::new(DefaultTolerationSeconds),
+        Arc::new(RuntimeClass::new(store.clone())),
         services,
         Arc::new(Escalation::new(rbac.clone())),
     ];

@@ -3,6 +3,8 @@
 //! Every rule gives the list of what is wrong, in upstream's words, and an empty list for a good name. The
 //! matchers are written out by hand, since several of them run for every write.
 
+use std::net::IpAddr;
+
 /// DNS labels (RFC 1123, RFC 1035), in bytes.
 pub const DNS_LABEL_BYTES_MAX: usize = 63;
 /// DNS subdomains (RFC 1123), in bytes.
@@ -34,6 +36,20 @@ pub fn dns_label(name: &str, prefix: bool) -> Vec<String> {
 /// Names that are DNS labels and start with a letter, as services had.
 pub fn dns1035_label(name: &str, prefix: bool) -> Vec<String> {
     is_dns1035_label(&masked(name, prefix))
+}
+
+/// Names that are IP addresses in their one canonical form, as IPAddress objects have
+/// (k8s.io/apimachinery/pkg/util/validation: IsValidIP).
+pub fn ip_address(name: &str, _: bool) -> Vec<String> {
+    let why = match name.parse::<IpAddr>() {
+        Err(_) => "must be a valid IP address, (e.g. 10.9.8.7 or 2001:db8::ffff)".to_owned(),
+        Ok(IpAddr::V6(v6)) if v6.to_ipv4_mapped().is_some() => {
+            "must not be an IPv4-mapped IPv6 address".to_owned()
+        }
+        Ok(ip) if ip.to_string() != name => format!("must be in canonical form ({:?})", ip.to_string()),
+        Ok(_) => return Vec::new(),
+    };
+    vec![why]
 }
 
 /// Names that only have to fit into a path, as roles and role bindings have.

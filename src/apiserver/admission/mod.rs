@@ -4,16 +4,20 @@
 //! validating ones after it, as in kube-apiserver. A step reads the same [`Attributes`] whatever the verb.
 
 mod escalation;
+mod limit_ranger;
 mod namespace;
 mod pods;
+mod runtime_class;
 mod service_account;
 mod service_ip;
 #[cfg(test)]
 mod tests;
 
 pub use escalation::Escalation;
+pub use limit_ranger::LimitRanger;
 pub use namespace::NamespaceLifecycle;
 pub use pods::{DefaultTolerationSeconds, Priority, TOLERATION_SECONDS};
+pub use runtime_class::RuntimeClass;
 pub use service_account::{ServiceAccount, TokenVolumes};
 pub use service_ip::{AddressConfig, Answer, Asker, LocalAddresses, Refused, ServiceAddresses, ServiceIp};
 

@@ -15,9 +15,11 @@ async fn client() -> Client {
     let (env, store) = (Arc::new(TestEnv::new(7)), memory_store());
     let addresses = LocalAddresses::new(AddressConfig::default(), store.clone(), env.clone());
     let admission: Vec<Arc<dyn Admission>> = vec![
+        Arc::new(LimitRanger::new(store.clone())),
         Arc::new(ServiceAccount::new(store.clone(), env.clone(), TokenVolumes::Mounted)),
         Arc::new(Priority::new(store.clone())),
         Arc::new(DefaultTolerationSeconds),
+        Arc::new(RuntimeClass::new(store.clone())),
         Arc::new(ServiceIp::new(Arc::new(addresses))),
     ];
     let server = ApiServer::new(ServerConfig {
@@ -269,4 +271,68 @@ async fn pods_come_as_soon_as_the_default_account_is_there() {
     let (made, ()) =
         tokio::join!(create_pod(&client, spec("default")), account(&client, "default", json!({})));
     assert!(made.is_ok(), "{made:?}");
+}
+
+#[tokio::test]
+async fn runtime_classes_must_be_there_and_complete_their_pods() {
+    let client = client().await;
+    let pods = Gvr::new("", "v1", "pods");
+    let pod = |spec: Value| {
+        let mut pod = json!({
+            "apiVersion": "v1", "kind": "Pod", "metadata": {"name": "p"},
+            "spec": {"runtimeClassName": "sandboxed", "containers": [{"name": "c", "image": "i"}]},
+        });
+        for (field, value) in spec.as_object().unwrap() {
+            pod["spec"][field] = value.clone();
+        }
+        pod
+    };
+    let create = async |spec: Value| {
+        let made = client.create(&pods, "default", pod(spec)).await;
+        made.map(|o| o.parse()).map_err(|status| (status.code, status.message.clone()))
+    };
+    let missing = create(json!({})).await.unwrap_err();
+    let text = "pods \"p\" is forbidden: pod rejected: RuntimeClass \"sandboxed\" not found";
+    assert_eq!(missing, (403, text.to_owned()));
+
+    let class = json!({
+        "apiVersion": "node.k8s.io/v1", "kind": "RuntimeClass", "metadata": {"name": "sandboxed"}, "handler": "h",
+        "overhead": {"podFixed": {"cpu": "250m"}},
+        "scheduling": {"nodeSelector": {"a": "b"}, "tolerations": [{"key": "k", "operator": "Exists"}]},
+    });
+    client.create(&Gvr::new("node.k8s.io", "v1", "runtimeclasses"), "", class).await.unwrap();
+    let conflict = create(json!({"nodeSelector": {"a": "c"}})).await.unwrap_err();
+    assert!(
+        conflict
+            .1
+            .ends_with("conflict: runtimeClass.scheduling.nodeSelector[a] = b; pod.spec.nodeSelector[a] = c")
+    );
+    let other = create(json!({"overhead": {"cpu": "1"}})).await.unwrap_err();
+    assert!(other.1.ends_with("Pod's Overhead doesn't match RuntimeClass's defined Overhead"), "{}", other.1);
+    let made = create(json!({"nodeSelector": {"c": "d"}})).await.unwrap();
+    assert_eq!(made["spec"]["overhead"], json!({"cpu": "250m"}));
+    assert_eq!(made["spec"]["nodeSelector"], json!({"a": "b", "c": "d"}));
+    assert!(made["spec"]["tolerations"].as_array().unwrap().iter().any(|t| t["key"] == "k"));
+}
+
+#[tokio::test]
+async fn limit_ranges_complete_pods_and_refuse_those_past_them() {
+    let client = client().await;
+    let range = json!({
+        "apiVersion": "v1", "kind": "LimitRange", "metadata": {"name": "l"},
+        "spec": {"limits": [{"type": "Container", "default": {"cpu": "500m"}, "max": {"cpu": "1"}}]},
+    });
+    client.create(&Gvr::new("", "v1", "limitranges"), "default", range).await.unwrap();
+    let create = async |name: &str, resources: Value| {
+        let pod = json!({
+            "apiVersion": "v1", "kind": "Pod", "metadata": {"name": name},
+            "spec": {"containers": [{"name": "c", "image": "i", "resources": resources}]},
+        });
+        client.create(&Gvr::new("", "v1", "pods"), "default", pod).await.map(|o| o.parse())
+    };
+    let made = create("small", json!({})).await.unwrap();
+    assert_eq!(made["spec"]["containers"][0]["resources"]["limits"], json!({"cpu": "500m"}));
+    let refused = create("large", json!({"limits": {"cpu": "2"}})).await.unwrap_err();
+    let text = "pods \"large\" is forbidden: maximum cpu usage per Container is 1, but limit is 2";
+    assert_eq!((refused.code, refused.message.as_str()), (403, text));
 }

@@ -4,6 +4,7 @@ use super::columns::network as columns;
 use super::defaults::kinds as defaults;
 use super::row::{Row, row};
 use super::strategies::{By, Filled};
+use crate::registry::NameRule;
 
 pub(super) fn networking() -> Vec<Row> {
     let api = "networking.k8s.io/v1";
@@ -13,7 +14,10 @@ pub(super) fn networking() -> Vec<Row> {
             .cluster()
             .counts_spec(),
         row(api, "ingresses", "Ingress", columns::ingress).short(&["ing"]).status().counts_spec(),
-        row(api, "ipaddresses", "IPAddress", columns::ip_address).cluster().short(&["ip"]),
+        row(api, "ipaddresses", "IPAddress", columns::ip_address)
+            .cluster()
+            .short(&["ip"])
+            .names(NameRule::IpAddress),
         row(api, "networkpolicies", "NetworkPolicy", columns::network_policy)
             .strategy(&By(defaults::network_policy))
             .short(&["netpol"])

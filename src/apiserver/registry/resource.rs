@@ -105,6 +105,8 @@ pub enum NameRule {
     Label1035,
     /// Anything that fits in a path segment (RBAC kinds).
     PathSegment,
+    /// An IP address in canonical form.
+    IpAddress,
 }
 
 /// When `metadata.generation` counts.

@@ -51,6 +51,7 @@ fn rule(resource: &Resource) -> name::NameRule {
         NameRule::Label => name::dns_label,
         NameRule::Label1035 => name::dns1035_label,
         NameRule::PathSegment => name::path_segment,
+        NameRule::IpAddress => name::ip_address,
     }
 }
 

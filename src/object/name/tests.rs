@@ -274,3 +274,18 @@ fn names_that_are_too_long() {
     assert_eq!(is_valid_port_number(0), ["must be between 1 and 65535, inclusive"]);
     assert_eq!(is_valid_id(-1), ["must be between 0 and 2147483647, inclusive"]);
 }
+
+#[test]
+fn addresses_as_names() {
+    for (name, wrong) in [
+        ("10.0.0.1", ""),
+        ("fe80::1", ""),
+        ("fe80:0::1", "must be in canonical form (\"fe80::1\")"),
+        ("FE80::1", "must be in canonical form (\"fe80::1\")"),
+        ("::ffff:10.0.0.1", "must not be an IPv4-mapped IPv6 address"),
+        ("10.0.0", "must be a valid IP address, (e.g. 10.9.8.7 or 2001:db8::ffff)"),
+        ("010.0.0.1", "must be a valid IP address, (e.g. 10.9.8.7 or 2001:db8::ffff)"),
+    ] {
+        assert_eq!(ip_address(name, false).concat(), wrong, "{name}");
+    }
+}
