@@ -44,7 +44,7 @@ pub enum Error {
     #[error("cannot use the certificate: {0}")]
     Using(#[from] rustls::Error),
     #[error(
-        "cannot read or write {path}: {source}; the files of DIR/pki must belong to the user that alcove runs as"
+        "cannot read or write {path}: {source}; it must belong to the user that alcove runs as"
     )]
     Io { path: PathBuf, source: std::io::Error },
     #[error(
@@ -213,19 +213,21 @@ fn at(path: &Path) -> impl FnOnce(std::io::Error) -> Error {
     |source| Error::Io { path, source }
 }
 
-/// Writes a file that nobody else can read, wholly or not at all.
-pub(crate) fn write_private(path: &Path, text: &str) -> Result<(), Error> {
-    let temporary = path.with_extension("new");
+/// Writes a file that nobody else can read, wholly or not at all, and so that it outlives a crash. What is left of an
+/// earlier try, or was put in its place by somebody else, is not written through.
+pub fn write_private(path: &Path, text: &str) -> Result<(), Error> {
+    let part = path.with_extension("part");
     let write = || {
-        let mut file = std::fs::OpenOptions::new()
-            .write(true)
-            .create(true)
-            .truncate(true)
-            .mode(0o600)
-            .open(&temporary)?;
+        match std::fs::remove_file(&part) {
+            Err(error) if error.kind() != std::io::ErrorKind::NotFound => return Err(error),
+            _ => {}
+        }
+        let mut file = std::fs::OpenOptions::new().write(true).create_new(true).mode(0o600).open(&part)?;
         file.write_all(text.as_bytes())?;
         file.sync_all()?;
-        std::fs::rename(&temporary, path)
+        std::fs::rename(&part, path)?;
+        let folder = path.parent().filter(|parent| !parent.as_os_str().is_empty());
+        std::fs::File::open(folder.unwrap_or(Path::new(".")))?.sync_all()
     };
     write().map_err(at(path))
 }
@@ -354,6 +356,18 @@ mod tests {
         assert_eq!((mode("pki"), mode("pki/ca.key"), mode("pki/ca.crt")), (0o700, 0o600, 0o600));
         std::fs::remove_file(dir.path().join("pki/ca.key")).unwrap();
         assert!(matches!(Authority::open(dir.path(), now()), Err(Error::Half { .. })));
+    }
+
+    #[test]
+    fn private_files_are_not_written_through_what_is_in_their_way() {
+        let dir = tempfile::tempdir().unwrap();
+        let (other, key) = (dir.path().join("other"), dir.path().join("a.key"));
+        std::fs::write(&other, "of somebody else").unwrap();
+        std::os::unix::fs::symlink(&other, key.with_extension("part")).unwrap();
+        write_private(&key, "secret").unwrap();
+        assert_eq!(std::fs::read_to_string(&key).unwrap(), "secret");
+        assert_eq!(std::fs::read_to_string(&other).unwrap(), "of somebody else");
+        assert_eq!(key.metadata().unwrap().permissions().mode() & 0o777, 0o600);
     }
 
     #[test]

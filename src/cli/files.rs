@@ -1,8 +1,7 @@
 //! Files that commands leave for people: kubeconfigs, and the ports that are kept over restarts.
 
 use crate::error::Error;
-use std::io::Write;
-use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
+use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
 
 fn at(path: &Path) -> impl FnOnce(std::io::Error) -> Error {
@@ -17,15 +16,7 @@ pub fn private_dir(path: &Path) -> Result<(), Error> {
 
 /// Writes a file that only its owner can read, wholly or not at all.
 pub fn write_private(path: &Path, text: &str) -> Result<(), Error> {
-    let part = path.with_extension("part");
-    let write = || {
-        let mut file =
-            std::fs::OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&part)?;
-        file.write_all(text.as_bytes())?;
-        file.sync_all()?;
-        std::fs::rename(&part, path)
-    };
-    write().map_err(at(path))
+    Ok(alcove_apiserver::certs::write_private(path, text)?)
 }
 
 /// Reads a whole text file.
