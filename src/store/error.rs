@@ -23,7 +23,7 @@ pub enum Error {
     },
 }
 
-/// A transaction that did not happen. Nothing of it is visible, and unless it is `Unknown`, nothing of it is durable.
+/// A transaction that did not happen: nothing of it is visible.
 #[derive(Clone, Debug, thiserror::Error)]
 pub enum CommitError {
     /// The entry is not at the revision that the operation names (or is there, or is not).
@@ -34,7 +34,8 @@ pub enum CommitError {
         /// The revision it is at; `None` if it is not there.
         found: Option<u64>,
     },
-    /// The medium refused the write, such as a full disk. Reads go on; later writes are tried again.
+    /// The medium refused the write, such as a full disk. Reads go on; later writes are tried again. If the process
+    /// ends before one of them succeeds, what had reached the medium may be found there by the next.
     #[error("the store cannot write: {0}")]
     Medium(String),
     /// The store is shutting down.
