@@ -86,6 +86,13 @@ impl Body {
         self
     }
 
+    /// The same body, which keeps one more thing, if it keeps any: what is told to somebody who was not let in is not
+    /// worth waiting for.
+    pub fn with_guard(mut self, guard: Guard) -> Body {
+        self.guard = self.guard.map(|first| -> Guard { Box::new((first, guard)) });
+        self
+    }
+
     /// The same JSON, indented.
     pub fn indented(self) -> Body {
         let Body { source, guard } = self.into_pieces();

@@ -7,6 +7,7 @@
 //! **Invariants.** What a request is about is read once, in [`request`]. A client that hangs up tears no write. A panic
 //! ends one request. Lists and watches go out as slices of the store's bytes. This room must not know what a kind means.
 
+mod activity;
 pub mod body;
 pub mod handle;
 pub mod limits;

@@ -1,26 +1,29 @@
 //! Connections: accepting, TLS, HTTP/1.1 and HTTP/2 on one port, and an orderly end.
 
 use super::Front;
+use super::activity::Activity;
 use super::limits::{
-    CONNECTION_WINDOW_BYTES, HANDSHAKE, HEADER_BYTES_MAX, KEEPALIVE, REQUEST_HEAD, SEND_BUFFER_BYTES,
-    STREAM_WINDOW_BYTES, STREAMS_MAX,
+    CONNECTION_WINDOW_BYTES, FAREWELL, HANDSHAKE, HEADER_BYTES_MAX, KEEPALIVE, REQUEST_HEAD,
+    SEND_BUFFER_BYTES, STREAM_WINDOW_BYTES, STREAMS_MAX,
 };
 use crate::authn::{DeferredVerifier, Identity};
 use crate::metrics::Metrics;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use hyper_util::server::conn::auto;
-use hyper_util::server::graceful::GracefulShutdown;
 use rustls::crypto::CryptoProvider;
 use rustls::pki_types::CertificateDer;
 use rustls::server::ResolvesServerCert;
 use std::convert::Infallible;
 use std::future::Future;
+use std::pin::pin;
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
 use tokio::io::AsyncWriteExt;
 use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::mpsc;
 use tokio_rustls::TlsAcceptor;
+use tokio_rustls::server::TlsStream;
 
 /// TLS for the API: HTTP/2 before HTTP/1.1, client certificates welcome and judged later (see
 /// [`DeferredVerifier`]). `authorities` are those of client certificates.
@@ -53,7 +56,8 @@ pub async fn serve(
 ) {
     let acceptor = TlsAcceptor::from(tls);
     let builder = Arc::new(http_builder());
-    let graceful = Arc::new(GracefulShutdown::new());
+    // Nothing is sent: the channel closes when the last connection has dropped its end.
+    let (serving, mut served) = mpsc::channel::<Infallible>(1);
     tokio::pin!(shutdown);
     loop {
         let accepted = tokio::select! {
@@ -75,14 +79,13 @@ pub async fn serve(
             acceptor: acceptor.clone(),
             builder: builder.clone(),
             _open: open,
+            _serving: serving.clone(),
         };
-        let watcher = graceful.watcher();
-        tokio::spawn(connection.serve(stream, watcher));
+        tokio::spawn(connection.serve(stream));
     }
-    drop(listener);
+    drop((listener, serving));
     front.closing.send_replace(true);
-    let graceful = Arc::into_inner(graceful).expect("connections hold watchers, not the whole");
-    if tokio::time::timeout(front.limits.drain, graceful.shutdown()).await.is_err() {
+    if tokio::time::timeout(front.limits.drain, served.recv()).await.is_err() {
         tracing::warn!("some requests did not finish before the end of the shutdown");
     }
 }
@@ -123,10 +126,11 @@ struct Connection {
     acceptor: TlsAcceptor,
     builder: Arc<auto::Builder<TokioExecutor>>,
     _open: Open,
+    _serving: mpsc::Sender<Infallible>,
 }
 
 impl Connection {
-    async fn serve(self, stream: TcpStream, watcher: hyper_util::server::graceful::Watcher) {
+    async fn serve(self, stream: TcpStream) {
         keep_alive(&stream);
         let handshake = async {
             if !speaks_tls(&stream).await? {
@@ -135,24 +139,41 @@ impl Connection {
             }
             self.acceptor.accept(stream).await.map(Some)
         };
-        let stream = match tokio::time::timeout(HANDSHAKE, handshake).await {
-            Ok(Ok(Some(stream))) => stream,
-            Ok(Ok(None)) => return,
+        match tokio::time::timeout(HANDSHAKE, handshake).await {
+            Ok(Ok(Some(stream))) => self.serve_http(stream).await,
+            Ok(Ok(None)) | Err(_) => {}
             Ok(Err(error)) => {
                 tracing::debug!(%error, "TLS handshake failed");
                 self.front.metrics.handshake_errors.fetch_add(1, Relaxed);
-                return;
             }
-            Err(_) => return,
-        };
+        }
+    }
+
+    /// Answers requests until the client leaves; sends it away when it is idle for too long or the server shuts down.
+    async fn serve_http(&self, stream: TlsStream<TcpStream>) {
         let identity = Arc::new(Identity::of(stream.get_ref().1.peer_certificates().unwrap_or_default()));
-        let front = self.front.clone();
-        let service = service_fn(move |request| {
-            let answer = front.clone().answer(identity.clone(), request);
-            async move { Ok::<_, Infallible>(answer.await) }
+        let activity = Arc::new(Activity::default());
+        let service = service_fn(|request| {
+            let answer = self.front.clone().answer(identity.clone(), request);
+            let busy = activity.begin();
+            async move { Ok::<_, Infallible>(answer.await.map(|body| body.with_guard(Box::new(busy)))) }
         });
-        let connection = self.builder.serve_connection_with_upgrades(TokioIo::new(stream), service);
-        if let Err(error) = watcher.watch(connection.into_owned()).await {
+        let mut connection = pin!(self.builder.serve_connection_with_upgrades(TokioIo::new(stream), service));
+        let mut closing = self.front.closing.subscribe();
+        let closed = async move { drop(closing.wait_for(|closing| *closing).await) };
+        let ended = tokio::select! {
+            ended = connection.as_mut() => ended,
+            () = activity.idle_for(self.front.limits.idle) => {
+                connection.as_mut().graceful_shutdown();
+                // A client that does not take leave is left alone with its connection.
+                tokio::time::timeout(FAREWELL, connection).await.unwrap_or(Ok(()))
+            }
+            () = closed => {
+                connection.as_mut().graceful_shutdown();
+                connection.await
+            }
+        };
+        if let Err(error) = ended {
             // Clients that go away in the middle of a watch are everyday.
             tracing::debug!(%error, "connection ended");
         }

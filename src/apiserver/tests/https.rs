@@ -10,6 +10,7 @@ use http::{Method, StatusCode};
 use jiff::{SignedDuration, Timestamp};
 use serde_json::{Value, json};
 use std::sync::Arc;
+use std::time::Duration;
 use support::{Connection, Lines, admin, server, server_with, tls};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
@@ -401,6 +402,23 @@ async fn connections_past_the_limit_are_closed() {
     let mut second = TcpStream::connect(https.address).await.unwrap();
     assert_eq!(second.read(&mut [0]).await.unwrap_or(0), 0);
     assert_eq!(first.get("/version", "*/*").await.status, StatusCode::OK);
+}
+
+#[tokio::test]
+async fn idle_connections_are_closed_and_watched_ones_stay() {
+    let limits = Limits { idle: Duration::from_millis(50), ..Limits::default() };
+    let https = Https::start_with(server().await, limits).await;
+    let mut watching = Connection::admin(&https).await;
+    let mut events = Lines::of(watching.start(Method::GET, &format!("{MAPS}?watch=true"), &[], "").await);
+    for protocol in ["http/1.1", "h2"] {
+        let mut silent = tls(&https, None, &[protocol]).await;
+        let mut said = Vec::new();
+        // Whether the end is told in TLS too does not matter.
+        let _ = silent.read_to_end(&mut said).await;
+    }
+    Connection::admin(&https).await.post(MAPS, &config_map("a")).await;
+    assert_eq!(events.next().await.unwrap()["object"]["metadata"]["name"], "a");
+    https.shut_down().await;
 }
 
 #[tokio::test]
