@@ -10,8 +10,10 @@
 //! host cluster; it speaks to the API server as any client does.
 
 pub mod aggregation;
+pub mod claims;
 pub mod deployment;
 pub mod endpoints;
+pub mod event_expiry;
 pub mod events;
 pub mod garbage;
 pub mod job;
@@ -65,10 +67,14 @@ pub fn start(server: &Server, env: &Arc<dyn Env>, root_ca: &str) -> JoinSet<()> 
         replica_set::ReplicaSets::new(client("replicaset-controller"), env.clone()),
         replica_set::ReplicaSets::sources
     );
-    run!(deployment::Deployments::new(client("deployment-controller"), env.clone()), |_: &Arc<_>| {
-        deployment::Deployments::sources()
+    run!(
+        deployment::Deployments::new(client("deployment-controller"), env.clone()),
+        deployment::Deployments::sources
+    );
+    run!(job::Jobs::new(client("job-controller"), env.clone()), job::Jobs::sources);
+    run!(event_expiry::EventExpiry::new(client("event-ttl-controller"), env.clone()), |_: &Arc<_>| {
+        event_expiry::EventExpiry::sources()
     });
-    run!(job::Jobs::new(client("job-controller"), env.clone()), |_: &Arc<_>| job::Jobs::sources());
     run!(endpoints::Endpoints::new(client("endpointslice-controller")), endpoints::Endpoints::sources);
     tasks
 }

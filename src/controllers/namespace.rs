@@ -6,13 +6,18 @@ use alcove_apiserver::options::{DeleteOptions, ListOptions, Propagation};
 use alcove_apiserver::request::Verb;
 use alcove_apiserver::{Client, Object, Server};
 use alcove_object::{Env, Gvr, Reason, Status, Value, meta, time};
+use jiff::Timestamp;
 use serde_json::json;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-/// How soon a namespace that still has content is looked at again.
-const CONTENT_DELAY: Duration = Duration::from_millis(200);
+/// How soon a namespace that still has content is looked at again, at first.
+const CONTENT_DELAY_MIN: Duration = Duration::from_millis(200);
+/// The same for one whose content has not gone for long: somebody's finalizer may hold it for ever.
+const CONTENT_DELAY_MAX: Duration = Duration::from_secs(15);
+/// The delay grows with the time that the end of the namespace has taken: it is this part of it.
+const CONTENT_DELAY_PART: u32 = 4;
 /// Objects deleted in one go before the namespace is looked at again.
 const PAGE_OBJECTS: usize = 500;
 
@@ -185,6 +190,12 @@ fn condition(kind: &str, bad: Option<String>, good_reason: &str, good: &str) -> 
     }
 }
 
+fn content_delay(namespace: &Value, now: Timestamp) -> Duration {
+    let since = time::parse(meta::text(namespace, "deletionTimestamp")).unwrap_or(now);
+    let took = now.duration_since(since).unsigned_abs();
+    (took / CONTENT_DELAY_PART).clamp(CONTENT_DELAY_MIN, CONTENT_DELAY_MAX)
+}
+
 fn describe(counts: &BTreeMap<String, usize>, head: &str, verb: &str, what: &str) -> Option<String> {
     if counts.is_empty() {
         return None;
@@ -214,7 +225,8 @@ impl Reconciler for Namespaces {
         let (result, next) = if remaining.objects.is_empty() {
             (self.finalize(namespace).await, Next::Done)
         } else {
-            (self.report(namespace, &remaining).await, Next::After(CONTENT_DELAY))
+            let next = Next::After(content_delay(&namespace, self.env.now()));
+            (self.report(namespace, &remaining).await, next)
         };
         match result {
             Err(status) if status.is(Reason::NOT_FOUND) => Ok(Next::Done),

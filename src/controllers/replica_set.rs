@@ -1,14 +1,16 @@
 //! ReplicaSets: as many pods as asked for (k8s.io/kubernetes/pkg/controller/replicaset).
 
+use crate::claims::{self, Claims, UNREAD_OF_PODS};
 use crate::events::{Kind, Recorder};
 use crate::pods;
-use crate::runtime::{self, Facts, Failure, Key, Mapper, Next, Reconciler, Source};
-use alcove_apiserver::options::{DeleteOptions, ListOptions, PatchType, WriteOptions};
-use alcove_apiserver::{Client, Event};
+use crate::runtime::{self, Failure, Key, Next, Reconciler, Source};
+use alcove_apiserver::Client;
+use alcove_apiserver::options::DeleteOptions;
 use alcove_object::selector::Labels;
 use alcove_object::{Env, Gvr, Reason, Status, Value, meta, time};
 use futures_util::future::join_all;
 use jiff::Timestamp;
+use parking_lot::Mutex;
 use serde_json::json;
 use std::sync::Arc;
 use std::time::Duration;
@@ -23,70 +25,28 @@ pub struct ReplicaSets {
     client: Client,
     env: Arc<dyn Env>,
     events: Recorder,
+    pods: Arc<Claims>,
 }
 
 impl ReplicaSets {
     /// A controller that acts as this client's user.
     pub fn new(client: Client, env: Arc<dyn Env>) -> ReplicaSets {
         let events = Recorder::new(client.clone(), env.clone(), "replicaset-controller");
-        ReplicaSets { client, env, events }
-    }
-
-    /// ReplicaSets and pods: those that one controls, and those without a controller that one may adopt.
-    pub fn sources(self: &Arc<Self>) -> Vec<Source> {
-        let this = self.clone();
-        let orphans: Mapper = Box::new(move |event, add| {
-            let (Event::Added(o) | Event::Modified(o) | Event::Deleted(o)) = event else { return };
-            let facts = Facts::of(o);
-            match facts.controller() {
-                Some(owner) if owner.kind == "ReplicaSet" => add(runtime::join(o.namespace(), &owner.name)),
-                Some(_) => {}
-                None if facts.labels.is_empty() => {}
-                None => this.that_select(o.namespace(), &facts, add),
-            }
+        let pods = Arc::new(Claims {
+            client: client.clone(),
+            owners: resource(),
+            kind: "ReplicaSet",
+            owned: pod_resource(),
+            finalizer: None,
+            unread: UNREAD_OF_PODS,
+            astray: Mutex::default(),
         });
-        vec![Source::new(resource(), runtime::by_key()), Source::new(pod_resource(), orphans)]
+        ReplicaSets { client, env, events, pods }
     }
 
-    fn that_select(&self, namespace: &str, pod: &Facts, add: &mut dyn FnMut(Key)) {
-        let sets = self.client.list(&resource(), namespace, &ListOptions::default());
-        for set in sets.map(|l| l.items).unwrap_or_default() {
-            if selector_of(&set.parse()).is_some_and(|s| s.matches(|k| pod.labels.get(k).map(String::as_str)))
-            {
-                add(set.key);
-            }
-        }
-    }
-
-    /// The set's pods: those it controls, and orphans with its labels, which it adopts.
-    async fn claim(&self, set: &Value, selector: &Labels) -> Result<Vec<Value>, Status> {
-        let options = ListOptions { labels: selector.clone(), ..ListOptions::default() };
-        let mut claimed = Vec::new();
-        for pod in self.client.list(&pod_resource(), meta::namespace(set), &options)?.items {
-            let tree = pod.parse();
-            match meta::controller_of(&tree) {
-                Some(owner) if owner["uid"] == meta::uid(set) => claimed.push(tree),
-                Some(_) => {}
-                None if meta::is_deleting(&tree) || meta::is_deleting(set) || pods::is_finished(&tree) => {}
-                None => claimed.extend(self.adopt(set, &tree).await?),
-            }
-        }
-        Ok(claimed)
-    }
-
-    async fn adopt(&self, set: &Value, pod: &Value) -> Result<Option<Value>, Status> {
-        let patch =
-            json!({ "metadata": { "uid": meta::uid(pod), "ownerReferences": [pods::owner_reference(set)] } });
-        let (namespace, name, options) = (meta::namespace(pod), meta::name(pod), WriteOptions::default());
-        match self
-            .client
-            .patch(&pod_resource(), "", namespace, name, PatchType::Strategic, patch, &options)
-            .await
-        {
-            Ok(adopted) => Ok(Some(adopted.parse())),
-            Err(status) if status.is(Reason::NOT_FOUND) || status.is(Reason::CONFLICT) => Ok(None),
-            Err(status) => Err(status),
-        }
+    /// ReplicaSets and their pods.
+    pub fn sources(self: &Arc<Self>) -> Vec<Source> {
+        vec![Source::new(resource(), runtime::by_key()), self.pods.source()]
     }
 
     /// Creates pods in growing batches; gives how many were made, and the first failure.
@@ -187,10 +147,6 @@ fn pod_resource() -> Gvr {
     Gvr::new("", "v1", "pods")
 }
 
-fn selector_of(set: &Value) -> Option<Labels> {
-    Labels::from_object(set.pointer("/spec/selector")).ok().flatten().filter(|s| !s.is_empty())
-}
-
 /// What a set reports of its pods, and when an unavailable one may become available.
 fn status(
     set: &Value,
@@ -238,8 +194,8 @@ impl Reconciler for ReplicaSets {
             Err(status) if status.is(Reason::NOT_FOUND) => return Ok(Next::Done),
             Err(status) => return Err(status.into()),
         };
-        let Some(selector) = selector_of(&set) else { return Ok(Next::Done) };
-        let claimed = self.claim(&set, &selector).await?;
+        let Some(selector) = claims::selector_of(&set) else { return Ok(Next::Done) };
+        let claimed = self.pods.of(&set, &selector).await?;
         let mut failure = None;
         if !meta::is_deleting(&set) {
             let mut active: Vec<Value> = claimed.iter().filter(|p| pods::is_active(p)).cloned().collect();

@@ -7,6 +7,7 @@ mod revisions;
 mod rollout;
 mod status;
 
+use crate::claims::{self, Claims};
 use crate::events::{Kind, Recorder};
 use crate::pods;
 use crate::runtime::{self, Failure, Key, Next, Reconciler, Source};
@@ -14,6 +15,7 @@ use alcove_apiserver::Client;
 use alcove_apiserver::options::{DeleteOptions, ListOptions, PatchType, WriteOptions};
 use alcove_object::selector::Labels;
 use alcove_object::{Env, Gvr, Reason, Status, Value, meta};
+use parking_lot::Mutex;
 use serde_json::json;
 use std::sync::Arc;
 
@@ -22,6 +24,7 @@ pub struct Deployments {
     client: Client,
     env: Arc<dyn Env>,
     events: Recorder,
+    sets: Arc<Claims>,
 }
 
 /// A deployment and its replica sets, as they were read.
@@ -61,39 +64,28 @@ impl Deployments {
     /// A controller that acts as this client's user.
     pub fn new(client: Client, env: Arc<dyn Env>) -> Deployments {
         let events = Recorder::new(client.clone(), env.clone(), "deployment-controller");
-        Deployments { client, env, events }
+        let sets = Arc::new(Claims {
+            client: client.clone(),
+            owners: resource(),
+            kind: "Deployment",
+            owned: set_resource(),
+            finalizer: None,
+            unread: &["managedFields"],
+            astray: Mutex::default(),
+        });
+        Deployments { client, env, events, sets }
     }
 
-    /// Deployments and the replica sets they control. Pods matter only to a `Recreate`, which looks at them by itself
-    /// when a set's status changes.
-    pub fn sources() -> Vec<Source> {
-        vec![
-            Source::new(resource(), runtime::by_key()),
-            Source::new(set_resource(), runtime::by_controller("Deployment")),
-        ]
+    /// Deployments and their replica sets. Pods matter only to a `Recreate`, which looks at them by itself when a set's
+    /// status changes.
+    pub fn sources(self: &Arc<Self>) -> Vec<Source> {
+        vec![Source::new(resource(), runtime::by_key()), self.sets.source()]
     }
 
-    /// The sets with the deployment's labels: its own, and orphans, which it adopts.
+    /// The deployment's sets, oldest first.
     async fn claim(&self, deployment: &Value) -> Result<Vec<Value>, Status> {
-        let selector = Labels::from_object(deployment.pointer("/spec/selector")).ok().flatten();
-        let Some(labels) = selector.filter(|s| !s.is_empty()) else { return Ok(Vec::new()) };
-        let namespace = meta::namespace(deployment);
-        let options = ListOptions { labels, ..ListOptions::default() };
-        let mut claimed = Vec::new();
-        for set in self.client.list(&set_resource(), namespace, &options)?.items {
-            let tree = set.parse();
-            match meta::controller_of(&tree) {
-                Some(owner) if owner["uid"] == meta::uid(deployment) => claimed.push(tree),
-                Some(_) => {}
-                None if meta::is_deleting(&tree) || meta::is_deleting(deployment) => {}
-                None => {
-                    let reference = pods::owner_reference(deployment);
-                    let patch =
-                        json!({ "metadata": { "uid": meta::uid(&tree), "ownerReferences": [reference] } });
-                    claimed.push(self.patch_set(&tree, patch).await?);
-                }
-            }
-        }
+        let Some(selector) = claims::selector_of(deployment) else { return Ok(Vec::new()) };
+        let mut claimed = self.sets.of(deployment, &selector).await?;
         claimed.sort_by(|a, b| {
             let age = |set| (meta::text(set, "creationTimestamp").to_owned(), meta::name(set).to_owned());
             age(a).cmp(&age(b))

@@ -10,6 +10,7 @@ mod indexes;
 mod plan;
 mod tracking;
 
+use crate::claims::{self, Claims, UNREAD_OF_PODS};
 use crate::events::{Kind, Recorder};
 use crate::pods;
 use crate::runtime::{self, Failure, Key, Next, Reconciler, Source};
@@ -18,13 +19,14 @@ use alcove_apiserver::options::{DeleteOptions, ListOptions, PatchType, Propagati
 use alcove_object::selector::Labels;
 use alcove_object::{Env, Gvr, Reason, Status, Value, meta, time};
 use futures_util::future::join_all;
+use parking_lot::Mutex;
 use plan::Plan;
 use serde_json::json;
 use std::sync::Arc;
 use std::time::Duration;
 
 /// Keeps a finished pod until it is counted.
-const TRACKING: &str = "batch.kubernetes.io/job-tracking";
+pub(crate) const TRACKING: &str = "batch.kubernetes.io/job-tracking";
 /// Pods created or deleted in one go at most.
 const BURST_PODS: usize = 500;
 
@@ -33,6 +35,7 @@ pub struct Jobs {
     client: Client,
     env: Arc<dyn Env>,
     events: Recorder,
+    pods: Arc<Claims>,
 }
 
 fn resource() -> Gvr {
@@ -47,24 +50,21 @@ impl Jobs {
     /// A controller that acts as this client's user.
     pub fn new(client: Client, env: Arc<dyn Env>) -> Jobs {
         let events = Recorder::new(client.clone(), env.clone(), "job-controller");
-        Jobs { client, env, events }
+        let pods = Arc::new(Claims {
+            client: client.clone(),
+            owners: resource(),
+            kind: "Job",
+            owned: pod_resource(),
+            finalizer: Some(TRACKING),
+            unread: UNREAD_OF_PODS,
+            astray: Mutex::default(),
+        });
+        Jobs { client, env, events, pods }
     }
 
-    /// Jobs and the pods they control.
-    pub fn sources() -> Vec<Source> {
-        vec![
-            Source::new(resource(), runtime::by_key()),
-            Source::new(pod_resource(), runtime::by_controller("Job")),
-        ]
-    }
-
-    fn pods_of(&self, job: &Value) -> Result<Vec<Value>, Status> {
-        let selector = Labels::from_object(job.pointer("/spec/selector")).ok().flatten();
-        let Some(labels) = selector.filter(|s| !s.is_empty()) else { return Ok(Vec::new()) };
-        let options = ListOptions { labels, ..ListOptions::default() };
-        let found = self.client.list(&pod_resource(), meta::namespace(job), &options)?.items;
-        let trees = found.iter().map(alcove_apiserver::Object::parse);
-        Ok(trees.filter(|p| meta::controller_of(p).is_some_and(|o| o["uid"] == meta::uid(job))).collect())
+    /// Jobs and their pods.
+    pub fn sources(self: &Arc<Self>) -> Vec<Source> {
+        vec![Source::new(resource(), runtime::by_key()), self.pods.source()]
     }
 
     async fn write_status(&self, job: &mut Value, wanted: Value) -> Result<(), Status> {
@@ -160,11 +160,9 @@ impl Jobs {
     }
 
     async fn sync(&self, mut job: Value) -> Result<Next, Status> {
-        if job.pointer("/spec/selector").is_none() {
-            // Without a selector its pods could not be found again, so none may be made.
-            return Ok(Next::Done);
-        }
-        let pods = self.pods_of(&job)?;
+        // Without a selector its pods could not be found again, so none may be made.
+        let Some(selector) = claims::selector_of(&job) else { return Ok(Next::Done) };
+        let pods = self.pods.of(&job, &selector).await?;
         if meta::is_deleting(&job) || plan::end_of(&job).is_some() {
             return self.after_the_end(&job, &pods).await;
         }

@@ -44,6 +44,13 @@ struct Head {
     metadata: Facts,
 }
 
+impl OwnerReference {
+    /// The API group of the owner, empty for core.
+    pub fn group(&self) -> &str {
+        self.api_version.split_once('/').map_or("", |(group, _)| group)
+    }
+}
+
 impl Facts {
     /// The metadata of an object; empty for one that was deleted unseen.
     pub fn of(object: &Object) -> Facts {

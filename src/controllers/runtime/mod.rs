@@ -3,10 +3,12 @@
 
 mod facts;
 mod queue;
+mod skim;
 mod watch;
 
 pub use facts::{Facts, OwnerReference};
 pub use queue::Queue;
+pub use skim::skim;
 pub use watch::{Mapper, Source, by_controller, by_key, feed};
 
 use alcove_apiserver::Client;
