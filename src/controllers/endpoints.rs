@@ -89,9 +89,12 @@ impl Endpoints {
             Ok(found) => {
                 let mut tree = found.parse();
                 let same_labels = tree.pointer("/metadata/labels") == wanted.pointer("/metadata/labels");
-                if tree.get("subsets") == wanted.get("subsets") && same_labels {
+                let capacity = meta::annotation(&wanted, slices::OVER_CAPACITY);
+                let same_capacity = meta::annotation(&tree, slices::OVER_CAPACITY) == capacity;
+                if tree.get("subsets") == wanted.get("subsets") && same_labels && same_capacity {
                     return Ok(());
                 }
+                set_annotation(&mut tree, slices::OVER_CAPACITY, capacity);
                 tree["metadata"]["labels"] = wanted["metadata"]["labels"].clone();
                 tree["subsets"] = wanted["subsets"].clone();
                 self.client.update(&endpoint_resource(), &namespace, tree).await.map(drop)
@@ -149,6 +152,14 @@ impl Endpoints {
             Err(status) => Err(status),
         }
     }
+}
+
+fn set_annotation(object: &mut Value, key: &str, value: Option<&str>) {
+    let annotations = meta::child_mut(meta::metadata_mut(object), "annotations");
+    match value {
+        Some(value) => annotations.insert(key.to_owned(), value.into()),
+        None => annotations.remove(key),
+    };
 }
 
 fn services() -> Gvr {

@@ -10,6 +10,8 @@ use std::collections::BTreeMap;
 const ENDPOINTS_PER_SLICE_MAX: usize = 100;
 /// Addresses in one Endpoints object at most; beyond it is truncated and says so.
 const ADDRESSES_MAX: usize = 1000;
+/// Annotation of an Endpoints object that does not have all addresses.
+pub const OVER_CAPACITY: &str = "endpoints.kubernetes.io/over-capacity";
 const HEADLESS: &str = "service.kubernetes.io/headless";
 
 /// One pod as a backend.
@@ -92,7 +94,9 @@ struct Subset {
 pub fn endpoints(service: &Value, pods: &[Value]) -> Value {
     // Addresses with the same ports share a subset.
     let mut subsets: BTreeMap<String, Subset> = BTreeMap::new();
-    for backend in backends(service, pods).iter().filter(|b| !b.terminating || b.ready).take(ADDRESSES_MAX) {
+    let mut backends = backends(service, pods);
+    backends.retain(|backend| !backend.terminating || backend.ready);
+    for backend in backends.iter().take(ADDRESSES_MAX) {
         let mut ports = ports_of(service, backend.pod);
         if ports.is_empty() && !is_headless(service) {
             continue;
@@ -129,6 +133,9 @@ pub fn endpoints(service: &Value, pods: &[Value]) -> Value {
         "apiVersion": "v1", "kind": "Endpoints",
         "metadata": { "name": meta::name(service), "namespace": meta::namespace(service), "labels": labels },
     });
+    if backends.len() > ADDRESSES_MAX {
+        meta::set(&mut out, "annotations", json!({ OVER_CAPACITY: "truncated" }));
+    }
     if !subsets.is_empty() {
         out["subsets"] = subsets.into();
     }
@@ -277,6 +284,18 @@ mod tests {
         assert_eq!(slices[0]["metadata"]["labels"][SERVICE_NAME], "web");
         assert_eq!(slices[0]["ports"][0]["port"], 9090);
         assert!(is_same(&slices[0], &slices[0].clone()) && !is_same(&slices[0], &slices[1]));
+    }
+
+    #[test]
+    fn endpoints_that_are_cut_say_so() {
+        for (count, says) in [(ADDRESSES_MAX, None), (ADDRESSES_MAX + 1, Some("truncated"))] {
+            let pods: Vec<Value> = (0..count)
+                .map(|i| pod(&format!("p{i}"), &format!("10.{}.0.{}", i / 256, i % 256), "True"))
+                .collect();
+            let endpoints = endpoints(&service(json!(80)), &pods);
+            assert_eq!(endpoints["subsets"][0]["addresses"].as_array().unwrap().len(), ADDRESSES_MAX);
+            assert_eq!(meta::annotation(&endpoints, OVER_CAPACITY), says);
+        }
     }
 
     #[test]
