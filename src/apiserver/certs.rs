@@ -43,9 +43,7 @@ pub enum Error {
     Making(#[from] rcgen::Error),
     #[error("cannot use the certificate: {0}")]
     Using(#[from] rustls::Error),
-    #[error(
-        "cannot read or write {path}: {source}; it must belong to the user that alcove runs as"
-    )]
+    #[error("cannot read or write {path}: {source}; it must belong to the user that alcove runs as")]
     Io { path: PathBuf, source: std::io::Error },
     #[error(
         "{path} holds no certificate; restore it together with its key, or remove both for a new authority"

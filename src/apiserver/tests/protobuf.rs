@@ -1,5 +1,7 @@
 //! Answers in protobuf, read back by the decoder of requests, which has its own tests against upstream's bytes.
 
+#![allow(clippy::unwrap_used)] // in tests a panic is the failure
+
 mod support;
 
 use alcove_apiserver::testing::front::Https;
