@@ -9,7 +9,7 @@ mod watch;
 pub use facts::{Facts, OwnerReference};
 pub use queue::Queue;
 pub use skim::skim;
-pub use watch::{Mapper, Source, by_controller, by_key, feed};
+pub use watch::{Mapper, Source, by_key, feed};
 
 use alcove_apiserver::Client;
 use futures_util::FutureExt;

@@ -1,7 +1,7 @@
 //! Watches as sources of keys. A source lists and watches one resource for ever: it starts with the current state,
 //! goes on after its last revision when a watch ends, and starts anew when history is gone.
 
-use super::{Facts, Key, Queue};
+use super::{Key, Queue};
 use alcove_apiserver::options::{ListOptions, VersionMatch};
 use alcove_apiserver::{Client, Event, Object};
 use alcove_object::Gvr;
@@ -39,16 +39,6 @@ pub fn by_key() -> Mapper {
     Box::new(|event, add| {
         if let Event::Added(o) | Event::Modified(o) | Event::Deleted(o) = event {
             add(o.key.clone());
-        }
-    })
-}
-
-/// The key of the object's controller, if that is of this kind.
-pub fn by_controller(kind: &'static str) -> Mapper {
-    Box::new(move |event, add| {
-        let (Event::Added(o) | Event::Modified(o) | Event::Deleted(o)) = event else { return };
-        if let Some(owner) = Facts::of(o).controller().filter(|owner| owner.kind == kind) {
-            add(super::join(o.namespace(), &owner.name));
         }
     })
 }
