@@ -331,8 +331,11 @@ async fn names_are_given_once() {
     other["spec"]["names"] = json!({"plural": "tabs", "singular": "tab", "kind": "CronTab"});
     world.client.create(&crds(), "", other).await.unwrap();
     let name = "tabs.stable.example.com";
-    let refused =
-        world.until(name, |crd| crd.is_some_and(|crd| crd["status"]["conditions"].is_array())).await;
+    let refused = world
+        .until(name, |crd| {
+            crd.is_some_and(|crd| crd["status"]["conditions"].as_array().is_some_and(|list| !list.is_empty()))
+        })
+        .await;
     let refused = refused.unwrap();
     let condition = &refused["status"]["conditions"][0];
     assert_eq!((&condition["type"], &condition["status"]), (&json!("NamesAccepted"), &json!("False")));

@@ -21,7 +21,8 @@ impl Strategy for CustomResourceDefinition {
     }
 
     fn prepare_create(&self, _: &Context<'_>, object: &mut Value) {
-        object["status"] = json!({});
+        // Upstream writes null here, on which `kubectl wait` fails when it comes before the first condition.
+        object["status"] = json!({"conditions": []});
         note_stored_version(object);
     }
 
