@@ -71,7 +71,7 @@ fn resource(
         scale: scale.clone(),
     };
     let gvr = Gvr::new(group, name, &names.plural);
-    let mut custom = Custom::new(&gvk, names.list_kind.clone(), schema, since);
+    let mut custom = Custom::new(&gvk, names.list_kind.clone(), &schema, since);
     custom.deprecation = deprecation(definition, &gvk, version);
     custom.is_terminating = meta::is_deleting(definition);
     custom.selectable.clone_from(&selectable);

@@ -3,13 +3,15 @@
 use alcove_object::{Gvk, Value};
 use alcove_store::Entry;
 use serde_json::json;
+use std::sync::Arc;
 
 /// What only custom resources have.
 pub struct Custom {
     /// Kind of lists.
     pub list_kind: String,
-    /// `openAPIV3Schema` of this version as its author wrote it, null if there is none.
-    pub schema: Value,
+    /// `openAPIV3Schema` of this version in JSON as its author wrote it, `null` if there is none. Text, since a tree of
+    /// it would be ten times as large and is needed for OpenAPI documents alone.
+    pub schema: Arc<str>,
     /// JSON paths that field selectors can use, as the definition has them.
     pub selectable: Vec<String>,
     /// Warning for everybody who uses this version.
@@ -24,11 +26,11 @@ pub struct Custom {
 
 impl Custom {
     /// The parts of a version of this kind, whose schema is in force since a revision.
-    pub fn new(gvk: &Gvk, list_kind: String, schema: Value, since: u64) -> Custom {
+    pub fn new(gvk: &Gvk, list_kind: String, schema: &Value, since: u64) -> Custom {
         let head = json!({ "apiVersion": gvk.api_version(), "kind": gvk.kind }).to_string();
         Custom {
             list_kind,
-            schema,
+            schema: schema.to_string().into(),
             selectable: Vec::new(),
             deprecation: None,
             is_terminating: false,

@@ -353,7 +353,15 @@ fn array(rules: &Rules, items: &[Value], old: Option<&Value>, place: &Place<'_>)
     let mut out = Outcome { matches: 1, ..Outcome::default() };
     if let Some(inner) = &rules.items {
         for (i, item) in items.iter().enumerate() {
-            out.merge(check(inner, item, same_item(&rules.list, item, old), &place.then(Step::Index(i))));
+            let place = place.then(Step::Index(i));
+            let mut outcome = check(inner, item, None, &place);
+            // Only what is wrong is worth a search for what it was before.
+            if !outcome.is_valid()
+                && let Some(before) = same_item(&rules.list, item, old)
+            {
+                outcome = check(inner, item, Some(before), &place);
+            }
+            out.merge(outcome);
         }
     }
     let size = items.len();

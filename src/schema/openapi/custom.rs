@@ -16,7 +16,8 @@ pub(super) fn definitions(edition: Edition, gv: &GroupVersion) -> Map<String, Va
     let mut out = Map::new();
     for resource in &gv.resources {
         if let Body::Custom { schema, list_kind, selectable } = &resource.body {
-            let mut object = object_schema(edition, gv, &resource.kind, schema);
+            let schema: Value = serde_json::from_str(schema).unwrap_or_default();
+            let mut object = object_schema(edition, gv, &resource.kind, &schema);
             let mut list = list_schema(edition, gv, resource, list_kind);
             if edition == Edition::V3 && !selectable.is_empty() {
                 let field = |path: &String| json!({ "fieldPath": path.trim_start_matches('.') });

@@ -18,9 +18,10 @@ mod tests;
 pub mod v2;
 pub mod v3;
 
-use alcove_object::{Gvk, Value};
+use alcove_object::Gvk;
 use sha2::{Digest, Sha512};
 use std::fmt::Write;
+use std::sync::Arc;
 
 /// The media type of [`v2::to_protobuf`]'s answer, as clients accept it.
 pub const V2_PROTOBUF: &str = "application/com.github.proto-openapi.spec.v2@v1.0+protobuf";
@@ -64,8 +65,9 @@ pub enum Body {
     BuiltIn,
     /// A custom resource.
     Custom {
-        /// `openAPIV3Schema` of the served version; null if it has none.
-        schema: Value,
+        /// `openAPIV3Schema` of the served version in JSON, `null` if it has none: as text, since it is large and
+        /// read when somebody asks.
+        schema: Arc<str>,
         /// Kind of lists, such as `CronTabList`.
         list_kind: String,
         /// JSON paths that field selectors can use, such as `.spec.color`.

@@ -2,6 +2,7 @@
 
 use super::*;
 use crate::{Minor, builtin};
+use alcove_object::Value;
 use serde_json::json;
 
 fn verbs(names: &str) -> Vec<String> {
@@ -93,7 +94,7 @@ fn custom_group() -> GroupVersion {
         verbs: verbs(ALL),
         returns_deleted: false,
         body: Body::Custom {
-            schema,
+            schema: schema.to_string().into(),
             list_kind: "CronTabList".into(),
             selectable: vec![".spec.cronSpec".into()],
         },
@@ -267,7 +268,7 @@ fn custom_resources() {
 fn custom_resources_without_a_schema_stay_open() {
     let mut gv = custom_group();
     gv.resources[0].body =
-        Body::Custom { schema: Value::Null, list_kind: "CronTabList".into(), selectable: vec![] };
+        Body::Custom { schema: "null".into(), list_kind: "CronTabList".into(), selectable: vec![] };
     let document = v2_of(&[gv]);
     assert_eq!(document["definitions"]["com.example.stable.v1.CronTab"].get("properties"), None);
 }
