@@ -21,7 +21,7 @@ pub fn document(types: &Types, groups: &[GroupVersion], version: &str) -> Value 
                 definitions.insert(name.to_owned(), writer.definition(view));
             }
         }
-        definitions.extend(custom::definitions(Edition::V2, gv));
+        definitions.extend(custom::definitions(&writer, gv));
         paths.extend(items.iter().map(|(path, item)| (path.clone(), path_item(item))));
     }
     json!({

@@ -20,7 +20,7 @@ pub fn document(types: &Types, gv: &GroupVersion) -> Value {
         .into_iter()
         .map(|(name, view)| (name.to_owned(), writer.definition(view)))
         .collect();
-    schemas.extend(custom::definitions(Edition::V3, gv));
+    schemas.extend(custom::definitions(&writer, gv));
     let paths: Map<_, _> = paths.iter().map(|(path, item)| (path.clone(), path_item(item))).collect();
     json!({
         "openapi": "3.0.0",
