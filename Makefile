@@ -1,6 +1,6 @@
 # Every target says in one line what it does; `make help` lists them.
 .DEFAULT_GOAL := help
-.PHONY: help dev build test lint tools bench bench-peers bench-store codegen codegen-check
+.PHONY: help dev build test conformance lint tools bench bench-peers bench-store codegen codegen-check
 
 CACHE := .cache
 DENY_VERSION := 0.20.2
@@ -20,6 +20,12 @@ build: ## build target/release/alcove
 test: tools ## run all tests: units, and the whole product with the real kubectl and helm
 	@echo "make test: running all tests"
 	cargo test --workspace
+
+conformance: ## run the upstream conformance tests that pass against a tenant (minutes; builds them the first time)
+	@echo "make conformance: building alcove and upstream's tests, then running those in tests/conformance/passing.txt"
+	cargo build
+	tests/conformance/build.sh $(CACHE)/conformance
+	tests/conformance/run.py target/debug/alcove $(CACHE)/conformance $(CONFORMANCE_ARGS)
 
 lint: $(DENY) ## check formatting, lints, and what dependencies may be there
 	@echo "make lint: rustfmt, clippy with warnings as errors, cargo-deny"
