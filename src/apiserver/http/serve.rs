@@ -154,7 +154,8 @@ impl Connection {
         let identity = Arc::new(Identity::of(stream.get_ref().1.peer_certificates().unwrap_or_default()));
         let activity = Arc::new(Activity::default());
         let service = service_fn(|request| {
-            let answer = self.front.clone().answer(identity.clone(), request);
+            // In a box, since the connection keeps this future's room for as long as the body lasts: hours, for a watch.
+            let answer = Box::pin(self.front.clone().answer(identity.clone(), request));
             let busy = activity.begin();
             async move { Ok::<_, Infallible>(answer.await.map(|body| body.with_guard(Box::new(busy)))) }
         });
