@@ -9,6 +9,7 @@
 
 mod activity;
 pub mod body;
+mod coalesce;
 pub mod handle;
 pub mod limits;
 pub mod negotiate;

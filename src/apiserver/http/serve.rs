@@ -2,6 +2,7 @@
 
 use super::Front;
 use super::activity::Activity;
+use super::coalesce::Coalesced;
 use super::limits::{
     CONNECTION_WINDOW_BYTES, FAREWELL, HANDSHAKE, HEADER_BYTES_MAX, KEEPALIVE, REQUEST_HEAD,
     SEND_BUFFER_BYTES, STREAM_WINDOW_BYTES, STREAMS_MAX,
@@ -159,7 +160,10 @@ impl Connection {
             let busy = activity.begin();
             async move { Ok::<_, Infallible>(answer.await.map(|body| body.with_guard(Box::new(busy)))) }
         });
-        let mut connection = pin!(self.builder.serve_connection_with_upgrades(TokioIo::new(stream), service));
+        // Connections of HTTP/1.1 may become something else that does not read whenever it is polled.
+        let is_http2 = stream.get_ref().1.alpn_protocol() == Some(b"h2");
+        let stream = TokioIo::new(Coalesced::new(stream, is_http2));
+        let mut connection = pin!(self.builder.serve_connection_with_upgrades(stream, service));
         let mut closing = self.front.closing.subscribe();
         let closed = async move { drop(closing.wait_for(|closing| *closing).await) };
         let ended = tokio::select! {
