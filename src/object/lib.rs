@@ -16,6 +16,7 @@ pub mod quantity;
 pub mod selector;
 pub mod status;
 pub mod time;
+pub mod tree;
 pub mod validate;
 
 pub use env::Env;

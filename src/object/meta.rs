@@ -1,6 +1,7 @@
 //! Reading and writing `metadata` of an object tree. Missing and wrongly typed fields read as empty, so that
 //! callers need no checks of their own; whether they are allowed is the schema's business.
 
+use crate::tree::at;
 use serde_json::{Map, Value};
 
 /// `metadata.name`, or empty.
@@ -30,7 +31,7 @@ pub fn revision(object: &Value) -> u64 {
 
 /// `metadata.generation`, or 0.
 pub fn generation(object: &Value) -> i64 {
-    object.pointer("/metadata/generation").and_then(Value::as_i64).unwrap_or(0)
+    at(object, "/metadata/generation").and_then(Value::as_i64).unwrap_or(0)
 }
 
 /// Whether `metadata.deletionTimestamp` is set.
@@ -40,7 +41,7 @@ pub fn is_deleting(object: &Value) -> bool {
 
 /// The entries of `metadata.labels`.
 pub fn labels(object: &Value) -> impl Iterator<Item = (&str, &str)> {
-    entries(object.pointer("/metadata/labels"))
+    entries(at(object, "/metadata/labels"))
 }
 
 /// One label's value.
@@ -55,8 +56,7 @@ pub fn annotation<'a>(object: &'a Value, key: &str) -> Option<&'a str> {
 
 /// The finalizers, in order.
 pub fn finalizers(object: &Value) -> impl Iterator<Item = &str> {
-    object
-        .pointer("/metadata/finalizers")
+    at(object, "/metadata/finalizers")
         .and_then(Value::as_array)
         .into_iter()
         .flatten()
@@ -65,7 +65,7 @@ pub fn finalizers(object: &Value) -> impl Iterator<Item = &str> {
 
 /// The owner references, as trees.
 pub fn owner_references(object: &Value) -> &[Value] {
-    object.pointer("/metadata/ownerReferences").and_then(Value::as_array).map_or(&[], Vec::as_slice)
+    at(object, "/metadata/ownerReferences").and_then(Value::as_array).map_or(&[], Vec::as_slice)
 }
 
 /// The owner reference with `controller: true`, if there is one.

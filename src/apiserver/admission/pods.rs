@@ -5,6 +5,7 @@ use super::{Admission, Admitting, Attributes};
 use crate::request::Verb;
 use alcove_object::{Status, Value};
 use alcove_store::{Range, Store};
+use serde::Deserialize;
 use serde_json::{Map, json};
 
 /// How long pods stay on a node that is not ready or not reachable, in seconds.
@@ -28,6 +29,22 @@ pub(super) fn text<'a>(spec: &'a Map<String, Value>, field: &str) -> &'a str {
     spec.get(field).and_then(Value::as_str).unwrap_or_default()
 }
 
+/// What pods get from a PriorityClass: every pod's creation reads all classes, so nothing else of them.
+#[derive(Default, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+struct Class {
+    metadata: ClassMetadata,
+    value: i64,
+    global_default: bool,
+    preemption_policy: Option<String>,
+}
+
+#[derive(Default, Deserialize)]
+#[serde(default)]
+struct ClassMetadata {
+    name: String,
+}
+
 /// Turns the name of a priority class into a number.
 pub struct Priority {
     store: Store,
@@ -42,16 +59,13 @@ impl Priority {
     fn resolve(&self, attributes: &mut Attributes<'_>) -> Result<(), Status> {
         let name = attributes.name.to_owned();
         let Some(spec) = pod_spec(attributes, false) else { return Ok(()) };
-        let class_name = text(spec, "priorityClassName").to_owned();
-        let class = match class_name.as_str() {
+        let class = match text(spec, "priorityClassName") {
             "" => self.default_class(),
-            class => Some(self.class(class).ok_or_else(|| {
+            class => self.class(class).ok_or_else(|| {
                 Status::forbidden("", "pods", &name, &format!("no PriorityClass with name {class} was found"))
-            })?),
+            })?,
         };
-        let value = class.as_ref().and_then(|c| c.get("value")).and_then(Value::as_i64).unwrap_or(0);
-        let policy = class.as_ref().and_then(|c| c.get("preemptionPolicy")).and_then(Value::as_str);
-        let policy = policy.unwrap_or("PreemptLowerPriority");
+        let value = class.value;
         let given = spec.get("priority").and_then(Value::as_i64);
         if given.is_some_and(|given| given != value) {
             let why = "the integer value of priority (%given%) must not be provided in pod spec; priority admission \
@@ -63,26 +77,27 @@ impl Priority {
         }
         spec.insert("priority".into(), value.into());
         if text(spec, "preemptionPolicy").is_empty() {
+            let policy = class.preemption_policy.unwrap_or_else(|| "PreemptLowerPriority".into());
             spec.insert("preemptionPolicy".into(), policy.into());
         }
-        if let (true, Some(class)) = (class_name.is_empty(), &class) {
-            spec.insert("priorityClassName".into(), class["metadata"]["name"].clone());
+        if text(spec, "priorityClassName").is_empty() && !class.metadata.name.is_empty() {
+            spec.insert("priorityClassName".into(), class.metadata.name.into());
         }
         Ok(())
     }
 
-    fn class(&self, name: &str) -> Option<Value> {
+    fn class(&self, name: &str) -> Option<Class> {
         let entry = self.store.get("priorityclasses.scheduling.k8s.io", name)?;
         serde_json::from_slice(&entry.json).ok()
     }
 
-    /// Of the classes for pods that name none, the one with the lowest value.
-    fn default_class(&self) -> Option<Value> {
+    /// Of the classes for pods that name none, the one with the lowest value; nothing if there is no such class.
+    fn default_class(&self) -> Class {
         let range = Range { prefix: "", after: None, limit: 0, at: None };
-        let listing = self.store.list("priorityclasses.scheduling.k8s.io", &range, &|_| true).ok()?;
-        let classes = listing.entries.iter().filter_map(|e| serde_json::from_slice::<Value>(&e.json).ok());
-        let global = classes.filter(|c| c.get("globalDefault") == Some(&Value::Bool(true)));
-        global.min_by_key(|c| c.get("value").and_then(Value::as_i64))
+        let listing = self.store.list("priorityclasses.scheduling.k8s.io", &range, &|_| true);
+        let entries = listing.map(|listing| listing.entries).unwrap_or_default();
+        let classes = entries.iter().filter_map(|e| serde_json::from_slice::<Class>(&e.json).ok());
+        classes.filter(|class| class.global_default).min_by_key(|class| class.value).unwrap_or_default()
     }
 }
 
@@ -120,10 +135,9 @@ fn tolerate(spec: &mut Map<String, Value>, key: &str) {
         *tolerations = json!([]);
     }
     let Some(tolerations) = tolerations.as_array_mut() else { return };
-    let field = |t: &Value, name: &str| t.get(name).and_then(Value::as_str).unwrap_or_default().to_owned();
-    let says = tolerations.iter().any(|t| {
-        let is_about = matches!(field(t, "key").as_str(), "") || field(t, "key") == key;
-        is_about && matches!(field(t, "effect").as_str(), "" | "NoExecute")
+    let says = tolerations.iter().filter_map(Value::as_object).any(|toleration| {
+        let about = text(toleration, "key");
+        (about.is_empty() || about == key) && matches!(text(toleration, "effect"), "" | "NoExecute")
     });
     if !says {
         tolerations.push(json!({

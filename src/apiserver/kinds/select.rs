@@ -6,6 +6,7 @@
 
 use crate::registry::{FieldValue, Selectable};
 use alcove_object::Value;
+use alcove_object::tree::at;
 use std::borrow::Cow;
 
 /// A field that is a text at a JSON pointer.
@@ -23,15 +24,15 @@ macro_rules! text {
 }
 
 fn text(object: &Value, pointer: &str) -> String {
-    object.pointer(pointer).and_then(Value::as_str).unwrap_or_default().to_owned()
+    at(object, pointer).and_then(Value::as_str).unwrap_or_default().to_owned()
 }
 
 fn number(object: &Value, pointer: &str) -> String {
-    object.pointer(pointer).and_then(Value::as_i64).unwrap_or(0).to_string()
+    at(object, pointer).and_then(Value::as_i64).unwrap_or(0).to_string()
 }
 
 fn flag(object: &Value, pointer: &str) -> String {
-    object.pointer(pointer).and_then(Value::as_bool).unwrap_or(false).to_string()
+    at(object, pointer).and_then(Value::as_bool).unwrap_or(false).to_string()
 }
 
 /// A field whose label is also its name in the index.

@@ -68,36 +68,55 @@ fn shape(resource: &Resource, object: &Value) -> Vec<Error> {
             continue;
         }
         if let Some(child) = root.child(key) {
-            walk(child, value, &Path::new(key), &mut errors);
+            walk(child, value, &Place::Top(key), &mut errors);
         }
     }
     errors
 }
 
+/// Where a walk is. Becomes a path only when there is something to say: most objects are right.
+enum Place<'a> {
+    Top(&'a str),
+    Field(&'a Place<'a>, &'a str),
+    Key(&'a Place<'a>, &'a str),
+    Item(&'a Place<'a>, usize),
+}
+
+impl Place<'_> {
+    fn path(&self) -> Path {
+        match self {
+            Place::Top(name) => Path::new(name),
+            Place::Field(parent, name) => parent.path().child(name),
+            Place::Key(parent, key) => parent.path().key(key),
+            Place::Item(parent, index) => parent.path().index(*index),
+        }
+    }
+}
+
 /// Recursion is as deep as the body, which decoding has limited.
-fn walk(schema: View<'_>, value: &Value, path: &Path, errors: &mut Vec<Error>) {
+fn walk(schema: View<'_>, value: &Value, place: &Place<'_>, errors: &mut Vec<Error>) {
     match (schema.shape(), value) {
         (Shape::Struct(fields), Value::Object(map)) => {
             // What is no pointer is never missing: Go writes its zero value, and whether that will do is the kind's own
             // business.
             let is_missing = |name: &str| map.get(name).is_none_or(Value::is_null);
             for field in fields.iter().filter(|f| f.required && f.pointer && is_missing(&f.name)) {
-                errors.push(Error::required(&path.child(&field.name), ""));
+                errors.push(Error::required(&place.path().child(&field.name), ""));
             }
             for (key, value) in map {
                 if let Some(child) = schema.child(key) {
-                    walk(child, value, &path.child(key), errors);
+                    walk(child, value, &Place::Field(place, key), errors);
                 }
             }
         }
         (Shape::Map(item), Value::Object(map)) => {
             for (key, value) in map {
-                walk(schema.at(*item), value, &path.key(key), errors);
+                walk(schema.at(*item), value, &Place::Key(place, key), errors);
             }
         }
         (Shape::List(item), Value::Array(items)) => {
             for (i, value) in items.iter().enumerate() {
-                walk(schema.at(*item), value, &path.index(i), errors);
+                walk(schema.at(*item), value, &Place::Item(place, i), errors);
             }
         }
         _ => {}

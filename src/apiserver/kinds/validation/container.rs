@@ -1,7 +1,7 @@
 //! Containers of a pod.
 
 use super::{by, items, port_number, port_or_name, resources, unique_names, volume};
-use crate::kinds::tree::{int, list, some, text};
+use crate::kinds::tree::{field, field_text, int, list, some, text};
 use alcove_object::field::{Error, Path};
 use alcove_object::{Value, name};
 use std::collections::BTreeSet;
@@ -56,10 +56,10 @@ fn init_containers(spec: &Value, volumes: &BTreeSet<&str>, path: &Path) -> Vec<E
             errors.extend(running(container, &at));
             continue;
         }
-        for field in ["lifecycle", "livenessProbe", "readinessProbe", "startupProbe"] {
-            if some(container, &format!("/{field}")).is_some() {
+        for name in ["lifecycle", "livenessProbe", "readinessProbe", "startupProbe"] {
+            if field(container, name).is_some() {
                 let why = "may not be set for init containers without restartPolicy=Always";
-                errors.push(Error::forbidden(&at.child(field), why));
+                errors.push(Error::forbidden(&at.child(name), why));
             }
         }
     }
@@ -110,7 +110,7 @@ fn common(container: &Value, volumes: &BTreeSet<&str>, path: &Path) -> Vec<Error
 }
 
 fn one_of(value: &Value, field: &str, allowed: &[&str], path: &Path) -> Option<Error> {
-    let given = text(value, &format!("/{field}"));
+    let given = field_text(value, field);
     (!given.is_empty() && !allowed.contains(&given))
         .then(|| Error::not_supported(&path.child(field), given, allowed))
 }
@@ -170,8 +170,7 @@ fn environment(container: &Value, path: &Path) -> Vec<Error> {
         if !prefix.is_empty() {
             errors.extend(by(name::is_relaxed_env_var_name, prefix, &at.child("prefix")));
         }
-        let given =
-            ["configMapRef", "secretRef"].into_iter().filter(|f| some(source, &format!("/{f}")).is_some());
+        let given = ["configMapRef", "secretRef"].into_iter().filter(|f| field(source, f).is_some());
         match given.count() {
             0 => errors.push(Error::invalid(
                 &list_path,
@@ -197,7 +196,7 @@ fn value_from(variable: &Value, path: &Path) -> Vec<Error> {
         errors.extend(field_ref(field, &path.child("fieldRef")));
     }
     for kind in ["configMapKeyRef", "secretKeyRef"] {
-        let Some(reference) = some(source, &format!("/{kind}")) else { continue };
+        let Some(reference) = field(source, kind) else { continue };
         let at = path.child(kind);
         errors.extend(by(name::is_dns1123_subdomain, text(reference, "/name"), &at.child("name")));
         match text(reference, "/key") {
@@ -206,7 +205,7 @@ fn value_from(variable: &Value, path: &Path) -> Vec<Error> {
         }
     }
     let kinds = ["fieldRef", "resourceFieldRef", "configMapKeyRef", "secretKeyRef", "fileKeyRef"];
-    let given = kinds.into_iter().filter(|kind| some(source, &format!("/{kind}")).is_some()).count();
+    let given = kinds.into_iter().filter(|kind| field(source, kind).is_some()).count();
     let why = match given {
         0 => {
             "must specify one of: `fieldRef`, `resourceFieldRef`, `configMapKeyRef`, `secretKeyRef` or `fileKeyRef`"
@@ -245,7 +244,7 @@ fn running(container: &Value, path: &Path) -> Vec<Error> {
         }
     }
     for kind in ["livenessProbe", "readinessProbe", "startupProbe"] {
-        let Some(probe) = some(container, &format!("/{kind}")) else { continue };
+        let Some(probe) = field(container, kind) else { continue };
         let at = path.child(kind);
         errors.extend(handler_errors(probe, &at));
         for field in
@@ -266,7 +265,7 @@ fn handler_errors(handler: &Value, path: &Path) -> Vec<Error> {
     let mut errors = Vec::new();
     let mut count = 0;
     for kind in ["exec", "httpGet", "tcpSocket", "grpc", "sleep"] {
-        let Some(action) = some(handler, &format!("/{kind}")) else { continue };
+        let Some(action) = field(handler, kind) else { continue };
         let at = path.child(kind);
         count += 1;
         if count > 1 {

@@ -1,7 +1,7 @@
 //! Pod specs, and what may change about a pod.
 
 use super::{by, container, items, tolerations, volume};
-use crate::kinds::tree::{int, list, some, text};
+use crate::kinds::tree::{field_text, int, list, some, text};
 use alcove_object::field::{Error, Path};
 use alcove_object::{Value, meta, name, validate};
 use std::collections::BTreeSet;
@@ -25,7 +25,7 @@ pub(crate) fn pod_spec(spec: &Value, path: &Path) -> Vec<Error> {
         ("hostname", name::is_dns1123_label),
         ("subdomain", name::is_dns1123_label),
     ] {
-        let given = text(spec, &format!("/{field}"));
+        let given = field_text(spec, field);
         if !given.is_empty() {
             errors.extend(by(rule, given, &path.child(field)));
         }
@@ -38,7 +38,7 @@ pub(crate) fn pod_spec(spec: &Value, path: &Path) -> Vec<Error> {
         );
     }
     for (field, allowed) in POLICIES {
-        let given = text(spec, &format!("/{field}"));
+        let given = field_text(spec, field);
         if !given.is_empty() && !allowed.contains(&given) {
             errors.push(Error::not_supported(&path.child(field), given, allowed));
         }
