@@ -7,6 +7,7 @@ use crate::client::Object;
 use crate::http::negotiate::MetaVersion;
 use crate::http::splice;
 use crate::registry::{Cell, Column, Resource};
+use alcove_object::tree::at;
 use alcove_object::{Status, Value, meta, time};
 use jiff::Timestamp;
 use serde_json::json;
@@ -128,7 +129,7 @@ impl Table {
         let metadata = splice::metadata(&object.bytes);
         let mut row = Vec::with_capacity(metadata.len() + 256);
         row.extend_from_slice(b"{\"cells\":");
-        let cells = if self.needs_tree { self.cells(&object.parse()) } else { self.plain_cells(metadata) };
+        let cells = if self.needs_tree { self.cells(&self.tree(object)) } else { self.plain_cells(metadata) };
         serde_json::to_writer(&mut row, &cells).expect("JSON values serialize into memory");
         row.extend_from_slice(b",\"object\":");
         match self.include {
@@ -150,12 +151,19 @@ impl Table {
         row
     }
 
+    /// What cells are computed from. Built-in columns show nothing of managed fields, so those are not even read.
+    fn tree(&self, object: &Object) -> Value {
+        let is_built_in = matches!(&self.columns, Columns::Of(resource) if resource.custom.is_none());
+        let lean = is_built_in.then(|| splice::without_managed_fields(&object.bytes)).flatten();
+        lean.unwrap_or_else(|| object.parse())
+    }
+
     fn cells(&self, object: &Value) -> Vec<Value> {
         let cell = |column: &Column| match &column.cell {
             Cell::Name => meta::name(object).into(),
             Cell::Age => age(meta::text(object, "creationTimestamp"), self.now).into(),
             Cell::Created => meta::text(object, "creationTimestamp").into(),
-            Cell::Pointer(pointer) => object.pointer(pointer).cloned().unwrap_or_default(),
+            Cell::Pointer(pointer) => at(object, pointer).cloned().unwrap_or_default(),
             Cell::Path(path) => typed(column.kind, path.first(object), self.now),
             Cell::Computed(compute) => compute(object, self.now),
         };
