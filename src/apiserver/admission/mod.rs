@@ -67,6 +67,14 @@ pub trait Admission: Send + Sync {
         Box::pin(std::future::ready(Ok(())))
     }
 
+    /// The last step before a new object is stored, when nothing of ours refuses it any more and its name and UID stand:
+    /// may take from elsewhere what the object needs, and fill that in. What was taken for an object that is then not
+    /// stored after all is the step's own to give back.
+    fn reserve<'a>(&'a self, attributes: &'a mut Attributes<'_>) -> Admitting<'a> {
+        let _ = attributes;
+        Box::pin(std::future::ready(Ok(())))
+    }
+
     /// May only refuse, after validation.
     fn validate<'a>(&'a self, attributes: &'a mut Attributes<'_>) -> Admitting<'a> {
         let _ = attributes;

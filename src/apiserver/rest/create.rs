@@ -113,6 +113,7 @@ impl Write<'_> {
             let why = "resourceVersion should not be set on objects to be created";
             return Err(Status::new(500, Reason::UNKNOWN, why));
         }
+        self.reserve(object).await?;
         self.fill(object);
         self.insert(object).await
     }

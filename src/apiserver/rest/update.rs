@@ -151,6 +151,8 @@ impl Write<'_> {
             self.track(None, &mut object)?;
         }
         metadata::wipe(&mut object);
+        // Whatever version a put or an apply named, there is none to compare with (store.go: Update, creating).
+        meta::unset(&mut object, "resourceVersion");
         self.mutate(Verb::Create, &mut object, None).await?;
         self.create_prepared(&mut object).await
     }

@@ -193,6 +193,15 @@ impl<'a> Write<'a> {
         Ok(())
     }
 
+    /// The last steps before a new object is stored.
+    pub async fn reserve(&mut self, object: &mut Value) -> Result<(), Status> {
+        let (server, verb, old) = (self.server, Verb::Create, None);
+        for step in &server.admission {
+            step.reserve(&mut attributes!(self, verb, object, old)).await?;
+        }
+        Ok(())
+    }
+
     /// 400 unless the object's namespace is the path's, which is filled in where there is none.
     pub fn place(&self, object: &mut Value) -> Result<(), Status> {
         let expected = self.target.namespace.as_str();
