@@ -5,13 +5,15 @@ use crate::control_plane::{ControlPlane, Options};
 use crate::error::Error;
 use crate::{files, serve};
 use alcove_apiserver::User;
-use alcove_apiserver::admission::TokenVolumes;
-use alcove_object::{Gvr, Reason};
+use alcove_apiserver::admission::{Admission, TokenVolumes};
+use alcove_object::{Gvr, Reason, Value};
 use alcove_schema::Minor;
-use alcove_syncer::translate::Tenant;
+use alcove_syncer::HostServices;
+use alcove_syncer::translate::{Policy, Tenant};
 use serde_json::json;
 use std::net::{IpAddr, Ipv4Addr};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::Instant;
 
 /// The host's name: of its directory, its kubeconfig and its context.
@@ -27,7 +29,7 @@ pub async fn run(arguments: DevArguments) -> Result<(), Error> {
 
     let begin = Instant::now();
     let (host_port, tenant_ports) = ports;
-    let mut host = start(HOST, &data, host_port, minor, TokenVolumes::Mounted).await?;
+    let mut host = start(HOST, &data, host_port, minor, None).await?;
     let client = host.server.client(User::component("system:apiserver"), "alcove");
     let config = alcove_sandbox::Config { nodes: arguments.nodes, kubelet_version: kubelet_version(minor) };
     let nodes = alcove_sandbox::start(&client, host.env.clone(), &config).await.map_err(Error::Nodes)?;
@@ -56,7 +58,7 @@ async fn start(
     data: &Path,
     port: u16,
     minor: Minor,
-    volumes: TokenVolumes,
+    services: Option<Arc<dyn Admission>>,
 ) -> Result<ControlPlane, Error> {
     let plane = ControlPlane::start(Options {
         name: name.to_owned(),
@@ -64,8 +66,9 @@ async fn start(
         address: IpAddr::V4(Ipv4Addr::LOCALHOST),
         port,
         minor,
-        services: None,
-        token_volumes: volumes,
+        // A tenant's host cannot make its tokens, so pods that ask for them would not be synced.
+        token_volumes: if services.is_some() { TokenVolumes::Left } else { TokenVolumes::Mounted },
+        services,
     })
     .await?;
     files::write_private(&kubeconfig_path(data, name), &plane.kubeconfig("kubernetes-admin")?)?;
@@ -86,11 +89,19 @@ async fn start_tenant(
         Err(status) if !status.is(Reason::ALREADY_EXISTS) => return Err(status.into()),
         _ => {}
     }
-    // The host cannot make the tenant's tokens, so pods that ask for them would not be synced.
-    let mut tenant = start(name, data, port, minor, TokenVolumes::Left).await?;
-    let host_client = host_client(&host.kubeconfig(&format!("alcove:{name}"))?).await?;
+    let services = HostServices::default();
+    let mut tenant = start(name, data, port, minor, Some(Arc::new(services.clone()))).await?;
+    let front = front_service(name, tenant.address.port());
+    match client.create(&Gvr::new("", "v1", "services"), name, front).await {
+        Err(status) if !status.is(Reason::ALREADY_EXISTS) => return Err(status.into()),
+        _ => {}
+    }
+    let kubeconfig = host.kubeconfig(&format!("alcove:{name}"))?;
+    let host_client = alcove_syncer::host_client(&kubeconfig).await.map_err(Error::Host)?;
     let config = alcove_syncer::Config {
         tenant: Tenant { cluster: name.to_owned(), host_namespace: name.to_owned() },
+        policy: Policy::default(),
+        services: Some(services),
         kubelet_version: kubelet_version(minor),
     };
     let syncer = alcove_syncer::start(&tenant.server, host_client, &tenant.env, config);
@@ -98,12 +109,14 @@ async fn start_tenant(
     Ok(tenant)
 }
 
-async fn host_client(kubeconfig: &str) -> Result<kube::Client, Error> {
-    let failed = |error: &dyn std::fmt::Display| Error::Host(error.to_string());
-    let parsed = kube::config::Kubeconfig::from_yaml(kubeconfig).map_err(|e| failed(&e))?;
-    let context = kube::config::KubeConfigOptions::default();
-    let config = kube::Config::from_custom_kubeconfig(parsed, &context).await.map_err(|e| failed(&e))?;
-    kube::Client::try_from(config).map_err(|e| failed(&e))
+/// Where the tenant's pods would reach its API server: its address is what the tenant's `default/kubernetes` shows. It
+/// selects nothing and has no endpoints, since simulated pods connect nowhere and the server listens on loopback alone,
+/// which endpoints may not name.
+fn front_service(tenant: &str, port: u16) -> Value {
+    json!({
+        "apiVersion": "v1", "kind": "Service", "metadata": { "name": tenant, "namespace": tenant },
+        "spec": { "ports": [{ "name": "https", "port": 443, "targetPort": port }] },
+    })
 }
 
 fn kubelet_version(minor: Minor) -> String {

@@ -1,27 +1,26 @@
 //! The engine: one reconciler for all rules. A key is `resource|namespace/name` in the tenant's terms, whichever side
 //! changed; it is worked on by looking at both sides and writing whatever is missing on either.
 
+use crate::error::Error;
 use crate::host::{Facts, Host};
+use crate::nodes;
+use crate::pressure::Pressure;
 use crate::rules::{Life, RULES, Rule, When, rule};
-use crate::translate::{Tenant, host_name};
+use crate::services::Reserved;
+use crate::translate::{Policy, Refusal, Tenant, host_name};
 use crate::uses::Uses;
-use crate::{nodes, translate::Refusal};
-use alcove_apiserver::options::{DeleteOptions, ListOptions, PatchType, WriteOptions};
+use alcove_apiserver::options::ListOptions;
 use alcove_apiserver::{Client, Event};
 use alcove_controllers::events::{Kind, Recorder};
 use alcove_controllers::runtime::{self, Failure, Key, Mapper, Next, Queue, Reconciler, Source};
-use alcove_object::{Env, Gvr, Reason, Status, Value, meta, time};
-use kube::Api;
-use kube::api::{DeleteParams, DynamicObject, Patch, PatchParams, Preconditions};
-use serde_json::json;
-use std::hash::{DefaultHasher, Hash, Hasher};
+use alcove_object::{Env, Gvr, Reason, Status, Value, meta};
 use std::sync::Arc;
 use std::time::Duration;
 
-/// The owner of every field that we write on the host.
-const FIELD_MANAGER: &str = "alcove";
 /// How soon an object that was refused is looked at again; a change brings it back at once.
 const REFUSED_DELAY: Duration = Duration::from_secs(60);
+/// How soon an object that the host refused is tried again: a quota may have room again.
+const HOST_REFUSED_DELAY: Duration = Duration::from_secs(5);
 /// Keys worked on at once: enough to keep the host busy over its latency.
 const WORKERS: usize = 16;
 
@@ -29,10 +28,14 @@ const WORKERS: usize = 16;
 pub struct Syncer {
     /// Which tenant, and where on the host.
     pub tenant: Tenant,
+    /// What pods may ask for.
+    pub policy: Policy,
     /// The tenant's API.
     pub client: Client,
     /// The host's API.
     pub host_client: kube::Client,
+    /// How hard the host may be asked.
+    pub pressure: Pressure,
     /// What is known of the host.
     pub host: Arc<Host>,
     /// Clock and randomness.
@@ -41,12 +44,12 @@ pub struct Syncer {
     pub kubelet_version: String,
     /// What pods use.
     pub uses: Uses,
+    /// Services that are just being made.
+    pub reserved: Reserved,
+    /// Keys to be worked on.
+    pub queue: Arc<Queue>,
     /// Tells the tenant what was refused.
     pub events: Recorder,
-}
-
-fn node_resource() -> Gvr {
-    Gvr::new("", "v1", "nodes")
 }
 
 impl Syncer {
@@ -59,7 +62,7 @@ impl Syncer {
         });
         let mut sources: Vec<Source> =
             RULES.iter().map(|rule| Source::new(rule.gvr(), self.mapper(rule))).collect();
-        sources.push(Source::new(node_resource(), nodes));
+        sources.push(Source::new(nodes::resource(), nodes));
         sources
     }
 
@@ -68,117 +71,95 @@ impl Syncer {
         Box::new(move |event, add| {
             let (Event::Added(o) | Event::Modified(o) | Event::Deleted(o)) = event else { return };
             if rule.life == Life::Runs {
-                let is_gone = matches!(event, Event::Deleted(_));
                 // What a pod uses goes to the host before the pod.
-                this.uses.put(&o.key, (!is_gone).then(|| o.parse()).as_ref()).into_iter().for_each(&mut *add);
+                let is_gone = matches!(event, Event::Deleted(_));
+                this.uses.see(&o.key, (!is_gone).then_some(&*o.bytes)).into_iter().for_each(&mut *add);
             }
             add(format!("{}|{}", rule.resource, o.key).into());
         })
     }
 
-    fn api(&self, rule: &Rule) -> Api<DynamicObject> {
-        Api::namespaced_with(self.host_client.clone(), &self.tenant.host_namespace, &rule.host_resource())
-    }
-
-    /// Applies what the tenant wants to the host, unless that was applied before. Gives the host's object if it was
-    /// written.
-    async fn apply(
-        &self,
-        rule: &'static Rule,
-        wanted: &Value,
-        known: Option<&Facts>,
-    ) -> Result<Option<Value>, Failure> {
-        let digest = digest(wanted);
-        if known.is_some_and(|facts| facts.applied == Some(digest)) {
-            return Ok(None);
-        }
-        let mut body = wanted.clone();
-        let mut params = PatchParams::apply(FIELD_MANAGER);
-        if let Some(facts) = known {
-            // It must still be the object that we looked at; then our fields are ours, whoever changed them.
-            body["metadata"]["uid"] = facts.uid.clone().into();
-            params = params.force();
-        }
-        let name = meta::name(wanted);
-        let applied = self.api(rule).patch(name, &params, &Patch::Apply(&body)).await?;
-        let applied = serde_json::to_value(applied)?;
-        self.host.observe(&self.tenant, rule, &applied, Some(digest));
-        Ok(Some(applied))
-    }
-
-    async fn delete_on_host(
-        &self,
-        rule: &'static Rule,
-        name: &str,
-        facts: &Facts,
-        grace: Option<u32>,
-    ) -> Result<(), Failure> {
-        let params = DeleteParams {
-            grace_period_seconds: grace,
-            preconditions: Some(Preconditions { uid: Some(facts.uid.clone()), resource_version: None }),
-            ..DeleteParams::default()
-        };
-        match self.api(rule).delete(name, &params).await {
-            Ok(_) => Ok(()),
-            Err(kube::Error::Api(status)) if status.code == 404 => {
-                self.host.forget(rule, name, Some(&facts.uid));
-                Ok(())
-            }
-            Err(error) => Err(error.into()),
-        }
-    }
-
-    async fn refuse(&self, object: &Value, refusal: &Refusal) -> Next {
+    /// Tells the tenant why an object is not on the host.
+    pub async fn refuse(&self, object: &Value, refusal: &Refusal) -> Next {
         self.events
             .tell(object, Kind::Warning, "SyncRefused", &format!("Not synced to the host: {refusal}"))
             .await;
         Next::After(REFUSED_DELAY)
     }
 
+    /// Tells the tenant that the host would not have an object.
+    async fn refused_by_host(&self, object: &Value, why: &str) -> Next {
+        let message = format!("The host refuses it: {}", self.in_tenant_terms(object, why));
+        self.events.tell(object, Kind::Warning, "HostRefused", &message).await;
+        Next::After(HOST_REFUSED_DELAY)
+    }
+
+    /// The name on the host is taken by an object that is not ours, which is never touched.
+    async fn blocked(&self, rule: &'static Rule, key: &Key, object: &Value, host_name: &str) -> Next {
+        self.host.block(rule, host_name, key.clone());
+        let why = format!(
+            "the host has another object named {host_name} that is not this cluster's; rename yours, or ask the platform team"
+        );
+        self.refuse(object, &Refusal::of("metadata.name", why)).await
+    }
+
+    /// The tenant's object as it is.
+    pub fn tenant_object(&self, rule: &Rule, namespace: &str, name: &str) -> Result<Option<Value>, Status> {
+        match self.client.get(&rule.gvr(), namespace, name) {
+            Ok(object) => Ok(Some(object.parse())),
+            Err(status) if status.is(Reason::NOT_FOUND) => Ok(None),
+            Err(status) => Err(status),
+        }
+    }
+
     /// Both sides of one object.
-    async fn sync(
-        &self,
-        rule: &'static Rule,
-        key: &str,
-        namespace: &str,
-        name: &str,
-    ) -> Result<Next, Failure> {
-        let object = match self.client.get(&rule.gvr(), namespace, name) {
-            Ok(object) => Some(object.parse()),
-            Err(status) if status.is(Reason::NOT_FOUND) => None,
-            Err(status) => return Err(status.into()),
-        };
+    async fn sync(&self, rule: &'static Rule, key: &Key) -> Result<Next, Error> {
+        let (namespace, name) = runtime::split(key.split_once('|').map_or(key, |(_, object)| object));
+        let object = self.tenant_object(rule, namespace, name)?;
         let host_name = host_name(&self.tenant, namespace, name);
         let facts = self.host.facts(rule, &host_name);
         let ours = facts.clone().filter(|f| f.owner.is_some());
         let is_wanted =
             |object: &Value| !rule.is_exempt(object) && (rule.when == When::Always || self.uses.is_used(key));
+        if let (None, Some(left)) = (&object, self.reserved.time_left(key)) {
+            return Ok(Next::After(left));
+        }
+        self.reserved.done(key);
         let Some(object) = object.filter(is_wanted) else {
-            return match ours {
-                Some(facts) => self.delete_on_host(rule, &host_name, &facts, None).await.map(|()| Next::Done),
-                None => Ok(Next::Done),
-            };
+            self.host.take_seen(rule, &host_name, "");
+            return self.let_go(rule, &host_name, ours.as_ref()).await;
         };
-        match (&facts, &ours) {
-            (Some(_), None) => {
-                let why = format!(
-                    "the host has another object named {host_name} that is not this cluster's; rename yours, or ask the platform team"
-                );
-                return Ok(self.refuse(&object, &Refusal::of("metadata.name", why)).await);
-            }
+        match (&facts, ours) {
+            (Some(_), None) => Ok(self.blocked(rule, key, &object, &host_name).await),
             // An earlier object of the same name: it goes first, and its end brings the key back.
             (_, Some(f)) if f.owner.as_ref().is_some_and(|o| o.uid != meta::uid(&object)) => {
-                if !f.is_deleting {
-                    self.delete_on_host(rule, &host_name, f, None).await?;
-                }
-                return Ok(Next::Done);
+                self.let_go(rule, &host_name, Some(&f)).await
             }
-            _ => {}
+            (_, ours) => {
+                let done = match rule.life {
+                    Life::Follows => self.follow(rule, &object, &host_name, ours.as_ref()).await,
+                    Life::Runs => self.run(rule, key, object.clone(), &host_name, ours.as_ref()).await,
+                };
+                match done {
+                    Err(Error::Refused(why)) => Ok(self.refused_by_host(&object, &why).await),
+                    done => done,
+                }
+            }
         }
-        match rule.life {
-            Life::Follows => self.follow(rule, &object, &host_name, ours.as_ref()).await,
-            Life::Runs => self.run(rule, &object, &host_name, ours.as_ref()).await,
+    }
+
+    /// The host object of a tenant object that is gone.
+    async fn let_go(
+        &self,
+        rule: &'static Rule,
+        host_name: &str,
+        facts: Option<&Facts>,
+    ) -> Result<Next, Error> {
+        let grace = rule.last_grace();
+        if let Some(facts) = facts.filter(|facts| facts.should_end(grace)) {
+            self.delete_on_host(rule, host_name, facts, grace).await?;
         }
+        Ok(Next::Done)
     }
 
     /// An object whose host object follows it.
@@ -188,224 +169,84 @@ impl Syncer {
         object: &Value,
         host_name: &str,
         known: Option<&Facts>,
-    ) -> Result<Next, Failure> {
+    ) -> Result<Next, Error> {
         let wanted = match (rule.to_host)(&self.tenant, object) {
             Ok(wanted) => wanted,
             Err(refusal) => return Ok(self.refuse(object, &refusal).await),
         };
-        let applied = self.apply(rule, &wanted, known).await?;
-        let seen = self.host.take_seen(rule, host_name);
-        match applied.or(seen) {
-            Some(host) => self.take_back(rule, object, host_name, host).await.map(|()| Next::Done),
-            None => Ok(Next::Done),
-        }
-    }
-
-    /// A pod: created once, then its status flows back until one side ends it.
-    async fn run(
-        &self,
-        rule: &'static Rule,
-        pod: &Value,
-        host_name: &str,
-        known: Option<&Facts>,
-    ) -> Result<Next, Failure> {
-        let seen = self.host.take_seen(rule, host_name);
-        let is_finished = alcove_controllers::pods::is_finished(pod);
-        if let (Some(host), false) = (seen, is_finished && known.is_none())
-            && let Err(failure) = self.take_back(rule, pod, host_name, host.clone()).await
-        {
-            self.host.put_back(rule, host_name, host);
-            return Err(failure);
-        }
-        match (known, meta::is_deleting(pod)) {
-            (Some(facts), true) if !facts.is_deleting => {
-                let grace = pod.pointer("/metadata/deletionGracePeriodSeconds").and_then(Value::as_u64);
-                let grace = grace.and_then(|g| u32::try_from(g).ok());
-                self.delete_on_host(rule, host_name, facts, grace).await.map(|()| Next::Done)
+        let seen = self.host.take_seen(rule, host_name, meta::uid(object));
+        let applied = match self.apply(rule, wanted, known).await {
+            Ok(applied) => applied,
+            Err(error) => {
+                seen.into_iter().for_each(|host| self.host.put_back(rule, host_name, host));
+                return Err(error);
             }
-            (Some(_), true) => Ok(Next::Done),
-            (None, true) => Ok(self.remove(pod).await.map(|()| Next::Done)?),
-            (None, false) if is_finished => Ok(Next::Done),
-            (None, false) if has_run(pod) => Ok(self.end_as_evicted(pod).await.map(|()| Next::Done)?),
-            (known, false) => match (rule.to_host)(&self.tenant, pod) {
-                Ok(wanted) => {
-                    if let Some(host) = self.apply(rule, &wanted, known).await? {
-                        self.take_back(rule, pod, host_name, host).await?;
-                    }
-                    Ok(Next::Done)
-                }
-                Err(refusal) => Ok(self.refuse(pod, &refusal).await),
-            },
-        }
-    }
-
-    /// Writes to the tenant what the host says.
-    async fn take_back(
-        &self,
-        rule: &'static Rule,
-        object: &Value,
-        host_name: &str,
-        host: Value,
-    ) -> Result<(), Failure> {
-        let object = match rule.life {
-            Life::Follows => object.clone(),
-            Life::Runs => self.bind(object, &host).await?,
         };
-        let wanted = (rule.to_tenant)(&object, &host);
-        let namespace = meta::namespace(&object);
-        let result = async {
-            let mut current = object.clone();
-            if wanted.get("spec") != current.get("spec") {
-                current["spec"] = wanted["spec"].clone();
-                current = self.client.update(&rule.gvr(), namespace, current).await?.parse();
-            }
-            if wanted.get("status") != current.get("status") {
-                current["status"] = wanted["status"].clone();
-                self.client.update_subresource(&rule.gvr(), "status", namespace, current).await?;
-            }
-            Ok::<(), Status>(())
-        };
-        match result.await {
-            Err(status) if status.is(Reason::NOT_FOUND) => Ok(()),
-            Err(status) => {
-                self.host.put_back(rule, host_name, host);
-                Err(status.into())
-            }
-            Ok(()) => Ok(()),
-        }
-    }
-
-    /// Binds the tenant's pod to the node that the host chose. Gives the pod as it is after.
-    async fn bind(&self, pod: &Value, host: &Value) -> Result<Value, Failure> {
-        let node = |pod: &Value| {
-            pod.pointer("/spec/nodeName").and_then(Value::as_str).filter(|n| !n.is_empty()).map(str::to_owned)
-        };
-        let (None, Some(chosen)) = (node(pod), node(host)) else { return Ok(pod.clone()) };
-        self.ensure_node(&chosen).await?;
-        let (namespace, name) = (meta::namespace(pod), meta::name(pod));
-        let binding = json!({
-            "apiVersion": "v1", "kind": "Binding",
-            "metadata": { "name": name, "namespace": namespace, "uid": meta::uid(pod) },
-            "target": { "apiVersion": "v1", "kind": "Node", "name": chosen },
-        });
-        let pods = Gvr::new("", "v1", "pods");
-        match self.client.create_subresource(&pods, "binding", namespace, name, binding).await {
-            // Deleted or bound meanwhile: what it is now decides.
-            Err(status) if !status.is(Reason::NOT_FOUND) && !status.is(Reason::CONFLICT) => {
-                return Err(status.into());
-            }
-            _ => {}
-        }
-        match self.client.get(&pods, namespace, name) {
-            Ok(bound) => Ok(bound.parse()),
-            Err(status) if status.is(Reason::NOT_FOUND) => Ok(pod.clone()),
-            Err(status) => Err(status.into()),
-        }
-    }
-
-    async fn ensure_node(&self, name: &str) -> Result<(), Status> {
-        match self.client.get(&node_resource(), "", name) {
-            Ok(_) => return Ok(()),
-            Err(status) if status.is(Reason::NOT_FOUND) => {}
-            Err(status) => return Err(status),
-        }
-        let node = nodes::node(name, &self.kubelet_version, self.env.as_ref());
-        let made = match self.client.create(&node_resource(), "", node.clone()).await {
-            Err(status) if status.is(Reason::ALREADY_EXISTS) => return Ok(()),
-            made => made?,
-        };
-        let mut made = made.parse();
-        made["status"] = node["status"].clone();
-        self.client.update_subresource(&node_resource(), "status", "", made).await.map(drop)
-    }
-
-    /// A virtual node is there exactly while pods are on it.
-    async fn sync_node(&self, key: &str, name: &str) -> Result<Next, Failure> {
-        if self.uses.is_used(key) {
-            self.ensure_node(name).await?;
-            return Ok(Next::Done);
-        }
-        let node = match self.client.get(&node_resource(), "", name) {
-            Ok(node) => node.parse(),
-            Err(status) if status.is(Reason::NOT_FOUND) => return Ok(Next::Done),
-            Err(status) => return Err(status.into()),
-        };
-        if meta::label(&node, nodes::VIRTUAL).is_some() {
-            let options =
-                DeleteOptions { uid: Some(meta::uid(&node).to_owned()), ..DeleteOptions::default() };
-            self.client.delete(&node_resource(), "", name, &options).await?;
+        if let Some(host) = applied.or(seen) {
+            self.take_back(rule, object.clone(), host_name, host).await?;
         }
         Ok(Next::Done)
     }
 
-    /// The host's pod is gone, so the tenant's may go.
-    async fn remove(&self, pod: &Value) -> Result<(), Status> {
-        let options = DeleteOptions {
-            grace_period_seconds: Some(0),
-            uid: Some(meta::uid(pod).to_owned()),
-            ..DeleteOptions::default()
-        };
-        let (namespace, name) = (meta::namespace(pod), meta::name(pod));
-        match self.client.delete(&Gvr::new("", "v1", "pods"), namespace, name, &options).await {
-            Err(status) if !status.is(Reason::NOT_FOUND) && !status.is(Reason::CONFLICT) => Err(status),
-            _ => Ok(()),
+    /// Writes to the tenant what the host says. Gives the tenant's object as it is after.
+    pub async fn take_back(
+        &self,
+        rule: &'static Rule,
+        object: Value,
+        host_name: &str,
+        host: Value,
+    ) -> Result<Value, Error> {
+        match self.write_back(rule, object, &host).await {
+            Ok(object) => Ok(object),
+            Err(error) => {
+                self.host.put_back(rule, host_name, host);
+                Err(error)
+            }
         }
     }
 
-    /// A pod that ran and vanished on the host cannot come back: it ends as evicted pods end, and its controller makes
-    /// another.
-    async fn end_as_evicted(&self, pod: &Value) -> Result<(), Status> {
-        let message = "The pod was removed from the host cluster.";
-        let status = json!({ "status": {
-            "phase": "Failed", "reason": "Evicted", "message": message,
-            "conditions": [
-                { "type": "DisruptionTarget", "status": "True", "reason": "DeletedOnHost", "message": message,
-                  "lastTransitionTime": time::format(self.env.now()) },
-                { "type": "Ready", "status": "False", "reason": "PodFailed" },
-            ],
-        } });
-        let (namespace, name, options) = (meta::namespace(pod), meta::name(pod), WriteOptions::default());
-        let pods = Gvr::new("", "v1", "pods");
-        match self
-            .client
-            .patch(&pods, "status", namespace, name, PatchType::Strategic, status, &options)
-            .await
-        {
-            Err(status) if !status.is(Reason::NOT_FOUND) => Err(status),
-            _ => Ok(()),
+    async fn write_back(&self, rule: &'static Rule, object: Value, host: &Value) -> Result<Value, Error> {
+        let Some(to_tenant) = rule.to_tenant else { return Ok(object) };
+        let mut current = match rule.life {
+            Life::Follows => object,
+            Life::Runs => self.bind(object, host).await?,
+        };
+        let wanted = to_tenant(&current, host);
+        let namespace = meta::namespace(&current).to_owned();
+        for (part, subresource) in [("spec", ""), ("status", "status")] {
+            if wanted.get(part) == current.get(part) {
+                continue;
+            }
+            let mut changed = current.clone();
+            changed[part] = wanted[part].clone();
+            match self.client.update_subresource(&rule.gvr(), subresource, &namespace, changed).await {
+                Ok(written) => current = written.parse(),
+                // Gone: its deletion brings the key.
+                Err(status) if status.is(Reason::NOT_FOUND) => return Ok(current),
+                Err(status) => return Err(status.into()),
+            }
         }
+        Ok(current)
     }
 
     /// Notes what all pods use, so that nothing in use is taken for unused while watches start.
     pub fn learn_uses(&self) -> Result<(), Status> {
         let pods = Gvr::new("", "v1", "pods");
         for pod in self.client.list(&pods, "", &ListOptions::default())?.items {
-            self.uses.put(&pod.key, Some(&pod.parse()));
+            self.uses.see(&pod.key, Some(&pod.bytes));
         }
         Ok(())
     }
 
     /// Asks for all host objects of this tenant and all virtual nodes, since their tenant objects may have gone while
     /// nobody watched.
-    pub fn ask_for_all(&self, queue: &Queue) {
-        self.host.owners().into_iter().for_each(|owner| queue.add(owner));
-        let nodes = self.client.list(&node_resource(), "", &ListOptions::default());
+    pub fn ask_for_all(&self) {
+        self.host.keys().into_iter().for_each(|key| self.queue.add(key));
+        let nodes = self.client.list(&nodes::resource(), "", &ListOptions::default());
         for node in nodes.map(|l| l.items).unwrap_or_default() {
-            queue.add(format!("nodes|{}", node.key).into());
+            self.queue.add(format!("nodes|{}", node.key).into());
         }
     }
-}
-
-/// Whether the host took the pod once.
-fn has_run(pod: &Value) -> bool {
-    let is_set = |pointer: &str| pod.pointer(pointer).and_then(Value::as_str).is_some_and(|v| !v.is_empty());
-    is_set("/spec/nodeName") || is_set("/status/startTime")
-}
-
-fn digest(value: &Value) -> u64 {
-    let mut hasher = DefaultHasher::new();
-    value.to_string().hash(&mut hasher);
-    hasher.finish()
 }
 
 impl Reconciler for Syncer {
@@ -419,10 +260,20 @@ impl Reconciler for Syncer {
 
     async fn reconcile(&self, key: &Key) -> Result<Next, Failure> {
         let Some((resource, object)) = key.split_once('|') else { return Ok(Next::Done) };
-        let (namespace, name) = runtime::split(object);
-        match rule(resource) {
-            Some(rule) => self.sync(rule, key, namespace, name).await,
-            None => self.sync_node(key, name).await,
+        let Some(rule) = rule(resource) else {
+            return Ok(self.sync_node(key, object).await.map(|()| Next::Done)?);
+        };
+        let done = self.sync(rule, key).await;
+        if rule.when == When::InUse {
+            self.uses.woken(key).into_iter().for_each(|pod| self.queue.add(pod));
+        }
+        match done {
+            // The gate holds the key back as long as the host needs.
+            Err(Error::Unavailable { why, .. }) => {
+                tracing::debug!(%key, why, "the host cannot be asked now");
+                Ok(Next::After(Duration::ZERO))
+            }
+            done => Ok(done?),
         }
     }
 }

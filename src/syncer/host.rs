@@ -1,5 +1,6 @@
-//! What the syncer knows of the host: for every object in the namespace whose it is and what was last applied, never
-//! the object itself. What a host object says (status, addresses) is handed through once and forgotten.
+//! What the syncer knows of the host: for every object in the namespace whose it is, what was last applied and whether
+//! that still stands, never the object itself. What a host object says (status, addresses) is handed through once and
+//! forgotten.
 
 use crate::rules::{RULES, Rule};
 use crate::translate::{self, Owner, Tenant};
@@ -8,11 +9,23 @@ use alcove_object::{Value, meta};
 use futures_util::StreamExt;
 use kube::api::DynamicObject;
 use kube::runtime::watcher;
+use kube::runtime::{WatchStreamExt, utils::Backoff};
 use kube::{Api, Client};
 use parking_lot::Mutex;
-use std::collections::{HashMap, HashSet};
+use std::collections::HashMap;
+use std::hash::{DefaultHasher, Hash, Hasher};
 use std::sync::Arc;
+use std::time::Duration;
 use tokio::sync::watch;
+
+/// The owner of every field that we write on the host.
+pub const FIELD_MANAGER: &str = "alcove";
+/// How long a connection to the host may take to be made.
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
+/// The first pause before a watch on the host is opened again.
+const WATCH_PAUSE_MIN: Duration = Duration::from_millis(100);
+/// The longest pause before a watch on the host is opened again.
+const WATCH_PAUSE_MAX: Duration = Duration::from_secs(5);
 
 /// What is known of one host object.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -23,8 +36,39 @@ pub struct Facts {
     pub owner: Option<Owner>,
     /// Whether the host is deleting it.
     pub is_deleting: bool,
-    /// Digest of what was last applied; `None` if that is not known (after a restart).
-    pub applied: Option<u64>,
+    /// The grace in seconds with which it is being deleted.
+    pub grace: u64,
+    /// `resourceVersion` as a number.
+    pub revision: u64,
+    /// Digest of the fields that the host says are ours.
+    pub owned: u64,
+    /// What was last applied; `None` if that is not known (after a restart).
+    pub applied: Option<Applied>,
+    /// Digest of the conditions last applied to its status.
+    pub conditions: Option<u64>,
+}
+
+/// What was applied, and what the host made ours by it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Applied {
+    /// Digest of what was sent.
+    pub sent: u64,
+    /// Digest of the fields that were ours after it.
+    pub owned: u64,
+}
+
+impl Facts {
+    /// Whether what was last applied is this, and nobody took a field of it since. Whoever changes or removes a field
+    /// of ours takes it over in the object's `managedFields`, so those tell without a look at any value; what a
+    /// mutating webhook did to our own write is not drift.
+    pub fn is_intact(&self, sent: u64) -> bool {
+        self.applied == Some(Applied { sent, owned: self.owned })
+    }
+
+    /// Whether it is still to be deleted with this grace: it is not being deleted yet, or less hastily.
+    pub fn should_end(&self, grace: Option<u32>) -> bool {
+        !self.is_deleting || grace.is_some_and(|grace| u64::from(grace) < self.grace)
+    }
 }
 
 type At = (&'static str, String);
@@ -38,8 +82,22 @@ pub struct Host {
 #[derive(Default)]
 struct State {
     facts: HashMap<At, Facts>,
-    /// Host objects that were seen and not yet looked at; the newest of each.
+    /// Host objects that were seen and not yet looked at: the newest state of each, the last one of those that went.
     seen: HashMap<At, Value>,
+    /// Keys that could not be synced because another's object has their name.
+    blocked: HashMap<At, Key>,
+}
+
+/// How the syncer talks to a host. Waiting and trying again is the syncer's own business, for all objects at once, so
+/// the client's is off. Errors: a kubeconfig that is none, or whose credentials cannot be used.
+pub async fn client(kubeconfig: &str) -> Result<Client, String> {
+    let parsed = kube::config::Kubeconfig::from_yaml(kubeconfig).map_err(|e| e.to_string())?;
+    let context = kube::config::KubeConfigOptions::default();
+    let mut config =
+        kube::Config::from_custom_kubeconfig(parsed, &context).await.map_err(|e| e.to_string())?;
+    config.default_retry = false;
+    config.connect_timeout = Some(CONNECT_TIMEOUT);
+    Client::try_from(config).map_err(|e| e.to_string())
 }
 
 impl Host {
@@ -48,78 +106,170 @@ impl Host {
         self.state.lock().facts.get(&(rule.resource, name.to_owned())).cloned()
     }
 
-    /// Takes the host object that waits to be looked at.
-    pub fn take_seen(&self, rule: &'static Rule, name: &str) -> Option<Value> {
-        self.state.lock().seen.remove(&(rule.resource, name.to_owned()))
+    /// Takes the host object that waits to be looked at, if it is this tenant object's; another one is forgotten.
+    pub fn take_seen(&self, rule: &'static Rule, name: &str, uid: &str) -> Option<Value> {
+        let seen = self.state.lock().seen.remove(&(rule.resource, name.to_owned()))?;
+        (meta::annotation(&seen, translate::UID) == Some(uid)).then_some(seen)
     }
 
     /// Puts a host object back that could not be dealt with, unless a newer one came.
     pub fn put_back(&self, rule: &'static Rule, name: &str, object: Value) {
-        self.state.lock().seen.entry((rule.resource, name.to_owned())).or_insert(object);
+        let at = (rule.resource, name.to_owned());
+        let mut state = self.state.lock();
+        if state.facts.get(&at).is_none_or(|facts| facts.uid == meta::uid(&object)) {
+            state.seen.entry(at).or_insert(object);
+        }
     }
 
-    /// Notes an object as the host answered or told. `applied` is the digest, where we wrote it.
+    /// Notes an object as the host answered or told. `sent`: the digest of what we wrote, if this is the answer.
+    /// `None`: that state, or a newer one, is known already.
     pub fn observe(
         &self,
         tenant: &Tenant,
         rule: &'static Rule,
         object: &Value,
-        applied: Option<u64>,
-    ) -> Facts {
+        sent: Option<u64>,
+    ) -> Option<Option<Owner>> {
         let at = (rule.resource, meta::name(object).to_owned());
+        let (uid, revision) = (meta::uid(object), meta::revision(object));
+        let owned = owned_fields(object);
         let mut state = self.state.lock();
-        let uid = meta::uid(object).to_owned();
-        let kept = state.facts.get(&at).filter(|f| f.uid == uid).and_then(|f| f.applied);
+        let before = state.facts.get(&at);
+        let same = before.filter(|facts| facts.uid == uid);
+        let is_old = before.is_some_and(|facts| facts.revision > revision)
+            || sent.is_none() && same.is_some_and(|facts| facts.revision == revision);
+        if is_old {
+            // An answer overtaken by its own watch still says what was applied.
+            if let (Some(sent), Some(facts)) = (sent, state.facts.get_mut(&at))
+                && facts.uid == uid
+            {
+                facts.applied = Some(Applied { sent, owned });
+            }
+            return None;
+        }
+        let owner = translate::owner(tenant, object);
         let facts = Facts {
-            uid,
-            owner: translate::owner(tenant, object),
+            owner: owner.clone(),
             is_deleting: meta::is_deleting(object),
-            applied: applied.or(kept),
+            grace: object
+                .pointer("/metadata/deletionGracePeriodSeconds")
+                .and_then(Value::as_u64)
+                .unwrap_or(0),
+            revision,
+            owned,
+            applied: sent.map(|sent| Applied { sent, owned }).or(same.and_then(|facts| facts.applied)),
+            conditions: same.and_then(|facts| facts.conditions),
+            uid: uid.to_owned(),
         };
-        state.facts.insert(at, facts.clone());
-        facts
+        state.facts.insert(at, facts);
+        Some(owner)
+    }
+
+    /// Notes which conditions were applied to the status of an object.
+    pub fn note_conditions(&self, rule: &'static Rule, name: &str, uid: &str, digest: u64) {
+        if let Some(facts) = self.state.lock().facts.get_mut(&(rule.resource, name.to_owned()))
+            && facts.uid == uid
+        {
+            facts.conditions = Some(digest);
+        }
     }
 
     fn tell(&self, rule: &'static Rule, object: Value) {
         self.state.lock().seen.insert((rule.resource, meta::name(&object).to_owned()), object);
     }
 
-    /// Forgets an object. `uid`: only if it is still that one. Gives whose it was.
-    pub fn forget(&self, rule: &'static Rule, name: &str, uid: Option<&str>) -> Option<Owner> {
+    /// The key waits until the object that has its name goes.
+    pub fn block(&self, rule: &'static Rule, name: &str, key: Key) {
+        self.state.lock().blocked.insert((rule.resource, name.to_owned()), key);
+    }
+
+    /// Forgets an object that went, if it is still the one known. Gives the key that this concerns.
+    pub fn forget(&self, rule: &'static Rule, name: &str, uid: &str) -> Option<Key> {
         let at = (rule.resource, name.to_owned());
         let mut state = self.state.lock();
-        let same = state.facts.get(&at).is_some_and(|f| uid.is_none_or(|uid| uid == f.uid));
-        if !same {
+        if state.facts.get(&at).is_none_or(|facts| facts.uid != uid) {
             return None;
         }
-        state.seen.remove(&at);
-        state.facts.remove(&at).and_then(|f| f.owner)
+        let owner = state.facts.remove(&at).and_then(|facts| facts.owner);
+        let blocked = state.blocked.remove(&at);
+        owner.map(|owner| key(rule, &owner)).or(blocked)
     }
 
-    fn names(&self, rule: &'static Rule) -> HashSet<String> {
+    fn known(&self, rule: &'static Rule) -> HashMap<String, String> {
         let state = self.state.lock();
-        state
-            .facts
-            .keys()
-            .filter(|(resource, _)| *resource == rule.resource)
-            .map(|(_, name)| name.clone())
-            .collect()
+        let of_rule = state.facts.iter().filter(|((resource, _), _)| *resource == rule.resource);
+        of_rule.map(|((_, name), facts)| (name.clone(), facts.uid.clone())).collect()
     }
 
-    /// The keys, `resource|namespace/name`, of all tenant objects that have a host object.
-    pub fn owners(&self) -> Vec<Key> {
+    /// The keys of all tenant objects that have a host object.
+    pub fn keys(&self) -> Vec<Key> {
         let state = self.state.lock();
-        let owned =
-            state.facts.iter().filter_map(|((resource, _), facts)| Some((resource, facts.owner.as_ref()?)));
-        owned
-            .map(|(resource, owner)| format!("{resource}|{}/{}", owner.namespace, owner.name).into())
-            .collect()
+        let rules = RULES.iter().flat_map(|rule| {
+            let of_rule = state.facts.iter().filter(|((resource, _), _)| *resource == rule.resource);
+            of_rule.filter_map(|(_, facts)| Some(key(rule, facts.owner.as_ref()?)))
+        });
+        rules.collect()
     }
 
-    /// Whose the object of any synced kind with this name is: for events, which name it.
-    pub fn owner_of(&self, kind: &str, name: &str) -> Option<Owner> {
+    /// Whose the host object is that an event names by kind, name and UID.
+    pub fn owner_of(&self, kind: &str, name: &str, uid: &str) -> Option<Owner> {
         let rule = RULES.iter().find(|rule| rule.kind == kind)?;
-        self.facts(rule, name)?.owner
+        let facts = self.facts(rule, name).filter(|facts| uid.is_empty() || facts.uid == uid);
+        facts?.owner
+    }
+}
+
+/// `resource|namespace/name`.
+fn key(rule: &Rule, owner: &Owner) -> Key {
+    format!("{}|{}/{}", rule.resource, owner.namespace, owner.name).into()
+}
+
+/// A digest of any value.
+pub fn digest(value: &Value) -> u64 {
+    let mut hasher = DefaultHasher::new();
+    value.to_string().hash(&mut hasher);
+    hasher.finish()
+}
+
+/// A digest of the fields that `managedFields` says were applied by us and are still ours.
+fn owned_fields(object: &Value) -> u64 {
+    let entries = object.pointer("/metadata/managedFields").and_then(Value::as_array);
+    let ours = entries.into_iter().flatten().find(|entry| {
+        let is =
+            |field: &str, text: &str| entry.get(field).and_then(Value::as_str).unwrap_or_default() == text;
+        is("manager", FIELD_MANAGER) && is("operation", "Apply") && is("subresource", "")
+    });
+    digest(ours.and_then(|entry| entry.get("fieldsV1")).unwrap_or(&Value::Null))
+}
+
+/// An object of the host's client as a tree.
+pub fn tree(object: DynamicObject) -> Option<Value> {
+    let DynamicObject { types, metadata, data } = object;
+    let mut tree = if data.is_object() { data } else { serde_json::json!({}) };
+    tree["metadata"] = serde_json::to_value(metadata).ok()?;
+    if let Some(types) = types {
+        tree["apiVersion"] = types.api_version.into();
+        tree["kind"] = types.kind.into();
+    }
+    Some(tree)
+}
+
+/// Pauses between tries to open a watch again: doubled from the shortest to the longest.
+#[derive(Default)]
+pub struct Pauses(u32);
+
+impl Iterator for Pauses {
+    type Item = Duration;
+
+    fn next(&mut self) -> Option<Duration> {
+        self.0 = self.0.saturating_add(1);
+        Some(WATCH_PAUSE_MIN.saturating_mul(1 << (self.0 - 1).min(16)).min(WATCH_PAUSE_MAX))
+    }
+}
+
+impl Backoff for Pauses {
+    fn reset(&mut self) {
+        self.0 = 0;
     }
 }
 
@@ -133,35 +283,30 @@ pub async fn follow(
     ready: watch::Sender<bool>,
 ) {
     let api: Api<DynamicObject> = Api::namespaced_with(client, &tenant.host_namespace, &rule.host_resource());
-    let mut events = watcher(api, watcher::Config::default()).boxed();
-    let ask =
-        |owner: &Owner| queue.add(format!("{}|{}/{}", rule.resource, owner.namespace, owner.name).into());
-    let mut unseen = HashSet::new();
-    // The watcher backs off and lists again by itself; its errors are for the log.
+    let mut events = watcher(api, watcher::Config::default()).backoff(Pauses::default()).boxed();
+    let mut unseen = HashMap::new();
     while let Some(event) = events.next().await {
         match event {
-            Ok(watcher::Event::Init) => unseen = host.names(rule),
+            Ok(watcher::Event::Init) => unseen = host.known(rule),
             Ok(watcher::Event::InitApply(object) | watcher::Event::Apply(object)) => {
-                let Ok(object) = serde_json::to_value(&object) else { continue };
+                let Some(object) = tree(object) else { continue };
                 unseen.remove(meta::name(&object));
-                if let Some(owner) = host.observe(&tenant, rule, &object, None).owner {
-                    host.tell(rule, object);
-                    ask(&owner);
+                if let Some(Some(owner)) = host.observe(&tenant, rule, &object, None) {
+                    host.hand_on(rule, object);
+                    queue.add(key(rule, &owner));
                 }
             }
             Ok(watcher::Event::InitDone) => {
-                for name in unseen.drain() {
-                    if let Some(owner) = host.forget(rule, &name, None) {
-                        ask(&owner);
-                    }
+                for (name, uid) in unseen.drain() {
+                    host.forget(rule, &name, &uid).into_iter().for_each(|key| queue.add(key));
                 }
                 ready.send_replace(true);
             }
             Ok(watcher::Event::Delete(object)) => {
-                let uid = object.metadata.uid.as_deref();
-                let name = object.metadata.name.as_deref().unwrap_or_default();
-                if let Some(owner) = host.forget(rule, name, uid) {
-                    ask(&owner);
+                let Some(object) = tree(object) else { continue };
+                if let Some(key) = host.forget(rule, meta::name(&object), meta::uid(&object)) {
+                    host.hand_on(rule, object);
+                    queue.add(key);
                 }
             }
             Err(error) => {
@@ -170,3 +315,16 @@ pub async fn follow(
         }
     }
 }
+
+impl Host {
+    /// Keeps what flows back from an object until its key is worked on.
+    fn hand_on(&self, rule: &'static Rule, mut object: Value) {
+        if rule.to_tenant.is_some() {
+            meta::unset(&mut object, "managedFields");
+            self.tell(rule, object);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

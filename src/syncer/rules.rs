@@ -16,8 +16,9 @@ pub struct Rule {
     pub life: Life,
     /// The host object for a tenant's.
     pub to_host: fn(&Tenant, &Value) -> Result<Value, Refusal>,
-    /// What flows back: the tenant's object as it should be after seeing the host's. Spec and status may differ.
-    pub to_tenant: fn(&Value, &Value) -> Value,
+    /// What flows back, if anything does: the tenant's object as it should be after seeing the host's. Spec and status
+    /// may differ.
+    pub to_tenant: Option<fn(&Value, &Value) -> Value>,
 }
 
 /// Which objects of a kind are synced.
@@ -46,7 +47,7 @@ pub static RULES: [Rule; 4] = [
         when: When::InUse,
         life: Life::Follows,
         to_host: |tenant, object| Ok(translate::config_map(tenant, object)),
-        to_tenant: |tenant, _| tenant.clone(),
+        to_tenant: None,
     },
     Rule {
         kind: "Secret",
@@ -54,7 +55,7 @@ pub static RULES: [Rule; 4] = [
         when: When::InUse,
         life: Life::Follows,
         to_host: |tenant, object| Ok(translate::secret(tenant, object)),
-        to_tenant: |tenant, _| tenant.clone(),
+        to_tenant: None,
     },
     Rule {
         kind: "Service",
@@ -62,12 +63,12 @@ pub static RULES: [Rule; 4] = [
         when: When::Always,
         life: Life::Follows,
         to_host: translate::service,
-        to_tenant: |tenant, host| {
+        to_tenant: Some(|tenant, host| {
             let mut out = tenant.clone();
             out["spec"] = translate::service_addresses(&tenant["spec"], host);
-            out["status"] = translate::service_status(host);
+            out["status"] = translate::service_status(tenant, host);
             out
-        },
+        }),
     },
     Rule {
         kind: "Pod",
@@ -75,11 +76,11 @@ pub static RULES: [Rule; 4] = [
         when: When::Always,
         life: Life::Runs,
         to_host: translate::pod,
-        to_tenant: |tenant, host| {
+        to_tenant: Some(|tenant, host| {
             let mut out = tenant.clone();
             out["status"] = translate::pod_status(tenant, host);
             out
-        },
+        }),
     },
 ];
 
@@ -92,6 +93,12 @@ impl Rule {
     /// The resource on the host's side.
     pub fn host_resource(&self) -> ApiResource {
         ApiResource::from_gvk_with_plural(&GroupVersionKind::gvk("", "v1", self.kind), self.resource)
+    }
+
+    /// The grace in seconds that a host object has whose tenant object is gone already: a pod whose deletion was forced
+    /// gets the least that its kubelet still confirms. `None`: the host's default.
+    pub fn last_grace(&self) -> Option<u32> {
+        (self.life == Life::Runs).then_some(1)
     }
 
     /// Objects that the API server keeps by itself and that mean something else on the host.

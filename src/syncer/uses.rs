@@ -16,12 +16,34 @@ pub struct Uses {
 struct State {
     by_pod: HashMap<Key, BTreeSet<Key>>,
     users: HashMap<Key, usize>,
+    /// Pods that wait for something to be on the host, by what they wait for.
+    waiting: HashMap<Key, BTreeSet<Key>>,
 }
 
+impl State {
+    fn is_on_node(&self, pod: &Key) -> bool {
+        self.by_pod.get(pod).is_some_and(|used| used.iter().any(|key| key.starts_with(NODE)))
+    }
+}
+
+const NODE: &str = "nodes|";
+/// What makes the names in a pod's spec change after it got its node.
+const EPHEMERAL: &[u8] = b"\"ephemeralContainers\":[";
+
 impl Uses {
-    /// Notes what a pod uses now; `None` when it is gone. Gives the keys (`configmaps|ns/name`, `secrets|ns/name`,
-    /// `nodes|name`) that came into use or fell out of it.
-    pub fn put(&self, pod: &Key, tree: Option<&Value>) -> Vec<Key> {
+    /// Notes what a pod uses now, from its JSON; `None` when it is gone. Gives the keys (`configmaps|ns/name`,
+    /// `secrets|ns/name`, `nodes|name`) that came into use or fell out of it.
+    pub fn see(&self, pod: &Key, json: Option<&[u8]>) -> Vec<Key> {
+        let Some(json) = json else { return self.put(pod, None) };
+        // Names in a pod's spec stand once it has a node, so most of its events need not be read.
+        let may_differ = || json.windows(EPHEMERAL.len()).any(|window| window == EPHEMERAL);
+        if self.state.lock().is_on_node(pod) && !may_differ() {
+            return Vec::new();
+        }
+        self.put(pod, serde_json::from_slice(json).ok().as_ref())
+    }
+
+    fn put(&self, pod: &Key, tree: Option<&Value>) -> Vec<Key> {
         let wanted = tree.map(|tree| keys(pod, tree)).unwrap_or_default();
         let state = &mut *self.state.lock();
         let before = state.by_pod.remove(pod).unwrap_or_default();
@@ -52,6 +74,31 @@ impl Uses {
     pub fn is_used(&self, key: &str) -> bool {
         self.state.lock().users.contains_key(key)
     }
+
+    /// What a pod (`namespace/name`) uses.
+    pub fn of(&self, pod: &str) -> BTreeSet<Key> {
+        self.state.lock().by_pod.get(pod).cloned().unwrap_or_default()
+    }
+
+    /// A pod's key waits until something was worked on.
+    pub fn wait(&self, used: &Key, pod: &Key) {
+        self.state.lock().waiting.entry(used.clone()).or_default().insert(pod.clone());
+    }
+
+    /// A pod's key waits for it no longer.
+    pub fn wait_no_more(&self, used: &Key, pod: &Key) {
+        let mut state = self.state.lock();
+        let Some(waiting) = state.waiting.get_mut(used) else { return };
+        waiting.remove(pod);
+        if waiting.is_empty() {
+            state.waiting.remove(used);
+        }
+    }
+
+    /// The keys that waited for something that now was worked on.
+    pub fn woken(&self, used: &Key) -> BTreeSet<Key> {
+        self.state.lock().waiting.remove(used).unwrap_or_default()
+    }
 }
 
 fn keys(pod: &Key, tree: &Value) -> BTreeSet<Key> {
@@ -62,7 +109,7 @@ fn keys(pod: &Key, tree: &Value) -> BTreeSet<Key> {
     let node = tree.pointer("/spec/nodeName").and_then(Value::as_str).filter(|node| !node.is_empty());
     let maps = config_maps.iter().map(|name| in_namespace("configmaps", name));
     let secrets = secrets.iter().map(|name| in_namespace("secrets", name));
-    maps.chain(secrets).chain(node.map(|node| format!("nodes|{node}").into())).collect()
+    maps.chain(secrets).chain(node.map(|node| format!("{NODE}{node}").into())).collect()
 }
 
 #[cfg(test)]
@@ -73,13 +120,37 @@ mod tests {
     #[test]
     fn things_are_in_use_as_long_as_one_pod_uses_them() {
         let uses = Uses::default();
-        let pod = json!({ "spec": { "volumes": [{ "configMap": { "name": "files" } }] } });
+        let pod = json!({ "spec": { "volumes": [{ "configMap": { "name": "files" } }] } }).to_string();
         let (a, b): (Key, Key) = ("d/a".into(), "d/b".into());
-        assert_eq!(uses.put(&a, Some(&pod)), vec![Key::from("configmaps|d/files")]);
-        assert!(uses.put(&b, Some(&pod)).is_empty());
-        assert!(uses.put(&a, None).is_empty());
+        assert_eq!(uses.see(&a, Some(pod.as_bytes())), vec![Key::from("configmaps|d/files")]);
+        assert!(uses.see(&b, Some(pod.as_bytes())).is_empty());
+        assert!(uses.see(&a, None).is_empty());
         assert!(uses.is_used("configmaps|d/files"));
-        assert_eq!(uses.put(&b, None), vec![Key::from("configmaps|d/files")]);
+        assert_eq!(uses.see(&b, None), vec![Key::from("configmaps|d/files")]);
         assert!(!uses.is_used("configmaps|d/files"));
+    }
+
+    #[test]
+    fn a_pod_on_a_node_is_read_again_only_for_ephemeral_containers() {
+        let uses = Uses::default();
+        let pod: Key = "d/a".into();
+        let see = |spec: Value| uses.see(&pod, Some(json!({ "spec": spec }).to_string().as_bytes()));
+        assert_eq!(see(json!({ "nodeName": "n" })), vec![Key::from("nodes|n")]);
+        let env = json!([{ "secretRef": { "name": "s" } }]);
+        let debug = json!({ "nodeName": "n", "ephemeralContainers": [{ "name": "d", "envFrom": env }] });
+        assert_eq!(see(debug), vec![Key::from("secrets|d/s")]);
+        assert_eq!(uses.see(&pod, None).len(), 2);
+    }
+
+    #[test]
+    fn who_waits_is_woken_once() {
+        let uses = Uses::default();
+        let (used, pod, other): (Key, Key, Key) =
+            ("secrets|d/s".into(), "pods|d/a".into(), "pods|d/b".into());
+        uses.wait(&used, &pod);
+        uses.wait(&used, &other);
+        uses.wait_no_more(&used, &other);
+        assert_eq!(uses.woken(&used), BTreeSet::from([pod]));
+        assert!(uses.woken(&used).is_empty());
     }
 }

@@ -13,17 +13,19 @@ mod name;
 mod pod;
 mod pod_refs;
 mod pod_status;
+mod policy;
 mod service;
 
 pub use config::{config_map, secret};
-pub use event::event;
+pub use event::{event, in_tenant_terms};
 pub use labels::{Map as LabelMap, selector};
 pub use metadata::{CLUSTER, KIND, NAME, NAMESPACE, Owner, UID, metadata, owner};
 pub use name::host_name;
 pub use pod::pod;
 pub use pod_refs::{References, references};
-pub use pod_status::{condition_owners, pod_status};
-pub use service::{service, service_addresses, service_status};
+pub use pod_status::{condition_owners, gate_conditions, pod_status};
+pub use policy::{Policy, judge};
+pub use service::{new_service, service, service_addresses, service_status};
 
 /// Which tenant is being translated, and where it lives on the host.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -50,6 +50,21 @@ pub fn pod_status(tenant: &Value, host: &Value) -> Json {
     status
 }
 
+/// The conditions that the tenant owns and the host's kubelet waits for: those of the pod's readiness gates. `None` for
+/// pods without gates.
+pub fn gate_conditions(pod: &Value) -> Option<Value> {
+    let gates = pod.pointer("/spec/readinessGates")?.as_array().filter(|gates| !gates.is_empty())?;
+    let is_gate = |condition: &&Value| gates.iter().any(|gate| gate["conditionType"] == condition["type"]);
+    let mine = conditions(pod).filter(|c| !condition_owners(kind(c))).filter(is_gate);
+    let mine = mine.map(|condition| {
+        let mut condition = condition.clone();
+        // The host counts its own pod's generations.
+        set_or_remove(&mut condition, "observedGeneration", None);
+        condition
+    });
+    Some(mine.collect())
+}
+
 fn conditions(pod: &Value) -> impl Iterator<Item = &Value> {
     pod.pointer("/status/conditions").and_then(Value::as_array).into_iter().flatten()
 }

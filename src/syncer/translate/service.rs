@@ -54,6 +54,20 @@ pub fn service(tenant: &Tenant, object: &Value) -> Result<Value, Refusal> {
     Ok(json!({ "apiVersion": "v1", "kind": "Service", "metadata": metadata(tenant, object), "spec": out }))
 }
 
+/// The host's Service for one that is not there yet: the same, with the address and node ports that the tenant asks for.
+/// Whether it gets them is the host's to say, this once; from then on they are the host's.
+pub fn new_service(tenant: &Tenant, object: &Value) -> Result<Value, Refusal> {
+    let mut out = service(tenant, object)?;
+    let asked = &object["spec"];
+    if let Some(ip) = asked.get("clusterIP").filter(|ip| ip.as_str().is_some_and(|ip| !ip.is_empty())) {
+        out["spec"]["clusterIP"] = ip.clone();
+    }
+    if let Some(ports) = asked.get("ports") {
+        out["spec"]["ports"] = ports.clone();
+    }
+    Ok(out)
+}
+
 fn port(port: &Value) -> Value {
     let mut port = port.clone();
     if let Some(port) = port.as_object_mut() {
@@ -83,8 +97,13 @@ pub fn service_addresses(spec: &Value, host: &Value) -> Value {
     out
 }
 
-/// A tenant's `status` as the host has it: load balancer addresses.
-pub fn service_status(host: &Value) -> Value {
+/// A tenant's `status` as the host has it: load balancer addresses, and conditions where the host has any.
+pub fn service_status(tenant: &Value, host: &Value) -> Value {
     let balancer = host.pointer("/status/loadBalancer").cloned().unwrap_or_else(|| json!({}));
-    json!({ "loadBalancer": balancer })
+    let mut status = json!({ "loadBalancer": balancer });
+    let conditions = [host, tenant].into_iter().find_map(|side| side.pointer("/status/conditions"));
+    if let Some(conditions) = conditions {
+        status["conditions"] = conditions.clone();
+    }
+    status
 }

@@ -77,6 +77,39 @@ fn events_speak_the_tenants_names() {
 }
 
 #[test]
+fn what_the_host_says_is_told_in_the_tenants_names() {
+    let long = "a".repeat(60);
+    let cut = host_name(&tenant(), "default", &long);
+    let cases = [
+        ("web", "secret \"db-x-default-x-demo\" not found", "secret \"db\" not found"),
+        ("web", "pods team-a/web-x-default-x-demo. Retry", "pods default/web. Retry"),
+        (
+            "web",
+            "pull registry/team-a/app: web-x-default-x-other",
+            "pull registry/team-a/app: web-x-default-x-other",
+        ),
+        (&*long, &*format!("no {cut}!"), &*format!("no {long}!")),
+        ("web", "ümlaut -x-default-x-demo", "ümlaut -x-default-x-demo"),
+    ];
+    for (name, host, expected) in cases {
+        let owner = Owner { namespace: "default".into(), name: name.into(), uid: "u".into() };
+        assert_eq!(in_tenant_terms(&tenant(), &owner, host), expected);
+    }
+}
+
+#[test]
+fn gates_are_the_tenants_conditions_that_a_pod_waits_for() {
+    let pod = |gates: Value| {
+        serde_json::json!({ "spec": { "readinessGates": gates }, "status": { "conditions": [
+        { "type": "Ready", "status": "True" }, { "type": "g", "status": "True", "observedGeneration": 2 },
+        { "type": "other", "status": "True" }] } })
+    };
+    assert_eq!(gate_conditions(&pod(serde_json::json!([]))), None);
+    let gates = serde_json::json!([{ "conditionType": "g" }]);
+    assert_eq!(gate_conditions(&pod(gates)), Some(serde_json::json!([{ "type": "g", "status": "True" }])));
+}
+
+#[test]
 fn status_keeps_what_only_the_tenant_knows() {
     let tenant = serde_json::json!({ "metadata": { "generation": 3 }, "status": { "qosClass": "Burstable",
         "conditions": [{ "type": "example.com/gate", "status": "True" }, { "type": "Ready", "status": "False" }] } });

@@ -1,0 +1,93 @@
+use super::*;
+use serde_json::json;
+
+fn tenant() -> Tenant {
+    Tenant { cluster: "demo".into(), host_namespace: "h".into() }
+}
+
+fn service() -> &'static Rule {
+    crate::rules::rule("services").unwrap()
+}
+
+/// Our object on the host, with this UID and revision and with these fields ours.
+fn object(uid: &str, revision: u64, ours: &Value) -> Value {
+    json!({ "kind": "Service", "metadata": {
+        "name": "web-x-default-x-demo", "uid": uid, "resourceVersion": revision.to_string(),
+        "labels": { translate::CLUSTER: "demo" },
+        "annotations": { translate::NAMESPACE: "default", translate::NAME: "web", translate::UID: "t" },
+        "managedFields": [
+            { "manager": "other", "operation": "Update", "fieldsV1": { "f:x": {} } },
+            { "manager": "alcove", "operation": "Apply", "subresource": "status", "fieldsV1": { "f:y": {} } },
+            { "manager": "alcove", "operation": "Apply", "fieldsV1": ours },
+        ],
+    } })
+}
+
+const NAME: &str = "web-x-default-x-demo";
+
+fn facts(host: &Host) -> Facts {
+    host.facts(service(), NAME).unwrap()
+}
+
+#[test]
+fn a_field_that_somebody_takes_is_drift_and_others_are_not() {
+    let (host, ours) = (Host::default(), json!({ "f:spec": { "f:type": {} } }));
+    host.observe(&tenant(), service(), &object("u", 5, &ours), Some(42));
+    assert!(facts(&host).is_intact(42));
+    assert!(!facts(&host).is_intact(43), "the tenant wants something else");
+    let mut elsewhere = object("u", 6, &ours);
+    elsewhere["spec"] = json!({ "clusterIP": "10.0.0.1" });
+    assert!(host.observe(&tenant(), service(), &elsewhere, None).is_some());
+    assert!(facts(&host).is_intact(42));
+    host.observe(&tenant(), service(), &object("u", 7, &json!({})), None);
+    assert!(!facts(&host).is_intact(42));
+}
+
+#[test]
+fn what_is_older_than_what_is_known_is_passed_over() {
+    let (host, ours) = (Host::default(), json!({}));
+    host.observe(&tenant(), service(), &object("u", 5, &ours), Some(42));
+    assert_eq!(host.observe(&tenant(), service(), &object("u", 4, &json!({"f:a": {}})), None), None);
+    assert_eq!(
+        host.observe(&tenant(), service(), &object("u", 5, &ours), None),
+        None,
+        "the echo of our write"
+    );
+    assert_eq!(host.observe(&tenant(), service(), &object("before", 3, &ours), None), None);
+    assert!(facts(&host).is_intact(42));
+    assert_eq!(host.forget(service(), NAME, "before"), None);
+    assert_eq!(host.forget(service(), NAME, "u").as_deref(), Some("services|default/web"));
+}
+
+#[test]
+fn a_state_is_handed_on_once_and_to_its_own_object_only() {
+    let (host, ours) = (Host::default(), json!({}));
+    host.hand_on(service(), object("u", 5, &ours));
+    assert_eq!(host.take_seen(service(), NAME, "another"), None);
+    assert_eq!(host.take_seen(service(), NAME, "t"), None);
+    host.observe(&tenant(), service(), &object("u2", 6, &ours), None);
+    host.put_back(service(), NAME, object("u", 5, &ours));
+    assert_eq!(host.take_seen(service(), NAME, "t"), None, "the object was replaced meanwhile");
+    host.put_back(service(), NAME, object("u2", 6, &ours));
+    host.hand_on(service(), object("u2", 7, &ours));
+    host.put_back(service(), NAME, object("u2", 6, &ours));
+    assert_eq!(host.take_seen(service(), NAME, "t").map(|seen| meta::revision(&seen)), Some(7));
+}
+
+#[test]
+fn who_was_blocked_is_told_when_the_name_is_free() {
+    let host = Host::default();
+    let foreign = json!({ "metadata": { "name": NAME, "uid": "f", "resourceVersion": "3" } });
+    assert_eq!(host.observe(&tenant(), service(), &foreign, None), Some(None));
+    host.block(service(), NAME, "services|default/web".into());
+    assert_eq!(host.forget(service(), NAME, "f").as_deref(), Some("services|default/web"));
+}
+
+#[test]
+fn pauses_grow_and_start_again() {
+    let mut pauses = Pauses::default();
+    let first: Vec<Duration> = pauses.by_ref().take(10).collect();
+    assert_eq!((first[0], first[9]), (WATCH_PAUSE_MIN, WATCH_PAUSE_MAX));
+    pauses.reset();
+    assert_eq!(pauses.next(), Some(WATCH_PAUSE_MIN));
+}

@@ -1,0 +1,191 @@
+//! Addresses for a tenant's services come from the host: the host's service is made first, in the last step before the
+//! tenant's is stored, so that its client sees the address in the answer, as everywhere.
+//!
+//! What was made for a service that then was not stored is an ordinary host object without a tenant object, which the
+//! reconciler deletes; it only waits a while with services that are just being made.
+
+use crate::engine::Syncer;
+use crate::error::Error;
+use crate::host::{FIELD_MANAGER, digest, tree};
+use crate::rules::{Rule, rule};
+use crate::translate::{self, host_name, service_addresses};
+use alcove_apiserver::admission::{Admission, Admitting, Attributes};
+use alcove_apiserver::request::Verb;
+use alcove_controllers::runtime::Key;
+use alcove_object::{Status, Value, meta};
+use kube::api::{Patch, PatchParams};
+use parking_lot::Mutex;
+use std::collections::HashMap;
+use std::sync::{Arc, OnceLock, Weak};
+use std::time::Duration;
+use tokio::time::Instant;
+
+/// How long the tenant's API server may take to store a service after the host has it, before the host's counts as left
+/// over.
+const STORE_TIMEOUT: Duration = Duration::from_secs(10);
+/// How long a client waits for a host that does not answer.
+const ADDRESS_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// The admission step that asks the host. It goes into the tenant's server before there is a syncer; until one is
+/// started with it, services are answered with 503.
+#[derive(Clone, Default)]
+pub struct HostServices {
+    syncer: Arc<OnceLock<Weak<Syncer>>>,
+}
+
+impl HostServices {
+    /// From now on this syncer asks.
+    pub(crate) fn attach(&self, syncer: &Arc<Syncer>) {
+        if self.syncer.set(Arc::downgrade(syncer)).is_err() {
+            tracing::error!("a tenant's server has one syncer in its life; the second one is not asked");
+        }
+    }
+
+    async fn take(&self, attributes: &mut Attributes<'_>) -> Result<(), Status> {
+        let is_new = is_service(attributes) && attributes.verb == Verb::Create;
+        let Some(rule) = rule("services").filter(|_| is_new) else { return Ok(()) };
+        if rule.is_exempt(attributes.object) {
+            return Ok(());
+        }
+        let syncer = self.syncer.get().and_then(Weak::upgrade);
+        let syncer = syncer.ok_or_else(|| Status::unavailable("this cluster has not found its host yet"))?;
+        syncer.take_addresses(rule, attributes.object, attributes.dry_run).await
+    }
+}
+
+impl Admission for HostServices {
+    fn name(&self) -> &'static str {
+        "HostServices"
+    }
+
+    fn mutate<'a>(&'a self, attributes: &'a mut Attributes<'_>) -> Admitting<'a> {
+        if is_service(attributes) && attributes.verb == Verb::Create {
+            list_of_one(attributes.object);
+        }
+        Box::pin(std::future::ready(Ok(())))
+    }
+
+    fn reserve<'a>(&'a self, attributes: &'a mut Attributes<'_>) -> Admitting<'a> {
+        Box::pin(self.take(attributes))
+    }
+}
+
+fn is_service(attributes: &Attributes<'_>) -> bool {
+    let gvr = &attributes.resource.gvr;
+    gvr.group.is_empty() && gvr.resource == "services" && attributes.subresource.is_empty()
+}
+
+/// Clients of old know `clusterIP` alone.
+fn list_of_one(service: &mut Value) {
+    let ip = service.pointer("/spec/clusterIP").and_then(Value::as_str).unwrap_or_default().to_owned();
+    if !ip.is_empty() && service.pointer("/spec/clusterIPs").is_none() {
+        service["spec"]["clusterIPs"] = vec![ip].into();
+    }
+}
+
+/// Services that are being made, with the time until which they may be.
+#[derive(Debug, Default)]
+pub struct Reserved(Mutex<HashMap<Key, Instant>>);
+
+impl Reserved {
+    fn put(&self, key: Key) {
+        self.0.lock().insert(key, Instant::now() + STORE_TIMEOUT);
+    }
+
+    /// How much longer a service that is not there may be about to be stored.
+    pub fn time_left(&self, key: &str) -> Option<Duration> {
+        let mut reserved = self.0.lock();
+        let left = reserved.get(key)?.saturating_duration_since(Instant::now());
+        if left.is_zero() {
+            reserved.remove(key);
+            return None;
+        }
+        Some(left)
+    }
+
+    /// It is stored.
+    pub fn done(&self, key: &str) {
+        self.0.lock().remove(key);
+    }
+}
+
+impl Syncer {
+    /// Makes the host's service for a new one of the tenant and writes its addresses into it.
+    async fn take_addresses(
+        &self,
+        rule: &'static Rule,
+        service: &mut Value,
+        dry_run: bool,
+    ) -> Result<(), Status> {
+        let (namespace, name) = (meta::namespace(service).to_owned(), meta::name(service).to_owned());
+        // What the rules refuse is stored as it is, and told by an event, as for all kinds.
+        let Ok(wanted) = translate::new_service(&self.tenant, service) else { return Ok(()) };
+        let host_name = host_name(&self.tenant, &namespace, &name);
+        if self.tenant_object(rule, &namespace, &name)?.is_some() {
+            return Ok(());
+        }
+        if !dry_run {
+            self.reserved.put(format!("{}|{namespace}/{name}", rule.resource).into());
+        }
+        let made =
+            tokio::time::timeout(ADDRESS_TIMEOUT, self.make_first(rule, &host_name, wanted, dry_run)).await;
+        let made = made.unwrap_or_else(|_| Err(Error::silence(ADDRESS_TIMEOUT)));
+        match made {
+            Ok(host) => {
+                service["spec"] = service_addresses(&service["spec"], &host);
+                if let (false, Ok(wanted)) = (dry_run, (rule.to_host)(&self.tenant, service)) {
+                    self.host.observe(&self.tenant, rule, &host, Some(digest(&wanted)));
+                }
+                Ok(())
+            }
+            // Something of this name is on the host still: the reconciler deals with it, and the address comes later.
+            Err(Error::Changed(_)) => Ok(()),
+            Err(Error::Refused(why)) => {
+                let why = self.in_tenant_terms(service, &why);
+                Err(Status::forbidden("", "services", &name, &format!("the host refuses it: {why}")))
+            }
+            Err(error) => {
+                tracing::warn!(%error, service = name, "the host gave no address");
+                Err(Status::unavailable("the host cluster cannot be asked for an address now; try again"))
+            }
+        }
+    }
+
+    async fn make_first(
+        &self,
+        rule: &'static Rule,
+        host_name: &str,
+        mut wanted: Value,
+        dry_run: bool,
+    ) -> Result<Value, Error> {
+        if let Some(earlier) =
+            self.host.facts(rule, host_name).filter(|facts| facts.owner.is_some() && !dry_run)
+        {
+            self.delete_on_host(rule, host_name, &earlier, None).await?;
+        }
+        meta::set(&mut wanted, "resourceVersion", crate::write::ONLY_CREATE);
+        let mut params = PatchParams::apply(FIELD_MANAGER);
+        params.dry_run = dry_run;
+        let api = self.api(rule);
+        let made = self.ask(api.patch(host_name, &params, &Patch::Apply(&wanted))).await?;
+        Ok(tree(made).unwrap_or_default())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn a_service_that_is_being_made_is_waited_for_but_not_for_ever() {
+        let reserved = Reserved::default();
+        reserved.put("services|d/a".into());
+        assert_eq!(reserved.time_left("services|d/a"), Some(STORE_TIMEOUT));
+        assert_eq!(reserved.time_left("services|d/b"), None);
+        tokio::time::advance(STORE_TIMEOUT).await;
+        assert_eq!(reserved.time_left("services|d/a"), None);
+        reserved.put("services|d/a".into());
+        reserved.done("services|d/a");
+        assert_eq!(reserved.time_left("services|d/a"), None);
+    }
+}

@@ -1,0 +1,134 @@
+//! Addresses of services come from the host, and are in the answer to the create.
+
+use crate::support::host::NAMESPACE;
+use crate::support::tenant::service;
+use crate::support::{Host, Side, gvr, list};
+use alcove_object::{Reason, meta};
+use alcove_syncer::translate::{CLUSTER, KIND, NAME, NAMESPACE as NAMESPACE_MARK, UID};
+use serde_json::json;
+
+#[tokio::test]
+async fn a_new_service_has_its_address_in_the_answer() {
+    let host = Host::start_with_addresses().await;
+    let side = Side::start_with_addresses(&host, "demo", 2).await;
+    let mut wanted = service("web");
+    wanted["spec"]["type"] = "NodePort".into();
+    let made = side.create("services", wanted).await;
+    let on_host = host.get("services", "web-x-default-x-demo").unwrap();
+    for field in ["clusterIP", "clusterIPs", "ipFamilies", "ipFamilyPolicy"] {
+        assert_eq!(made["spec"][field], on_host["spec"][field], "{field}");
+    }
+    assert!(made["spec"]["clusterIP"].as_str().unwrap().starts_with("10."), "{made}");
+    assert_eq!(made["spec"]["ports"][0]["nodePort"], on_host["spec"]["ports"][0]["nodePort"]);
+    assert_eq!(meta::annotation(&on_host, UID), Some(meta::uid(&made)));
+    side.settled(&host).await;
+    side.patch("services", "web", json!({ "metadata": { "labels": { "a": "b" } } })).await;
+    let is_labelled = |s: &serde_json::Value| meta::label(s, "labels.alcove.dev/a") == Some("b");
+    let after = host.until("services", "web-x-default-x-demo", is_labelled).await;
+    assert_eq!(after["spec"]["clusterIP"], on_host["spec"]["clusterIP"]);
+    assert_eq!(
+        (host.writes("Create services"), host.writes("Update services")),
+        (1, 1),
+        "no request too many"
+    );
+    side.delete("services", "web", None).await;
+    host.until_gone("services", "web-x-default-x-demo").await;
+}
+
+#[tokio::test]
+async fn a_service_made_again_at_once_has_an_address_at_once() {
+    let host = Host::start_with_addresses().await;
+    let side = Side::start_with_addresses(&host, "demo", 2).await;
+    side.create("services", service("web")).await;
+    side.delete("services", "web", None).await;
+    let made = side.create("services", service("web")).await;
+    assert!(made["spec"]["clusterIP"].as_str().is_some_and(|ip| ip.starts_with("10.")), "{made}");
+    let is_the_new_ones = |s: &serde_json::Value| meta::annotation(s, UID) == Some(meta::uid(&made));
+    host.until("services", "web-x-default-x-demo", is_the_new_ones).await;
+    side.settled(&host).await;
+}
+
+#[tokio::test]
+async fn an_address_asked_for_is_given_or_refused_by_the_host() {
+    let host = Host::start_with_addresses().await;
+    let side = Side::start_with_addresses(&host, "demo", 2).await;
+    let mut asking = service("dns");
+    asking["spec"]["clusterIP"] = "10.96.0.10".into();
+    let made = side.create("services", asking.clone()).await;
+    assert_eq!(made["spec"]["clusterIP"], "10.96.0.10");
+    asking["metadata"]["name"] = "second".into();
+    let refused = side.client.create(&gvr("services"), "default", asking).await.unwrap_err();
+    assert!(refused.message.contains("provided IP is already allocated"), "{refused}");
+    side.settled(&host).await;
+}
+
+#[tokio::test]
+async fn a_dry_run_writes_nothing_to_the_host() {
+    let host = Host::start_with_addresses().await;
+    let side = Side::start_with_addresses(&host, "demo", 2).await;
+    let options = alcove_apiserver::options::WriteOptions {
+        dry_run: true,
+        force: true,
+        field_manager: "test".into(),
+        ..Default::default()
+    };
+    let (services, kind) = (gvr("services"), alcove_apiserver::options::PatchType::Apply);
+    let shown = side.client.patch(&services, "", "default", "web", kind, service("web"), &options).await;
+    assert!(shown.unwrap().parse()["spec"]["clusterIP"].as_str().is_some_and(|ip| !ip.is_empty()));
+    assert!(host.list("services").is_empty());
+    assert!(side.get("services", "web").is_none());
+}
+
+#[tokio::test]
+async fn a_host_that_is_away_gives_no_address_and_says_so() {
+    let host = Host::start_with_addresses().await;
+    let side = Side::start_with_addresses(&host, "demo", 2).await;
+    side.create("services", service("before")).await;
+    host.proxy.shut();
+    let refused = side.client.create(&gvr("services"), "default", service("web")).await.unwrap_err();
+    assert_eq!((refused.code, refused.reason.clone()), (503, Reason::SERVICE_UNAVAILABLE));
+    assert!(refused.message.contains("host"), "{refused}");
+    host.proxy.open();
+    side.settled(&host).await;
+}
+
+#[tokio::test]
+async fn what_was_made_for_a_service_that_was_never_stored_goes() {
+    let host = Host::start_with_addresses().await;
+    // As it is left by a process that ended between the two writes.
+    let mut left = service("lost-x-default-x-demo");
+    left["metadata"]["labels"] = json!({ CLUSTER: "demo", NAMESPACE_MARK: "default" });
+    left["metadata"]["annotations"] =
+        json!({ NAMESPACE_MARK: "default", NAME: "lost", UID: "never", KIND: "Service" });
+    host.create("services", left).await;
+    let side = Side::start_with_addresses(&host, "demo", 2).await;
+    host.until_gone("services", "lost-x-default-x-demo").await;
+    side.settled(&host).await;
+}
+
+#[tokio::test]
+async fn the_tenants_own_address_is_that_of_the_hosts_service_named_like_it() {
+    let host = Host::start_with_addresses().await;
+    let front = json!({ "apiVersion": "v1", "kind": "Service", "metadata": { "name": "demo", "namespace": NAMESPACE },
+                        "spec": { "ports": [{ "name": "https", "port": 443, "targetPort": 8443 }] } });
+    let front = host.create("services", front).await;
+    let side = Side::start_with_addresses(&host, "demo", 2).await;
+    let shown = |ip: serde_json::Value| {
+        let client = side.client.clone();
+        move || {
+            let services = list(&client, "services", "default");
+            let found =
+                services.iter().find(|s| meta::name(s) == "kubernetes" && s["spec"]["clusterIP"] == ip);
+            found.cloned().ok_or_else(|| format!("{services:?}"))
+        }
+    };
+    let service = side.changes.until(shown(front["spec"]["clusterIP"].clone())).await;
+    assert_eq!(service["spec"]["ports"][0]["port"], 443);
+    // The host's service was made anew, with another address.
+    host.delete("services", "demo", None).await;
+    let other = json!({ "apiVersion": "v1", "kind": "Service", "metadata": { "name": "demo" },
+                        "spec": { "clusterIP": "10.96.7.7", "ports": [{ "name": "https", "port": 443 }] } });
+    host.create("services", other).await;
+    side.changes.until(shown("10.96.7.7".into())).await;
+    assert!(host.objects_of("demo").is_empty(), "the tenant's own service does not go to the host");
+}

@@ -1,0 +1,70 @@
+//! A host that is away, that forgot its history, or that asks for patience.
+
+use crate::support::host::creates;
+use crate::support::tenant::{pod, service};
+use crate::support::{Host, Side, phase, server_uid};
+use alcove_object::Status;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+#[tokio::test]
+async fn a_host_that_is_away_is_caught_up_with() {
+    let host = Host::start().await;
+    let side = Side::start(&host, "demo", 2).await;
+    side.create("services", service("before")).await;
+    side.create("pods", pod("web")).await;
+    host.until("pods", "web-x-default-x-demo", |_| true).await;
+    host.until("services", "before-x-default-x-demo", |_| true).await;
+    host.proxy.shut();
+    side.create("services", service("meanwhile")).await;
+    side.delete("services", "before", None).await;
+    host.run("web-x-default-x-demo", "node-1").await;
+    host.proxy.open();
+    host.until("services", "meanwhile-x-default-x-demo", |_| true).await;
+    host.until_gone("services", "before-x-default-x-demo").await;
+    side.until("pods", "web", |p| phase(p) == "Running").await;
+    side.settled(&host).await;
+}
+
+#[tokio::test]
+async fn a_host_that_forgot_its_history_is_listed_again_and_nothing_is_deleted() {
+    let host = Host::start().await;
+    let side = Side::start(&host, "demo", 2).await;
+    for name in ["a", "b", "c"] {
+        side.create("services", service(name)).await;
+        side.create("pods", pod(name)).await;
+        let on_host = side.host_name("default", name);
+        host.until("pods", &on_host, |_| true).await;
+        host.until("services", &on_host, |_| true).await;
+        host.run(&on_host, "node-1").await;
+        side.until("pods", name, |p| phase(p) == "Running").await;
+    }
+    let uid = |name: &str| server_uid(&host.get("services", &side.host_name("default", name)).unwrap());
+    let (a, b) = (uid("a"), uid("b"));
+    host.proxy.shut();
+    host.delete("services", "c-x-default-x-demo", None).await;
+    host.delete("pods", "c-x-default-x-demo", Some(0)).await;
+    host.server.store.compact(host.server.store.revision()).await.unwrap();
+    host.proxy.open();
+    side.until("pods", "c", |p| phase(p) == "Failed").await;
+    host.until("services", "c-x-default-x-demo", |_| true).await;
+    side.settled(&host).await;
+    assert_eq!((uid("a"), uid("b")), (a, b));
+    assert!(["a", "b"].iter().all(|name| phase(&side.get("pods", name).unwrap()) == "Running"));
+}
+
+#[tokio::test]
+async fn a_host_that_asks_for_patience_gets_it() {
+    let host = Host::start().await;
+    let refused = Arc::new(AtomicUsize::new(0));
+    let count = refused.clone();
+    host.admit(move |write| match creates(write, "services") && count.fetch_add(1, Ordering::SeqCst) < 2 {
+        true => Err(Status::too_many_requests("not now", 1)),
+        false => Ok(()),
+    });
+    let side = Side::start(&host, "demo", 2).await;
+    side.create("services", service("web")).await;
+    host.until("services", "web-x-default-x-demo", |_| true).await;
+    assert_eq!(refused.load(Ordering::SeqCst), 3, "once for each time it was asked to wait, then once more");
+    side.settled(&host).await;
+}

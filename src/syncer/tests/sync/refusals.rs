@@ -1,0 +1,61 @@
+//! What is not synced, and how the tenant hears of it.
+
+use crate::support::host::creates;
+use crate::support::tenant::{pod, service};
+use crate::support::{Host, Side};
+use alcove_object::{Status, Value};
+use serde_json::json;
+
+#[tokio::test]
+async fn what_the_rules_forbid_is_told_to_the_tenant() {
+    let host = Host::start().await;
+    let side = Side::start(&host, "demo", 2).await;
+    let mut external = service("external");
+    external["spec"]["externalIPs"] = json!(["192.0.2.1"]);
+    side.create("services", external).await;
+    let change = |name: &str, change: &dyn Fn(&mut Value)| {
+        let mut pod = pod(name);
+        change(&mut pod);
+        pod
+    };
+    let token =
+        json!([{ "name": "t", "projected": { "sources": [{ "serviceAccountToken": { "path": "t" } }] } }]);
+    side.create("pods", change("token", &|p| p["spec"]["volumes"] = token.clone())).await;
+    let privileged = json!({ "privileged": true });
+    side.create(
+        "pods",
+        change("root", &|p| p["spec"]["containers"][0]["securityContext"] = privileged.clone()),
+    )
+    .await;
+    side.create("pods", change("placed", &|p| p["spec"]["nodeName"] = "node-1".into())).await;
+    for (name, expected) in [
+        ("external", "spec.externalIPs: external IPs take over traffic"),
+        ("token", "spec.volumes[0].projected.sources: service account tokens are not synced"),
+        ("root", "violates PodSecurity \"baseline:latest\": privileged (container \"main\" must not set"),
+        ("placed", "spec.nodeName: the host's scheduler chooses nodes"),
+    ] {
+        let event = side.until_event(name, "SyncRefused").await;
+        assert!(event["message"].as_str().unwrap().contains(expected), "{event}");
+        assert_eq!(event["type"], "Warning");
+    }
+    assert!(host.objects_of("demo").is_empty());
+}
+
+#[tokio::test]
+async fn what_the_host_refuses_is_told_in_the_tenants_names() {
+    let host = Host::start().await;
+    host.admit(|write| match creates(write, "pods") {
+        true => {
+            Err(Status::forbidden("", "pods", "web-x-default-x-demo", "exceeded quota: q, requested: pods=1"))
+        }
+        false => Ok(()),
+    });
+    let side = Side::start(&host, "demo", 2).await;
+    side.create("pods", pod("web")).await;
+    let event = side.until_event("web", "HostRefused").await;
+    let message = event["message"].as_str().unwrap();
+    assert!(message.contains("pods \"web\" is forbidden: exceeded quota"), "{message}");
+    // Others are not held up by it.
+    side.create("services", service("web")).await;
+    host.until("services", "web-x-default-x-demo", |_| true).await;
+}

@@ -1,0 +1,220 @@
+//! One tenant of a test: its API server, its syncer, and what must hold of both sides in the end.
+
+use super::host::NAMESPACE;
+use super::{Changes, Host, covers, get, gvr, list, missing, server};
+use alcove_apiserver::admission::Admission;
+use alcove_apiserver::options::{DeleteOptions, PatchType, WriteOptions};
+use alcove_apiserver::{Client, Server, User};
+use alcove_object::{Env, Value, meta};
+use alcove_syncer::HostServices;
+use alcove_syncer::translate::{self, Policy, Tenant};
+use serde_json::json;
+use std::collections::BTreeSet;
+use std::sync::Arc;
+use tokio::task::JoinSet;
+
+pub struct Side {
+    pub server: Server,
+    pub client: Client,
+    pub tenant: Tenant,
+    pub changes: Changes,
+    env: Arc<dyn Env>,
+    services: Option<HostServices>,
+    syncer: Option<JoinSet<()>>,
+    tasks: JoinSet<()>,
+}
+
+impl Side {
+    /// A tenant with its syncer. `seed` must differ between tenants.
+    pub async fn start(host: &Host, cluster: &str, seed: u64) -> Side {
+        let mut side = Side::without_syncer(host, cluster, seed).await;
+        side.start_syncer(host).await;
+        side
+    }
+
+    /// A tenant whose services get their addresses from the host before they are stored.
+    pub async fn start_with_addresses(host: &Host, cluster: &str, seed: u64) -> Side {
+        let mut side = Side::new(host, cluster, seed, Some(HostServices::default())).await;
+        side.start_syncer(host).await;
+        side
+    }
+
+    pub async fn without_syncer(host: &Host, cluster: &str, seed: u64) -> Side {
+        Side::new(host, cluster, seed, None).await
+    }
+
+    async fn new(host: &Host, cluster: &str, seed: u64, services: Option<HostServices>) -> Side {
+        let steps = services.iter().map(|step| Arc::new(step.clone()) as Arc<dyn Admission>);
+        let (server, env) = server(seed, steps.collect());
+        alcove_apiserver::bootstrap(&server, &[]).await.unwrap();
+        let client = server.client(User::component("tenant-admin"), "kubectl");
+        let mut tasks = JoinSet::new();
+        host.changes.follow(&client, &mut tasks);
+        let tenant = Tenant { cluster: cluster.into(), host_namespace: NAMESPACE.into() };
+        Side { server, client, tenant, changes: host.changes.clone(), env, services, syncer: None, tasks }
+    }
+
+    pub async fn start_syncer(&mut self, host: &Host) {
+        let config = alcove_syncer::Config {
+            tenant: self.tenant.clone(),
+            policy: Policy::Baseline,
+            services: self.services.clone(),
+            kubelet_version: "v1.36.3".into(),
+        };
+        self.syncer = Some(alcove_syncer::start(&self.server, host.kube().await, &self.env, config));
+    }
+
+    pub async fn stop_syncer(&mut self) {
+        if let Some(mut syncer) = self.syncer.take() {
+            syncer.shutdown().await;
+        }
+    }
+
+    /// Starts the tenant's controllers too.
+    pub fn start_controllers(&mut self) {
+        let mut controllers = alcove_controllers::start(&self.server, &self.env, "PEM");
+        self.tasks.spawn(async move { while controllers.join_next().await.is_some() {} });
+    }
+
+    pub fn host_name(&self, namespace: &str, name: &str) -> String {
+        translate::host_name(&self.tenant, namespace, name)
+    }
+
+    pub fn get(&self, resource: &str, name: &str) -> Option<Value> {
+        get(&self.client, resource, "default", name)
+    }
+
+    pub async fn create(&self, resource: &str, object: Value) -> Value {
+        let namespace =
+            Some(meta::namespace(&object)).filter(|n| !n.is_empty()).unwrap_or("default").to_owned();
+        self.client.create(&gvr(resource), &namespace, object).await.unwrap().parse()
+    }
+
+    pub async fn patch(&self, resource: &str, name: &str, patch: Value) -> Value {
+        self.patch_part(resource, "", name, patch).await
+    }
+
+    pub async fn patch_part(&self, resource: &str, part: &str, name: &str, patch: Value) -> Value {
+        let (resource, options) = (gvr(resource), WriteOptions::default());
+        let kind = PatchType::Strategic;
+        let patched = self.client.patch(&resource, part, "default", name, kind, patch, &options).await;
+        patched.unwrap().parse()
+    }
+
+    pub async fn delete(&self, resource: &str, name: &str, grace: Option<i64>) {
+        let options = DeleteOptions { grace_period_seconds: grace, ..DeleteOptions::default() };
+        self.client.delete(&gvr(resource), "default", name, &options).await.unwrap();
+    }
+
+    pub async fn until(&self, resource: &str, name: &str, is: impl Fn(&Value) -> bool) -> Value {
+        let check = || {
+            let object = self.get(resource, name);
+            object
+                .clone()
+                .filter(|o| is(o))
+                .ok_or_else(|| missing(&format!("tenant {name}"), object.as_ref()))
+        };
+        self.changes.until(check).await
+    }
+
+    pub async fn until_gone(&self, resource: &str, name: &str) {
+        let check = || self.get(resource, name).map_or(Ok(()), |o| Err(format!("still in the tenant: {o}")));
+        self.changes.until(check).await
+    }
+
+    /// Waits for an event about an object.
+    pub async fn until_event(&self, name: &str, reason: &str) -> Value {
+        let check = || {
+            let events = list(&self.client, "events", "default");
+            let found = events.iter().find(|e| e["involvedObject"]["name"] == name && e["reason"] == reason);
+            found.cloned().ok_or_else(|| format!("no event {reason} of {name} in {events:?}"))
+        };
+        self.changes.until(check).await
+    }
+
+    /// Waits until the host holds exactly the translation of this tenant's objects.
+    pub async fn settled(&self, host: &Host) {
+        self.changes.until(|| self.is_settled(host)).await;
+    }
+
+    /// Whether the host holds exactly the translation of this tenant's objects, but for those named in `but`.
+    pub fn is_settled(&self, host: &Host) -> Result<(), String> {
+        let mut expected = BTreeSet::new();
+        for (resource, wanted) in self.wanted() {
+            let name = meta::name(&wanted).to_owned();
+            let found =
+                host.get(resource, &name).ok_or_else(|| format!("not on the host: {resource}/{name}"))?;
+            if !covers(&found, &wanted) {
+                return Err(format!("{resource}/{name}: the tenant wants {wanted}, the host has {found}"));
+            }
+            expected.insert(format!("{resource}/{name}"));
+        }
+        let found: BTreeSet<String> = host.objects_of(&self.tenant.cluster).into_iter().collect();
+        if found != expected {
+            return Err(format!("on the host: {found:?}, expected: {expected:?}"));
+        }
+        Ok(())
+    }
+
+    fn wanted(&self) -> Vec<(&'static str, Value)> {
+        let pods = list(&self.client, "pods", "");
+        let uses: BTreeSet<(String, String)> = pods.iter().flat_map(used).collect();
+        let mut wanted = Vec::new();
+        for resource in super::KINDS {
+            for object in list(&self.client, resource, "") {
+                let at =
+                    (resource.to_owned(), format!("{}/{}", meta::namespace(&object), meta::name(&object)));
+                let host = match resource {
+                    "pods" if has_ended(&object) => continue,
+                    "pods" => translate::pod(&self.tenant, &object),
+                    "services" if at.1 == "default/kubernetes" => continue,
+                    "services" => translate::service(&self.tenant, &object),
+                    _ if !uses.contains(&at) => continue,
+                    "configmaps" => Ok(translate::config_map(&self.tenant, &object)),
+                    _ => Ok(translate::secret(&self.tenant, &object)),
+                };
+                wanted.extend(host.ok().map(|host| (resource, host)));
+            }
+        }
+        wanted
+    }
+}
+
+fn used(pod: &Value) -> Vec<(String, String)> {
+    let references = translate::references(pod);
+    let at =
+        |resource: &str, name: &String| (resource.to_owned(), format!("{}/{name}", meta::namespace(pod)));
+    let maps = references.config_maps.iter().map(|name| at("configmaps", name));
+    maps.chain(references.secrets.iter().map(|name| at("secrets", name))).collect()
+}
+
+/// A pod that ended because its host pod went.
+fn has_ended(pod: &Value) -> bool {
+    pod.pointer("/status/reason").is_some_and(|reason| reason == "Evicted")
+}
+
+pub fn config_map(name: &str, value: &str) -> Value {
+    json!({ "apiVersion": "v1", "kind": "ConfigMap", "metadata": { "name": name }, "data": { "key": value } })
+}
+
+pub fn secret(name: &str) -> Value {
+    json!({ "apiVersion": "v1", "kind": "Secret", "metadata": { "name": name }, "data": { "key": "djE=" } })
+}
+
+pub fn service(name: &str) -> Value {
+    json!({ "apiVersion": "v1", "kind": "Service", "metadata": { "name": name, "labels": { "app": name } },
+            "spec": { "selector": { "app": name }, "ports": [{ "name": "http", "port": 80 }] } })
+}
+
+pub fn pod(name: &str) -> Value {
+    json!({ "apiVersion": "v1", "kind": "Pod", "metadata": { "name": name, "labels": { "app": name } },
+            "spec": { "automountServiceAccountToken": false, "containers": [{ "name": "main", "image": "nginx" }] } })
+}
+
+/// A pod that takes its environment from a ConfigMap and a Secret of this name.
+pub fn pod_with(name: &str, config: &str) -> Value {
+    let mut pod = pod(name);
+    pod["spec"]["containers"][0]["envFrom"] = json!([
+        { "configMapRef": { "name": config, "optional": true } }, { "secretRef": { "name": config, "optional": true } }]);
+    pod
+}

@@ -1,0 +1,128 @@
+//! Writes to the host: server-side apply and delete, each bound to the object that was looked at, through one gate.
+
+use crate::engine::Syncer;
+use crate::error::Error;
+use crate::host::{FIELD_MANAGER, Facts, digest, tree};
+use crate::rules::Rule;
+use crate::translate::{self, Owner};
+use alcove_object::{Value, meta};
+use kube::Api;
+use kube::api::{DeleteParams, DynamicObject, Patch, PatchParams, Preconditions};
+use serde_json::json;
+use std::future::Future;
+use std::time::Duration;
+
+/// How long the host may take to answer a write: what kube-apiserver takes itself at most is a minute, and what takes
+/// half of it is tried again.
+const ANSWER_TIMEOUT: Duration = Duration::from_secs(30);
+/// An apply with this `resourceVersion` creates an object and never changes one: where there is none the version is not
+/// looked at, and no object that anybody can write has the store's first one.
+pub const ONLY_CREATE: &str = "1";
+
+impl Syncer {
+    /// The host's API for the objects of a rule.
+    pub fn api(&self, rule: &Rule) -> Api<DynamicObject> {
+        Api::namespaced_with(self.host_client.clone(), &self.tenant.host_namespace, &rule.host_resource())
+    }
+
+    /// One request to the host, when it may be asked.
+    pub async fn ask<T>(&self, request: impl Future<Output = kube::Result<T>>) -> Result<T, Error> {
+        self.pressure.wait().await;
+        let answer = match tokio::time::timeout(ANSWER_TIMEOUT, request).await {
+            Ok(answer) => answer.map_err(Error::of),
+            Err(_) => Err(Error::silence(ANSWER_TIMEOUT)),
+        };
+        match &answer {
+            Err(Error::Unavailable { retry_after, .. }) => self.pressure.pushed(*retry_after),
+            _ => self.pressure.eased(),
+        }
+        answer
+    }
+
+    /// Applies what the tenant wants to the host, unless that was applied before and still stands. Gives the host's
+    /// object if it was written.
+    pub async fn apply(
+        &self,
+        rule: &'static Rule,
+        mut wanted: Value,
+        known: Option<&Facts>,
+    ) -> Result<Option<Value>, Error> {
+        let sent = digest(&wanted);
+        if known.is_some_and(|facts| facts.is_intact(sent) || facts.is_deleting) {
+            return Ok(None);
+        }
+        let mut params = PatchParams::apply(FIELD_MANAGER);
+        match known {
+            // It must still be the object that we looked at; then our fields are ours, whoever changed them.
+            Some(facts) => {
+                meta::set(&mut wanted, "uid", facts.uid.clone());
+                params = params.force();
+            }
+            None => meta::set(&mut wanted, "resourceVersion", ONLY_CREATE),
+        }
+        let api = self.api(rule);
+        let answer = self.ask(api.patch(meta::name(&wanted), &params, &Patch::Apply(&wanted))).await;
+        let mut applied = answer.map(tree)?.unwrap_or_default();
+        self.host.observe(&self.tenant, rule, &applied, Some(sent));
+        meta::unset(&mut applied, "managedFields");
+        Ok(Some(applied))
+    }
+
+    /// Applies a tenant's own pod conditions (readiness gates) to the host pod's status.
+    pub async fn apply_conditions(
+        &self,
+        rule: &'static Rule,
+        name: &str,
+        known: &Facts,
+        pod: &Value,
+    ) -> Result<(), Error> {
+        let Some(conditions) = translate::gate_conditions(pod) else { return Ok(()) };
+        let sent = digest(&conditions);
+        if known.conditions == Some(sent) {
+            return Ok(());
+        }
+        let body = json!({
+            "apiVersion": "v1", "kind": rule.kind,
+            "metadata": { "name": name, "namespace": self.tenant.host_namespace, "uid": known.uid },
+            "status": { "conditions": conditions },
+        });
+        let params = PatchParams::apply(FIELD_MANAGER).force();
+        let api = self.api(rule);
+        self.ask(api.patch_status(name, &params, &Patch::Apply(&body))).await?;
+        self.host.note_conditions(rule, name, &known.uid, sent);
+        Ok(())
+    }
+
+    /// Deletes a host object of ours. `grace` in seconds; `None`: the host's default.
+    pub async fn delete_on_host(
+        &self,
+        rule: &'static Rule,
+        name: &str,
+        facts: &Facts,
+        grace: Option<u32>,
+    ) -> Result<(), Error> {
+        let params = DeleteParams {
+            grace_period_seconds: grace,
+            preconditions: Some(Preconditions { uid: Some(facts.uid.clone()), resource_version: None }),
+            ..DeleteParams::default()
+        };
+        let api = self.api(rule);
+        match self.ask(api.delete(name, &params)).await {
+            Err(Error::Host(kube::Error::Api(status))) if status.code == 404 => {
+                self.host.forget(rule, name, &facts.uid);
+                Ok(())
+            }
+            answer => answer.map(drop),
+        }
+    }
+
+    /// What the host said, in the tenant's terms.
+    pub fn in_tenant_terms(&self, object: &Value, text: &str) -> String {
+        let owner = Owner {
+            namespace: meta::namespace(object).to_owned(),
+            name: meta::name(object).to_owned(),
+            uid: String::new(),
+        };
+        translate::in_tenant_terms(&self.tenant, &owner, text)
+    }
+}
