@@ -6,7 +6,7 @@
 //! server at the moment of decision.
 
 use crate::runtime::{self, Facts, Failure, Key, Mapper, Next, OwnerReference, Queue, Reconciler, Source};
-use alcove_apiserver::options::{DeleteOptions, PatchType, Propagation, WriteOptions};
+use alcove_apiserver::options::{DeleteOptions, ListOptions, PatchType, Propagation, WriteOptions};
 use alcove_apiserver::request::Verb;
 use alcove_apiserver::{Client, Event, Object, Server};
 use alcove_object::{Gvk, Gvr, Reason, Status};
@@ -304,8 +304,10 @@ impl Garbage {
         for key in self.graph.lock().dependents_of(&facts.uid) {
             self.queue.add(key);
         }
-        if self.has_dependents_in_the_way(facts, finalizer).await? {
-            return Ok(());
+        match finalizer {
+            ORPHAN => self.orphan_dependents(object.namespace(), facts).await?,
+            _ if self.has_dependents_in_the_way(facts)? => return Ok(()),
+            _ => {}
         }
         let kept: Vec<&String> = facts.finalizers.iter().filter(|f| *f != finalizer).collect();
         let patch = json!({ "metadata": {
@@ -314,7 +316,21 @@ impl Garbage {
         self.patch(resource, object, patch).await
     }
 
-    async fn has_dependents_in_the_way(&self, owner: &Facts, finalizer: &str) -> Result<bool, Status> {
+    /// Takes the owner out of everything that names it. The graph may lag behind, and what it does not know yet would
+    /// die with the owner: the objects themselves are looked at.
+    async fn orphan_dependents(&self, namespace: &str, owner: &Facts) -> Result<(), Status> {
+        for resource in self.collectable().into_values() {
+            for object in self.client.list(&resource, namespace, &ListOptions::default())?.items {
+                let facts = Facts::of(&object);
+                if facts.owner_references.iter().any(|o| o.uid == owner.uid) {
+                    self.let_go(&resource, &object, &facts, &[&owner.uid]).await?;
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn has_dependents_in_the_way(&self, owner: &Facts) -> Result<bool, Status> {
         let keys = self.graph.lock().dependents_of(&owner.uid);
         for key in keys {
             let Some((resource, namespace, name)) = read_key(&key) else { continue };
@@ -324,10 +340,6 @@ impl Garbage {
                 Err(status) => return Err(status),
             };
             let facts = Facts::of(&dependent);
-            if finalizer == ORPHAN {
-                self.let_go(&resource, &dependent, &facts, &[&owner.uid]).await?;
-                continue;
-            }
             if facts.owner_references.iter().any(|o| o.uid == owner.uid && o.block_owner_deletion) {
                 return Ok(true);
             }
@@ -375,11 +387,38 @@ impl Reconciler for Garbage {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use alcove_apiserver::testing::{self, TestEnv};
+    use alcove_apiserver::{User, bootstrap, kinds};
+    use alcove_schema::Minor;
 
     fn facts(uid: &str, owners: &[&str]) -> Facts {
         let owner_references =
             owners.iter().map(|o| OwnerReference { uid: (*o).into(), ..OwnerReference::default() }).collect();
         Facts { uid: uid.into(), owner_references, ..Facts::default() }
+    }
+
+    #[tokio::test]
+    async fn an_orphaning_owner_lets_go_of_what_the_graph_has_not_seen() {
+        let env = Arc::new(TestEnv::new(7));
+        let server = testing::server(kinds::resources(Minor::DEFAULT), env);
+        bootstrap(&server, &[]).await.unwrap();
+        let client = server.client(User::component("tester"), "tester");
+        let maps = Gvr::new("", "v1", "configmaps");
+        let map = |name: &str| json!({"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": name}});
+        let owner = client.create(&maps, "default", map("owner")).await.unwrap().parse();
+        let mut owned = map("owned");
+        owned["metadata"]["ownerReferences"] = json!([
+            {"apiVersion": "v1", "kind": "ConfigMap", "name": "owner", "uid": owner["metadata"]["uid"]},
+        ]);
+        client.create(&maps, "default", owned).await.unwrap();
+        let options = DeleteOptions { propagation: Some(Propagation::Orphan), ..DeleteOptions::default() };
+        client.delete(&maps, "default", "owner", &options).await.unwrap();
+
+        let garbage = Garbage::new(server, client.clone(), Arc::default());
+        garbage.reconcile(&graph_key(&maps, "default/owner")).await.unwrap();
+        assert!(client.get(&maps, "default", "owner").unwrap_err().is(Reason::NOT_FOUND));
+        let owned = client.get(&maps, "default", "owned").unwrap().parse();
+        assert_eq!(owned["metadata"].get("ownerReferences"), None);
     }
 
     #[test]
