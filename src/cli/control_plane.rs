@@ -3,8 +3,8 @@
 use crate::error::Error;
 use crate::files;
 use alcove_apiserver::admission::{
-    AddressConfig, Admission, DefaultTolerationSeconds, Escalation, LimitRanger, LocalAddresses,
-    NamespaceLifecycle, Priority, RuntimeClass, ServiceAccount, ServiceIp, TokenVolumes,
+    AddressConfig, Admission, Certificates, DefaultTolerationSeconds, Escalation, LimitRanger,
+    LocalAddresses, NamespaceLifecycle, Priority, RuntimeClass, ServiceAccount, ServiceIp, TokenVolumes,
 };
 use alcove_apiserver::authn::{Authenticator, ClientCertificates, ServiceAccountTokens, SigningKeys};
 use alcove_apiserver::authorization::{self, Rbac};
@@ -215,6 +215,7 @@ fn server(options: &Options, store: Store, env: Arc<dyn Env>, tokens: Arc<Servic
         Arc::new(DefaultTolerationSeconds),
         Arc::new(RuntimeClass::new(store.clone())),
         services,
+        Arc::new(Certificates::new(rbac.clone())),
         Arc::new(Escalation::new(rbac.clone())),
     ];
     ApiServer::new(ServerConfig {

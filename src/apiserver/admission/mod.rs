@@ -3,6 +3,7 @@
 //! Steps run in a fixed order (the chain is built where the server is put together), mutating ones before validation,
 //! validating ones after it, as in kube-apiserver. A step reads the same [`Attributes`] whatever the verb.
 
+mod certificates;
 mod escalation;
 mod limit_ranger;
 mod namespace;
@@ -13,6 +14,7 @@ mod service_ip;
 #[cfg(test)]
 mod tests;
 
+pub use certificates::Certificates;
 pub use escalation::Escalation;
 pub use limit_ranger::LimitRanger;
 pub use namespace::NamespaceLifecycle;

@@ -5,7 +5,7 @@ use super::columns::access as columns;
 use super::columns::{created, none};
 use super::row::{Row, row};
 use super::select;
-use super::strategies::access;
+use super::strategies::{access, certificates};
 use crate::registry::NameRule;
 use crate::request::Verb::Create;
 
@@ -63,6 +63,7 @@ pub(super) fn certificates() -> Vec<Row> {
         .names(NameRule::PathSegment)
         .part("approval")
         .status()
+        .strategy(&certificates::CertificateSigningRequest)
         .selectable(select::CERTIFICATE_SIGNING_REQUEST),
         row(api, "podcertificaterequests", "PodCertificateRequest", columns::pod_certificate_request)
             .status_but(&["metadata"])

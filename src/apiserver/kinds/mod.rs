@@ -18,7 +18,7 @@ mod network;
 mod row;
 mod select;
 mod storage;
-mod strategies;
+pub(crate) mod strategies;
 #[cfg(test)]
 mod tests;
 mod tree;

@@ -1,6 +1,7 @@
 //! The strategies: what is special about single kinds.
 
 pub(super) mod access;
+pub(crate) mod certificates;
 pub(super) mod cluster;
 pub(super) mod config;
 mod defaults;
