@@ -8,7 +8,7 @@ use super::limits::{BODY_BYTES_MAX, Limits};
 use super::negotiate::{self, Media, Offer};
 use super::request::Query;
 use super::respond::{self, Answer};
-use super::{Front, plain, resource};
+use super::{Front, impersonation, plain, resource};
 use crate::authn::Identity;
 use crate::authorization::Action;
 use crate::metrics::{Labels, Metrics};
@@ -113,6 +113,7 @@ impl Front {
         query: Query,
     ) -> Result<Answer, Status> {
         let user = self.authenticator.authenticate(identity, request.headers()).await?;
+        let user = impersonation::acting(&self.server, user, request.headers())?;
         let place = Place::take(&self.metrics, &self.limits, &info, &user)?;
         self.server.authorize(&user, &Action::of(&info))?;
         let deadline = match is_long_running(&info) {

@@ -11,6 +11,7 @@ mod activity;
 pub mod body;
 mod coalesce;
 pub mod handle;
+mod impersonation;
 pub mod limits;
 pub mod negotiate;
 pub mod objects;

@@ -637,3 +637,88 @@ async fn certificates_are_asked_for_and_approved_by_those_who_may() {
         refused.text()
     );
 }
+
+#[tokio::test]
+async fn whoever_may_acts_as_somebody_else() {
+    let mut world = World::new().await;
+    let review = json!({"apiVersion": "authentication.k8s.io/v1", "kind": "SelfSubjectReview"}).to_string();
+    let mut eve = world.user("eve", &[]).await;
+    let refused = eve.send(Method::GET, "/version", &[("impersonate-user", "root")], "").await;
+    assert_eq!(
+        (refused.status.as_u16(), message(&refused)),
+        (
+            403,
+            "users \"root\" is forbidden: User \"eve\" cannot impersonate resource \"users\" in API group \"\" at the \
+             cluster scope"
+                .to_owned()
+        )
+    );
+    world.allow("eve", json!([
+        {"verbs": ["impersonate"], "apiGroups": [""], "resources": ["users", "serviceaccounts"]},
+        {"verbs": ["impersonate"], "apiGroups": [""], "resources": ["groups"], "resourceNames": ["dev"]},
+        {"verbs": ["impersonate"], "apiGroups": ["authentication.k8s.io"], "resources": ["userextras/scopes"],
+            "resourceNames": ["view"]},
+    ]))
+    .await;
+    let account = "system:serviceaccount:default:builder";
+    for (headers, expected) in [
+        (
+            vec![("impersonate-user", "ada")],
+            Ok(json!({"username": "ada", "groups": ["system:authenticated"]})),
+        ),
+        (
+            vec![
+                ("impersonate-user", "ada"),
+                ("impersonate-group", "dev"),
+                ("impersonate-extra-scopes", "view"),
+            ],
+            Ok(
+                json!({"username": "ada", "groups": ["dev", "system:authenticated"], "extra": {"scopes": ["view"]}}),
+            ),
+        ),
+        (
+            vec![("impersonate-user", account)],
+            Ok(json!({"username": account, "groups":
+                ["system:serviceaccounts", "system:serviceaccounts:default", "system:authenticated"]})),
+        ),
+        (
+            vec![("impersonate-user", "ada"), ("impersonate-group", "system:masters")],
+            Err((
+                403,
+                "groups \"system:masters\" is forbidden: User \"eve\" cannot impersonate resource \"groups\"",
+            )),
+        ),
+        (
+            vec![("impersonate-user", "ada"), ("impersonate-extra-scopes", "edit")],
+            Err((
+                403,
+                "userextras.authentication.k8s.io \"edit\" is forbidden: User \"eve\" cannot impersonate resource \"userextras/scopes\"",
+            )),
+        ),
+        (
+            vec![("impersonate-user", "ada"), ("impersonate-uid", "1")],
+            Err((
+                403,
+                "uids.authentication.k8s.io \"1\" is forbidden: User \"eve\" cannot impersonate resource \"uids\"",
+            )),
+        ),
+        (vec![("impersonate-group", "dev")], Err((500, "Internal error occurred: requested"))),
+    ] {
+        let mut all = vec![("content-type", "application/json")];
+        all.extend(headers.clone());
+        let answer = eve.send(Method::POST, WHOAMI, &all, review.clone()).await;
+        match expected {
+            Ok(user) => assert_eq!(answer.json()["status"]["userInfo"], user, "{headers:?}"),
+            Err((code, why)) => {
+                assert_eq!(answer.status, code, "{headers:?}");
+                assert!(message(&answer).starts_with(why), "{}", answer.text());
+            }
+        }
+    }
+    // What is acted as counts, not who acts.
+    let pods = format!("{CORE}/pods");
+    let answer = world.admin.send(Method::GET, &pods, &[("impersonate-user", "ada")], "").await;
+    assert_eq!(answer.status, 403);
+    let headers = [("impersonate-user", "ada"), ("impersonate-group", "system:masters")];
+    assert_eq!(world.admin.send(Method::GET, &pods, &headers, "").await.status, 200);
+}
