@@ -1,6 +1,8 @@
 //! The syncer between two API servers of our own. One module per subject; each test ends with what must hold: the host
 //! has exactly the translation of the tenant's objects.
 
+#![allow(clippy::unwrap_used)] // in tests a panic is the failure
+
 mod addresses;
 mod host_trouble;
 mod kinds;
