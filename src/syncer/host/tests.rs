@@ -1,3 +1,5 @@
+//! What the host is known to be, told by events one after another.
+
 use super::*;
 use serde_json::json;
 
