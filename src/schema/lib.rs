@@ -12,6 +12,7 @@ pub mod apply;
 pub mod builtin;
 pub mod custom;
 pub mod decode;
+mod go;
 pub mod limits;
 pub mod openapi;
 pub mod patch;

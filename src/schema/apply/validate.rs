@@ -2,6 +2,7 @@
 //! (sigs.k8s.io/structured-merge-diff/v6/typed/{validate,helpers}.go).
 
 use super::types::{Atom, ListType, MapType, Scalar, Type};
+use crate::go;
 use alcove_object::Value;
 use std::collections::BTreeSet;
 use std::fmt::Write as _;
@@ -35,8 +36,8 @@ fn check(ty: Type<'_>, value: &Value, path: &mut String, problems: &mut Vec<Prob
         (_, Value::Null) => None,
         (Atom::Map(map), Value::Object(_)) => return check_map(map, value, path, problems),
         (Atom::List(list), Value::Array(items)) => return check_list(list, items, path, problems),
-        (Atom::Map(_), _) => Some(format!("expected map, got &{{{}}}", go_plain(value))),
-        (Atom::List(_), _) => Some(format!("expected list, got &{{{}}}", go_plain(value))),
+        (Atom::Map(_), _) => Some(format!("expected map, got &{{{}}}", go::plain(value))),
+        (Atom::List(_), _) => Some(format!("expected list, got &{{{}}}", go::plain(value))),
         (Atom::Scalar(scalar), _) => check_scalar(scalar, value),
     };
     problems.extend(wrong.map(|text| Problem { path: path.clone(), text }));
@@ -46,15 +47,15 @@ fn check_scalar(scalar: Scalar, value: &Value) -> Option<String> {
     let container = matches!(value, Value::Array(_) | Value::Object(_));
     match scalar {
         Scalar::Number if !value.is_number() => {
-            Some(format!("expected numeric (int or float), got {}", go_type(value)))
+            Some(format!("expected numeric (int or float), got {}", go::type_name(value)))
         }
         Scalar::String if !value.is_string() => {
             Some(format!("expected string, got &value.valueUnstructured{{Value:{}}}", go_syntax(value)))
         }
         Scalar::Boolean if !value.is_boolean() => {
-            Some(format!("expected boolean, got &{{{}}}", go_plain(value)))
+            Some(format!("expected boolean, got &{{{}}}", go::plain(value)))
         }
-        Scalar::Any if container => Some(format!("expected any scalar, got &{{{}}}", go_plain(value))),
+        Scalar::Any if container => Some(format!("expected any scalar, got &{{{}}}", go::plain(value))),
         _ => None,
     }
 }
@@ -105,36 +106,9 @@ fn check_list(list: ListType<'_>, items: &[Value], path: &mut String, problems: 
     }
 }
 
-/// The Go type that the value has upstream.
-fn go_type(value: &Value) -> &'static str {
-    match value {
-        Value::Null => "<nil>",
-        Value::Bool(_) => "bool",
-        Value::Number(n) if n.is_f64() => "float64",
-        Value::Number(_) => "int64",
-        Value::String(_) => "string",
-        Value::Array(_) => "[]interface {}",
-        Value::Object(_) => "map[string]interface {}",
-    }
-}
-
-/// Go's `%v`.
-fn go_plain(value: &Value) -> String {
-    match value {
-        Value::Null => "<nil>".to_owned(),
-        Value::String(text) => text.clone(),
-        Value::Array(items) => format!("[{}]", items.iter().map(go_plain).collect::<Vec<_>>().join(" ")),
-        Value::Object(map) => {
-            let entries: Vec<String> = map.iter().map(|(k, v)| format!("{k}:{}", go_plain(v))).collect();
-            format!("map[{}]", entries.join(" "))
-        }
-        other => other.to_string(),
-    }
-}
-
 /// Go's `%#v`.
 fn go_syntax(value: &Value) -> String {
-    let ty = go_type(value);
+    let ty = go::type_name(value);
     match value {
         Value::Null => "interface {}(nil)".to_owned(),
         Value::String(text) => format!("{text:?}"),

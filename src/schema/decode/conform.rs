@@ -7,6 +7,7 @@ use super::error::{Cause, StrictError};
 use super::json::whole;
 use super::path::Path;
 use super::special;
+use crate::go;
 use crate::limits::{DEPTH_MAX, STRICT_ERRORS_MAX};
 use crate::types::{Field, Omit, Shape, View};
 use alcove_object::Value;
@@ -212,7 +213,7 @@ fn either(value: &mut Value, view: View<'_>, path: &Path<'_>, report: &mut Repor
         (Shape::OneOrStrings(_), Value::Array(items)) => match items.iter().find(|item| !item.is_string()) {
             Some(item) => Err(Cause::Shape(format!(
                 "json: cannot unmarshal {} into Go value of type string",
-                json_type(item)
+                go::json_kind(item)
             ))),
             None => Ok(()),
         },
@@ -256,7 +257,7 @@ fn mismatch(value: &Value, view: View<'_>, path: &Path<'_>) -> Cause {
         (Value::Number(number), Shape::Int32 | Shape::Int64 | Shape::IntOrString) => {
             format!("number {number}")
         }
-        _ => json_type(value).to_owned(),
+        _ => go::json_kind(value).to_owned(),
     };
     Cause::Shape(match path.go_field() {
         Some(field) => {
@@ -264,18 +265,6 @@ fn mismatch(value: &Value, view: View<'_>, path: &Path<'_>) -> Cause {
         }
         None => format!("json: cannot unmarshal {found} into Go value of type {target}"),
     })
-}
-
-/// What encoding/json calls a value in its errors.
-pub(super) fn json_type(value: &Value) -> &'static str {
-    match value {
-        Value::Null => "null",
-        Value::Bool(_) => "bool",
-        Value::Number(_) => "number",
-        Value::String(_) => "string",
-        Value::Array(_) => "array",
-        Value::Object(_) => "object",
-    }
 }
 
 /// How Go prints the type; named scalars are printed as what they are made of, their names are not in the table.

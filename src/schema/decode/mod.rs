@@ -35,6 +35,7 @@ pub use strict::errors as strict_errors;
 pub use wire::WireError;
 pub use yaml::{Parsed as ParsedYaml, parse as parse_yaml};
 
+use crate::go;
 use crate::types::View;
 use alcove_object::{Gvk, Value};
 
@@ -171,13 +172,13 @@ fn type_meta<'v>(value: &'v Value, name: &str) -> Result<&'v str, DecodeError> {
             Some(Value::String(text)) => Ok(text),
             Some(other) => Err(Cause::Json(format!(
                 "json: cannot unmarshal {} into Go struct field .{name} of type string",
-                conform::json_type(other)
+                go::json_kind(other)
             ))
             .into()),
         },
         other => Err(Cause::Json(format!(
             "json: cannot unmarshal {} into Go value of type {TARGET}",
-            conform::json_type(other)
+            go::json_kind(other)
         ))
         .into()),
     }

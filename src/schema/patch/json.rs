@@ -2,7 +2,8 @@
 //! negative indices count from the end; `replace` in an object also adds; a missing `value` is null; `test` for null
 //! passes where nothing is; the root can be tested and replaced, not added or moved.
 
-use super::{PatchError, check_depth, depth_within, json_kind};
+use super::{PatchError, check_depth, depth_within};
+use crate::go;
 use crate::limits::{DEPTH_MAX, JSON_PATCH_COPY_BYTES_MAX, JSON_PATCH_OPERATIONS_MAX};
 use alcove_object::Value;
 use serde_json::Map;
@@ -56,7 +57,7 @@ fn read_operation(operation: &Value) -> Result<Operation<'_>, PatchError> {
 }
 
 fn wrong_type(value: &Value, wanted: &str) -> PatchError {
-    let kind = json_kind(value);
+    let kind = go::json_kind(value);
     PatchError::Malformed(format!("error decoding patch: json: cannot unmarshal {kind} into Go {wanted}"))
 }
 

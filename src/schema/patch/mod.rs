@@ -72,17 +72,5 @@ fn depth_within(value: &Value, max: usize) -> bool {
     }
 }
 
-/// What Go's JSON decoder calls the kind of a value.
-fn json_kind(value: &Value) -> &'static str {
-    match value {
-        Value::Null => "null",
-        Value::Bool(_) => "bool",
-        Value::Number(_) => "number",
-        Value::String(_) => "string",
-        Value::Array(_) => "array",
-        Value::Object(_) => "object",
-    }
-}
-
 #[cfg(test)]
 mod tests;

@@ -12,8 +12,9 @@
 //! What the schema does not know merges as JSON merge patch does; decoding the result will complain of it.
 
 use super::order::{arrange, position};
-use super::{PatchError, check_depth, json_kind};
+use super::{PatchError, check_depth};
 use crate::View;
+use crate::go;
 use alcove_object::Value;
 use serde_json::Map;
 
@@ -31,7 +32,7 @@ pub fn strategic_merge(original: &Value, patch: &Value, schema: View<'_>) -> Res
         Value::Object(patch) => merge_objects(original, patch.clone(), Some(schema)).map(Value::Object),
         other => Err(PatchError::Malformed(format!(
             "json: cannot unmarshal {} into Go value of type map[string]interface {{}}",
-            json_kind(other)
+            go::json_kind(other)
         ))),
     }
 }
@@ -236,7 +237,7 @@ fn check_order(patch: &[Value], order: &[Value], merge_key: &str) -> Result<(), 
     if item.is_none() {
         return Ok(());
     }
-    let (patch, order) = (go_list(patch), go_list(order));
+    let (patch, order) = (go::plain_list(patch), go::plain_list(order));
     let text = format!("The order in patch list:\n{patch}\n doesn't match {SET_ORDER} list:\n{order}\n");
     Err(PatchError::Unmergeable(text))
 }
@@ -373,7 +374,7 @@ fn element_kind(lists: [&[Value]; 2]) -> Result<&'static str, PatchError> {
         return Err(PatchError::Failed("lists of lists are not supported".into()));
     }
     if items.any(|item| go_type(item) != kind) {
-        let lists = lists.map(go_list).join(" ");
+        let lists = lists.map(go::plain_list).join(" ");
         return Err(PatchError::Unmergeable(format!("list element types are not identical: [{lists}]")));
     }
     Ok(kind)
@@ -386,7 +387,7 @@ fn key_of<'a>(item: &'a Value, merge_key: &str) -> Result<&'a Value, PatchError>
     }
     let map = object(item)?;
     map.get(merge_key).ok_or_else(|| {
-        let shown = go_map(map);
+        let shown = go::plain_map(map);
         PatchError::Unmergeable(format!("map: {shown} does not contain declared merge key: {merge_key}"))
     })
 }
@@ -418,39 +419,14 @@ fn wrong_type(expected: &str, actual: &Value) -> PatchError {
 }
 
 fn unknown_directive(directive: &Value, map: &Object) -> PatchError {
-    let shown = if directive.is_null() { go_type(directive).to_owned() } else { go_text(directive) };
-    PatchError::Unmergeable(format!("unknown patch type: {shown} in map: {}", go_map(map)))
+    let shown = if directive.is_null() { go_type(directive).to_owned() } else { go::plain(directive) };
+    PatchError::Unmergeable(format!("unknown patch type: {shown} in map: {}", go::plain_map(map)))
 }
 
-/// The name of a value's type in Go.
+/// The name of a value's type, as Go's `%s` shows it for null too.
 fn go_type(value: &Value) -> &'static str {
     match value {
         Value::Null => "%!s(<nil>)",
-        Value::Bool(_) => "bool",
-        Value::Number(n) if n.is_f64() => "float64",
-        Value::Number(_) => "int64",
-        Value::String(_) => "string",
-        Value::Array(_) => "[]interface {}",
-        Value::Object(_) => "map[string]interface {}",
+        other => go::type_name(other),
     }
-}
-
-/// Go's `%v` of a value.
-fn go_text(value: &Value) -> String {
-    match value {
-        Value::Null => "<nil>".into(),
-        Value::String(text) => text.clone(),
-        Value::Array(items) => go_list(items),
-        Value::Object(map) => go_map(map),
-        scalar => scalar.to_string(),
-    }
-}
-
-fn go_list(items: &[Value]) -> String {
-    format!("[{}]", items.iter().map(go_text).collect::<Vec<_>>().join(" "))
-}
-
-fn go_map(map: &Object) -> String {
-    let entries = map.iter().map(|(k, v)| format!("{k}:{}", go_text(v)));
-    format!("map[{}]", entries.collect::<Vec<_>>().join(" "))
 }
