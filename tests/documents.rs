@@ -182,3 +182,18 @@ fn pages_point_to_what_exists() {
     }
     assert!(dangling.is_empty(), "{dangling:#?}");
 }
+
+/// docs/configuration.md is written from the configuration's types: run with `UPDATE_DOCS=1` to write it anew.
+#[test]
+fn the_configuration_is_explained_as_it_is() {
+    let head = "# Configuration\n\nOne configuration serves the tenant's process (`alcove serve --config`), the Helm chart (`values.yaml`) and\n`alcove create --values`. Everything may be left out. This page is written from the types in `src/config`; keys that\nare not here are refused.\n\n";
+    let expected = format!("{head}{}", alcove_config::markdown());
+    let path = root().join("docs/configuration.md");
+    if std::env::var_os("UPDATE_DOCS").is_some() {
+        fs::write(&path, &expected).expect("docs can be written");
+    }
+    assert!(
+        fs::read_to_string(&path).unwrap_or_default() == expected,
+        "run with UPDATE_DOCS=1 and read the diff"
+    );
+}

@@ -9,7 +9,6 @@
 //! not know SQL, or how a request is answered.
 
 mod arguments;
-mod config;
 mod control_plane;
 mod dev;
 mod error;

@@ -1,13 +1,13 @@
 //! `alcove serve`: one control plane, stand-alone.
 
 use crate::arguments::ServeArguments;
-use crate::config::{self, Config};
 use crate::control_plane::{ControlPlane, Options};
 use crate::error::Error;
 use crate::files;
 use alcove_apiserver::admission::TokenVolumes;
-use alcove_schema::Minor;
+use alcove_config::Config;
 use std::net::{IpAddr, Ipv4Addr};
+use std::path::Path;
 
 /// The port of an API server, unless another one is chosen.
 const PORT: u16 = 8443;
@@ -16,7 +16,7 @@ const PORT: u16 = 8443;
 pub async fn run(arguments: ServeArguments) -> Result<(), Error> {
     let asked_to_end = asked_to_end();
     let config = match &arguments.config {
-        Some(path) => config::read(path)?,
+        Some(path) => read(path)?,
         None => Config::default(),
     };
     let data = files::absolute(&arguments.data.or(config.data).ok_or(Error::NoData)?)?;
@@ -25,7 +25,7 @@ pub async fn run(arguments: ServeArguments) -> Result<(), Error> {
         data: data.clone(),
         address: arguments.address.or(config.address).unwrap_or(IpAddr::V4(Ipv4Addr::LOCALHOST)),
         port: arguments.port.or(config.port).unwrap_or(PORT),
-        minor: arguments.kubernetes_version.or(config.kubernetes_version).unwrap_or(Minor::DEFAULT),
+        minor: arguments.kubernetes_version.unwrap_or(config.kubernetes_version.0),
         services: None,
         token_volumes: TokenVolumes::Mounted,
     })
@@ -36,6 +36,12 @@ pub async fn run(arguments: ServeArguments) -> Result<(), Error> {
     asked_to_end.await;
     plane.stop().await;
     Ok(())
+}
+
+fn read(path: &Path) -> Result<Config, Error> {
+    let text = files::read(path)?;
+    Config::parse(&text)
+        .map_err(|problem| Error::Config { path: path.to_owned(), detail: problem.to_string() })
 }
 
 /// Waits for Ctrl-C or SIGTERM from this call on: whoever asks while everything still starts is heard, too.

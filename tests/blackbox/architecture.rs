@@ -8,16 +8,28 @@ use std::path::{Path, PathBuf};
 const ARROWS: &[(&str, &[&str])] = &[
     ("object", &[]),
     ("schema", &["object"]),
+    ("config", &["object", "schema"]),
     ("store", &["object", "schema"]),
     ("apiserver", &["object", "schema", "store"]),
-    ("dns", &["object", "schema", "store", "apiserver"]),
+    ("dns", &["object", "schema", "store", "apiserver", "controllers"]),
     ("controllers", &["object", "schema", "store", "apiserver"]),
-    ("syncer", &["object", "schema", "store", "apiserver", "controllers"]),
+    ("syncer", &["object", "schema", "config", "store", "apiserver", "controllers"]),
     ("sandbox", &["object", "schema", "store", "apiserver", "controllers"]),
-    ("operator", &["object", "schema", "store", "apiserver", "controllers", "syncer", "sandbox"]),
+    ("operator", &["object", "schema", "config", "store", "apiserver", "controllers"]),
     (
         "cli",
-        &["object", "schema", "store", "apiserver", "controllers", "dns", "syncer", "sandbox", "operator"],
+        &[
+            "object",
+            "schema",
+            "config",
+            "store",
+            "apiserver",
+            "controllers",
+            "dns",
+            "syncer",
+            "sandbox",
+            "operator",
+        ],
     ),
 ];
 

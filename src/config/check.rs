@@ -1,0 +1,238 @@
+//! Reading: keys that are not known, values that cannot be meant, each told with its place.
+
+use crate::document::{self, resolved};
+use crate::types::{API_VERSION, Config, KIND};
+use alcove_object::name::is_dns1123_label;
+use alcove_object::quantity::Quantity;
+use serde_json::Value;
+use std::net::{IpAddr, SocketAddr};
+
+/// The most that a configuration may hold, in bytes.
+const BYTES_MAX: usize = 1024 * 1024;
+/// Two keys are near if this many letters differ at most.
+const NEAR_LETTERS: usize = 3;
+/// The longest name of a tenant: it stands in names of 63 characters with two others.
+const NAME_MAX: usize = 40;
+
+/// What is wrong with a configuration: a sentence with the place.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{0}")]
+pub struct Problem(String);
+
+/// Reads a file: it must say what it is.
+pub fn parse(text: &str) -> Result<Config, Problem> {
+    if text.len() > BYTES_MAX {
+        return Err(Problem(format!("is larger than {BYTES_MAX} bytes")));
+    }
+    let document = alcove_schema::decode::parse_yaml(text.as_bytes())
+        .map_err(|error| Problem(error.message("Config", text.as_bytes())))?;
+    if let Some(error) = &document.strict {
+        return Err(Problem(error.to_string()));
+    }
+    for required in ["apiVersion", "kind"] {
+        if document.value.get(required).is_none() {
+            return Err(Problem(format!(
+                "{required} is missing; start the file with `apiVersion: {API_VERSION}` and `kind: {KIND}`"
+            )));
+        }
+    }
+    from_tree(document.value)
+}
+
+/// Takes a tree.
+pub fn from_tree(tree: Value) -> Result<Config, Problem> {
+    let tree = if tree.is_null() { serde_json::json!({}) } else { tree };
+    if !tree.is_object() {
+        return Err(Problem("must hold keys and values".into()));
+    }
+    let schema = document::json_schema();
+    known_keys(&schema, &schema, &tree, "")?;
+    let config: Config = serde_path_to_error::deserialize(&tree).map_err(|error| {
+        let path = error.path().to_string();
+        Problem(format!("{path}: {}", error.into_inner()))
+    })?;
+    sensible(&config).map_err(|(place, why)| Problem(format!("{place} {why}")))?;
+    Ok(config)
+}
+
+/// Walks a tree beside its schema; where the schema lists its keys, others are errors.
+fn known_keys(root: &Value, schema: &Value, tree: &Value, place: &str) -> Result<(), Problem> {
+    let schema = resolved(root, schema);
+    match tree {
+        Value::Object(entries) => {
+            let Some(known) = schema.get("properties").and_then(Value::as_object) else { return Ok(()) };
+            for (key, value) in entries {
+                let here = if place.is_empty() { key.clone() } else { format!("{place}.{key}") };
+                match known.get(key) {
+                    Some(schema) => known_keys(root, schema, value, &here)?,
+                    None => return Err(unknown(&here, key, known.keys().map(String::as_str))),
+                }
+            }
+            Ok(())
+        }
+        Value::Array(items) => match schema.get("items") {
+            Some(schema) => items
+                .iter()
+                .enumerate()
+                .try_for_each(|(at, item)| known_keys(root, schema, item, &format!("{place}[{at}]"))),
+            None => Ok(()),
+        },
+        _ => Ok(()),
+    }
+}
+
+fn unknown<'a>(place: &str, key: &str, known: impl Iterator<Item = &'a str> + Clone) -> Problem {
+    let distance = |name: &str| letters_apart(&key.to_lowercase(), &name.to_lowercase());
+    let nearest = known.clone().min_by_key(|name| distance(name));
+    Problem(match nearest.filter(|name| distance(name) <= NEAR_LETTERS) {
+        Some(name) => format!("unknown key {place:?}; did you mean {name:?}?"),
+        None => {
+            let known: Vec<&str> = known.collect();
+            format!("unknown key {place:?}; known keys are {}", known.join(", "))
+        }
+    })
+}
+
+/// How many letters must be changed, added or dropped to turn one word into the other.
+fn letters_apart(a: &str, b: &str) -> usize {
+    let b: Vec<char> = b.chars().collect();
+    let mut row: Vec<usize> = (0..=b.len()).collect();
+    for (i, from) in a.chars().enumerate() {
+        let mut diagonal = row[0];
+        row[0] = i + 1;
+        for (j, to) in b.iter().enumerate() {
+            let replaced = diagonal + usize::from(from != *to);
+            diagonal = row[j + 1];
+            row[j + 1] = replaced.min(row[j] + 1).min(diagonal + 1);
+        }
+    }
+    row[b.len()]
+}
+
+type Found = Result<(), (String, String)>;
+
+fn wrong(place: impl Into<String>, why: impl Into<String>) -> Found {
+    Err((place.into(), why.into()))
+}
+
+/// What types cannot say.
+fn sensible(config: &Config) -> Found {
+    if config.api_version != API_VERSION {
+        return wrong("apiVersion", format!("must be {API_VERSION:?}, not {:?}", config.api_version));
+    }
+    if config.kind != KIND {
+        return wrong("kind", format!("must be {KIND:?}, not {:?}", config.kind));
+    }
+    if let Some(host) = &config.host {
+        label("host.name", &host.name)?;
+        label("host.namespace", &host.namespace)?;
+        if host.name.len() > NAME_MAX {
+            return wrong("host.name", format!("must have at most {NAME_MAX} characters"));
+        }
+    }
+    for (at, upstream) in config.dns.upstreams.iter().enumerate() {
+        if upstream.parse::<IpAddr>().is_err() && upstream.parse::<SocketAddr>().is_err() {
+            return wrong(
+                format!("dns.upstreams[{at}]"),
+                format!("must be an address or address:port, not {upstream:?}"),
+            );
+        }
+    }
+    ranges("sync.endpoints.allowed", &config.sync.endpoints.allowed)?;
+    ranges("isolation.network.denied", &config.isolation.network.denied)?;
+    ranges("expose.loadBalancerSourceRanges", &config.expose.load_balancer_source_ranges)?;
+    if Quantity::parse(&config.control_plane.storage.size).is_err() {
+        return wrong("controlPlane.storage.size", "must be a quantity such as 2Gi");
+    }
+    if config.expose.ingress.enabled && config.expose.ingress.host.is_empty() {
+        return wrong("expose.ingress.host", "must be set when the Ingress is enabled");
+    }
+    if config.expose.tls_route.enabled && config.expose.tls_route.hosts.is_empty() {
+        return wrong("expose.tlsRoute.hosts", "must be set when the TLSRoute is enabled");
+    }
+    if config.kubeconfig.certificate_days == 0 {
+        return wrong("kubeconfig.certificateDays", "must be at least 1");
+    }
+    for (at, secret) in config.kubeconfig.additional.iter().enumerate() {
+        let account = secret.service_account.as_deref();
+        if account.is_some_and(|account| account.split('/').filter(|part| !part.is_empty()).count() != 2) {
+            return wrong(format!("kubeconfig.additional[{at}].serviceAccount"), "must be namespace/name");
+        }
+    }
+    Ok(())
+}
+
+fn label(place: &str, text: &str) -> Found {
+    is_dns1123_label(text).first().map_or(Ok(()), |error| wrong(place, format!("is no name: {error}")))
+}
+
+fn ranges(place: &str, ranges: &[String]) -> Found {
+    let is_range = |text: &str| {
+        let (address, bits) = text.split_once('/')?;
+        let most = if address.parse::<IpAddr>().ok()?.is_ipv4() { 32 } else { 128 };
+        (bits.parse::<u8>().ok()? <= most).then_some(())
+    };
+    match ranges.iter().enumerate().find(|(_, range)| is_range(range).is_none()) {
+        Some((at, range)) => wrong(
+            format!("{place}[{at}]"),
+            format!("must be an address range such as 10.0.0.0/8, not {range:?}"),
+        ),
+        None => Ok(()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::KubernetesVersion;
+    use alcove_schema::Minor;
+
+    const HEAD: &str = "apiVersion: alcove.dev/v1alpha1\nkind: Config\n";
+
+    #[test]
+    fn what_is_said_is_read_and_the_rest_is_default() {
+        let text = format!(
+            "{HEAD}data: /var/lib/alcove\nport: 9443\naddress: 127.0.0.1\nkubernetesVersion: 1.35\nsync:\n  pods:\n    podSecurity: restricted\n"
+        );
+        let config = parse(&text).unwrap();
+        assert_eq!(config.port, Some(9443));
+        assert_eq!(config.kubernetes_version, KubernetesVersion(Minor(35)));
+        assert_eq!(config.sync.pods.pod_security, crate::PodSecurity::Restricted);
+        assert_eq!(config.dns, crate::Dns::default());
+        assert_eq!(Config::from_tree(config.to_tree()), Ok(config));
+    }
+
+    #[test]
+    fn mistakes_are_named_with_their_place() {
+        let cases = [
+            ("prot: 1", "unknown key \"prot\"; did you mean \"port\"?"),
+            (
+                "kubernetesversion: 1.36",
+                "unknown key \"kubernetesversion\"; did you mean \"kubernetesVersion\"?",
+            ),
+            ("sync: { podz: {} }", "unknown key \"sync.podz\"; did you mean \"pods\"?"),
+            ("dns: { banana: 1 }", "unknown key \"dns.banana\"; known keys are enabled, port, upstreams"),
+            (
+                "kubeconfig: { additional: [{ name: a, servr: b }] }",
+                "unknown key \"kubeconfig.additional[0].servr\"; did you mean \"server\"?",
+            ),
+            ("port: 70000", "port: invalid value: integer `70000`, expected u16"),
+            ("kubernetesVersion: 1.12", "kubernetesVersion: this binary serves 1.34, 1.35, 1.36, 1.37"),
+            ("dns: { upstreams: [x] }", "dns.upstreams[0] must be an address or address:port, not \"x\""),
+            (
+                "sync: { endpoints: { allowed: [10.0.0.0/33] } }",
+                "sync.endpoints.allowed[0] must be an address range such as 10.0.0.0/8, not \"10.0.0.0/33\"",
+            ),
+            (
+                "expose: { ingress: { enabled: true } }",
+                "expose.ingress.host must be set when the Ingress is enabled",
+            ),
+        ];
+        for (line, expected) in cases {
+            assert_eq!(parse(&format!("{HEAD}{line}\n")).unwrap_err().to_string(), expected);
+        }
+        assert!(parse("port: 1").unwrap_err().to_string().starts_with("apiVersion is missing"));
+        let error = parse("apiVersion: v1\nkind: Config\n").unwrap_err().to_string();
+        assert_eq!(error, "apiVersion must be \"alcove.dev/v1alpha1\", not \"v1\"");
+    }
+}
