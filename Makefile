@@ -1,6 +1,6 @@
 # Every target says in one line what it does; `make help` lists them.
 .DEFAULT_GOAL := help
-.PHONY: help dev build test conformance lint tools bench bench-peers bench-store codegen codegen-check
+.PHONY: help dev build test host-tools host-up host-down test-host conformance lint tools bench bench-peers bench-store codegen codegen-check
 
 CACHE := .cache
 DENY_VERSION := 0.20.2
@@ -20,6 +20,21 @@ build: ## build target/release/alcove
 test: tools ## run all tests: units, and the whole product with the real kubectl and helm
 	@echo "make test: running all tests"
 	cargo test --workspace
+
+host-tools: ## install the Debian packages that the test host is made of (as root)
+	@echo "make host-tools: installing the packages of the test host that are missing"
+	tests/host/install.sh
+
+host-up: tools ## boot a real Kubernetes with one node on this machine (as root; ten minutes the first time)
+	@echo "make host-up: building the test host's programs and images below $(CACHE)/host, then booting it"
+	tests/host/host.py check
+	tests/host/programs/build.sh $(CACHE)/host/bin
+	tests/host/images.py $(CACHE)/host/bin $(CACHE)/host/images
+	tests/host/host.py up
+
+host-down: ## end that Kubernetes; what was built stays
+	@echo "make host-down: ending the test host"
+	tests/host/host.py down
 
 conformance: ## run the upstream conformance tests that pass against a tenant (minutes; builds them the first time)
 	@echo "make conformance: building alcove and upstream's tests, then running those in tests/conformance/passing.txt"
