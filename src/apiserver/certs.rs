@@ -8,6 +8,7 @@ use arc_swap::ArcSwap;
 use base64::Engine;
 use base64::prelude::BASE64_STANDARD;
 use jiff::Timestamp;
+use parking_lot::Mutex;
 use rcgen::{
     BasicConstraints, CertificateParams, DnType, ExtendedKeyUsagePurpose, IsCa, Issuer, KeyPair,
     KeyUsagePurpose,
@@ -154,6 +155,41 @@ impl Authority {
         self.sign(&params, now, validity)
     }
 
+    /// A certificate for a user that is kept in `DIR/pki/FILE.crt` and `FILE.key`, so that restarts give out the same
+    /// one; a new one when two thirds of its life are over, or when what is kept is no longer ours.
+    pub fn kept_client(
+        &self,
+        dir: &Path,
+        file: &str,
+        user: &str,
+        groups: &[&str],
+        now: Timestamp,
+        validity: Duration,
+    ) -> Result<Issued, Error> {
+        let pki = pki_dir(dir)?;
+        let (certificate, key) = (pki.join(format!("{file}.crt")), pki.join(format!("{file}.key")));
+        if let (Ok(kept), Ok(kept_key)) = (read(&certificate), read(&key))
+            && let Some((from, until)) = self.life_of(&kept)
+            && until.as_second() - now.as_second() > (until.as_second() - from.as_second()) / 3
+        {
+            return Ok(Issued { certificate: kept, key: kept_key, until });
+        }
+        let issued = self.client(user, groups, now, validity)?;
+        write_private(&key, &issued.key)?;
+        write_private(&certificate, &issued.certificate)?;
+        Ok(issued)
+    }
+
+    /// From when until when a certificate in PEM is good; `None` unless this authority signed it.
+    fn life_of(&self, pem: &str) -> Option<(Timestamp, Timestamp)> {
+        let der = CertificateDer::from_pem_slice(pem.as_bytes()).ok()?;
+        let (_, certificate) = x509_parser::parse_x509_certificate(&der).ok()?;
+        let (_, authority) = x509_parser::parse_x509_certificate(&self.der).ok()?;
+        certificate.verify_signature(Some(authority.public_key())).ok()?;
+        let at = |time: x509_parser::time::ASN1Time| Timestamp::from_second(time.timestamp()).ok();
+        Some((at(certificate.validity().not_before)?, at(certificate.validity().not_after)?))
+    }
+
     fn sign(&self, params: &CertificateParams, now: Timestamp, validity: Duration) -> Result<Issued, Error> {
         let key = new_key()?;
         let certificate = params.signed_by(&key, &self.issuer)?.pem();
@@ -234,7 +270,7 @@ pub fn write_private(path: &Path, text: &str) -> Result<(), Error> {
 #[derive(Debug)]
 pub struct Serving {
     authority: Arc<Authority>,
-    names: Vec<String>,
+    names: Mutex<Vec<String>>,
     provider: Arc<CryptoProvider>,
     current: ArcSwap<(Arc<CertifiedKey>, Timestamp)>,
 }
@@ -248,7 +284,22 @@ impl Serving {
         now: Timestamp,
     ) -> Result<Serving, Error> {
         let first = certified(&authority, &names, &provider, now)?;
-        Ok(Serving { authority, names, provider, current: ArcSwap::from_pointee(first) })
+        Ok(Serving { authority, names: Mutex::new(names), provider, current: ArcSwap::from_pointee(first) })
+    }
+
+    /// Serves under these names and addresses too, from the next handshake on.
+    pub fn add_names(&self, more: &[String], now: Timestamp) -> Result<(), Error> {
+        let mut names = self.names.lock();
+        let before = names.len();
+        for name in more {
+            if !names.contains(name) {
+                names.push(name.clone());
+            }
+        }
+        if names.len() > before {
+            self.current.store(Arc::new(certified(&self.authority, &names, &self.provider, now)?));
+        }
+        Ok(())
     }
 
     /// Replaces the certificate whenever two thirds of its life are over. Never returns.
@@ -261,7 +312,8 @@ impl Serving {
                 tokio::time::sleep(Duration::from_secs((left - spare).unsigned_abs())).await;
                 continue;
             }
-            match certified(&self.authority, &self.names, &self.provider, now) {
+            let next = certified(&self.authority, &self.names.lock(), &self.provider, now);
+            match next {
                 Ok(next) => self.current.store(Arc::new(next)),
                 Err(error) => {
                     tracing::error!(%error, "cannot renew the serving certificate; trying again in an hour");
@@ -354,6 +406,25 @@ mod tests {
         assert_eq!((mode("pki"), mode("pki/ca.key"), mode("pki/ca.crt")), (0o700, 0o600, 0o600));
         std::fs::remove_file(dir.path().join("pki/ca.key")).unwrap();
         assert!(matches!(Authority::open(dir.path(), now()), Err(Error::Half { .. })));
+    }
+
+    #[test]
+    fn a_kept_certificate_is_given_out_until_two_thirds_of_its_life_are_over() {
+        let dir = tempfile::tempdir().unwrap();
+        let authority = Authority::open(dir.path(), now()).unwrap();
+        let after =
+            |days: u64| now().saturating_add(DAY.saturating_mul(u32::try_from(days).unwrap())).unwrap();
+        let get = |authority: &Authority, at| {
+            let issued = authority.kept_client(dir.path(), "admin", "ada", &["dev"], at, DAY * 30).unwrap();
+            issued.certificate
+        };
+        let first = get(&authority, now());
+        assert_eq!(get(&authority, after(19)), first);
+        let second = get(&authority, after(21));
+        assert_ne!(second, first);
+        assert_eq!(get(&authority, after(22)), second);
+        let other = Authority::generate(now()).unwrap();
+        assert_ne!(get(&other, after(22)), second, "another authority's is no use");
     }
 
     #[test]

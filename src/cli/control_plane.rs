@@ -35,7 +35,7 @@ const HISTORY: Duration = Duration::from_secs(5 * 60);
 const HISTORY_BYTES_MAX: usize = 8 * 1024 * 1024;
 /// How long the first service account may take to appear.
 const READY_SECONDS_MAX: u64 = 30;
-/// How long an admin's client certificate is valid; a restart writes a new one.
+/// How long an admin's client certificate is valid; a start writes a new one when two thirds are over.
 const ADMIN_VALIDITY: Duration = Duration::from_secs(365 * 24 * 60 * 60);
 
 /// What a control plane is made from.
@@ -50,6 +50,8 @@ pub struct Options {
     pub port: u16,
     /// Kubernetes version.
     pub minor: Minor,
+    /// More names and addresses that the serving certificate is for.
+    pub names: Vec<String>,
     /// Who gives services their addresses; `None`: this control plane itself.
     pub services: Option<Arc<dyn Admission>>,
     /// Whether pods get volumes with tokens of this cluster.
@@ -64,8 +66,12 @@ pub struct ControlPlane {
     pub env: Arc<dyn Env>,
     /// Where it serves.
     pub address: SocketAddr,
+    /// Signs certificates of clients.
+    pub authority: Arc<Authority>,
+    /// The serving certificate in use.
+    pub serving: Arc<Serving>,
     name: String,
-    authority: Arc<Authority>,
+    data: PathBuf,
     stop: Option<oneshot::Sender<()>>,
     front: JoinHandle<()>,
     tasks: JoinSet<()>,
@@ -122,9 +128,21 @@ impl ControlPlane {
         let mut tasks = alcove_controllers::start(&server, &env, authority.pem());
         tasks.spawn(definitions.run());
         let clock = env.clone();
-        tasks.spawn(async move { serving.renew(clock).await });
-        let name = options.name;
-        let plane = ControlPlane { server, env, address, name, authority, stop: Some(stop), front, tasks };
+        let renewed = serving.clone();
+        tasks.spawn(async move { renewed.renew(clock).await });
+        let Options { name, data, .. } = options;
+        let plane = ControlPlane {
+            server,
+            env,
+            address,
+            authority,
+            serving,
+            name,
+            data,
+            stop: Some(stop),
+            front,
+            tasks,
+        };
         plane.first_service_account().await?;
         ready.store(true, Ordering::Release);
         Ok(plane)
@@ -167,7 +185,8 @@ impl ControlPlane {
 
     /// A kubeconfig for a user with all rights.
     pub fn kubeconfig(&self, user: &str) -> Result<String, Error> {
-        let issued = self.authority.client(user, &["system:masters"], self.env.now(), ADMIN_VALIDITY)?;
+        let (now, groups) = (self.env.now(), ["system:masters"]);
+        let issued = self.authority.kept_client(&self.data, user, user, &groups, now, ADMIN_VALIDITY)?;
         let credentials = Credentials::Certificate { certificate: &issued.certificate, key: &issued.key };
         Ok(kubeconfig(&self.name, &self.url(), self.authority.pem(), credentials, ""))
     }
@@ -241,6 +260,7 @@ fn names(options: &Options) -> Vec<String> {
     let local = ["localhost".to_owned(), Ipv4Addr::LOCALHOST.to_string()];
     let mut names: Vec<String> = fixed.map(str::to_owned).into_iter().chain(local).collect();
     names.extend([options.name.clone(), options.address.to_string()]);
+    names.extend(options.names.iter().cloned());
     names.sort();
     names.dedup();
     names

@@ -3,17 +3,16 @@
 use crate::arguments::DevArguments;
 use crate::control_plane::{ControlPlane, Options};
 use crate::error::Error;
+use crate::tenant::{self, Place};
 use crate::{files, serve};
 use alcove_apiserver::User;
-use alcove_apiserver::admission::{Admission, TokenVolumes};
-use alcove_object::{Gvr, Reason, Value};
+use alcove_apiserver::admission::TokenVolumes;
+use alcove_config::{Config, Host};
+use alcove_object::{Gvr, Reason, Status, Value};
 use alcove_schema::Minor;
-use alcove_syncer::HostServices;
-use alcove_syncer::translate::{Policy, Tenant};
 use serde_json::json;
 use std::net::{IpAddr, Ipv4Addr};
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 use std::time::Instant;
 
 /// The host's name: of its directory, its kubeconfig and its context.
@@ -29,7 +28,7 @@ pub async fn run(arguments: DevArguments) -> Result<(), Error> {
 
     let begin = Instant::now();
     let (host_port, tenant_ports) = ports;
-    let mut host = start(HOST, &data, host_port, minor, None).await?;
+    let mut host = start_host(&data, host_port, minor).await?;
     let client = host.server.client(User::component("system:apiserver"), "alcove");
     let config = alcove_sandbox::Config { nodes: arguments.nodes, kubelet_version: kubelet_version(minor) };
     let nodes = alcove_sandbox::start(&client, host.env.clone(), &config).await.map_err(Error::Nodes)?;
@@ -53,29 +52,23 @@ pub async fn run(arguments: DevArguments) -> Result<(), Error> {
     Ok(())
 }
 
-async fn start(
-    name: &str,
-    data: &Path,
-    port: u16,
-    minor: Minor,
-    services: Option<Arc<dyn Admission>>,
-) -> Result<ControlPlane, Error> {
+async fn start_host(data: &Path, port: u16, minor: Minor) -> Result<ControlPlane, Error> {
     let plane = ControlPlane::start(Options {
-        name: name.to_owned(),
-        data: data.join(name),
+        name: HOST.to_owned(),
+        data: data.join(HOST),
         address: IpAddr::V4(Ipv4Addr::LOCALHOST),
         port,
         minor,
-        // A tenant's host cannot make its tokens, so pods that ask for them would not be synced.
-        token_volumes: if services.is_some() { TokenVolumes::Left } else { TokenVolumes::Mounted },
-        services,
+        names: Vec::new(),
+        token_volumes: TokenVolumes::Mounted,
+        services: None,
     })
     .await?;
-    files::write_private(&kubeconfig_path(data, name), &plane.kubeconfig("kubernetes-admin")?)?;
+    files::write_private(&kubeconfig_path(data, HOST), &plane.kubeconfig("kubernetes-admin")?)?;
     Ok(plane)
 }
 
-/// A tenant and its syncer, which reaches the host as it would reach any: over TLS with a kubeconfig.
+/// A tenant, which reaches the host as it would reach any: over TLS with a kubeconfig.
 async fn start_tenant(
     name: &str,
     data: &Path,
@@ -85,28 +78,23 @@ async fn start_tenant(
 ) -> Result<ControlPlane, Error> {
     let namespace = json!({ "apiVersion": "v1", "kind": "Namespace", "metadata": { "name": name } });
     let client = host.server.client(User::component("system:apiserver"), "alcove");
-    match client.create(&Gvr::new("", "v1", "namespaces"), "", namespace).await {
-        Err(status) if !status.is(Reason::ALREADY_EXISTS) => return Err(status.into()),
-        _ => {}
-    }
-    let services = HostServices::default();
-    let mut tenant = start(name, data, port, minor, Some(Arc::new(services.clone()))).await?;
-    let front = front_service(name, tenant.address.port());
-    match client.create(&Gvr::new("", "v1", "services"), name, front).await {
-        Err(status) if !status.is(Reason::ALREADY_EXISTS) => return Err(status.into()),
-        _ => {}
-    }
+    found_is_fine(client.create(&Gvr::new("", "v1", "namespaces"), "", namespace).await)?;
     let kubeconfig = host.kubeconfig(&format!("alcove:{name}"))?;
-    let host_client = alcove_syncer::host_client(&kubeconfig).await.map_err(Error::Host)?;
-    let config = alcove_syncer::Config {
-        tenant: Tenant { cluster: name.to_owned(), host_namespace: name.to_owned() },
-        policy: Policy::default(),
-        services: Some(services),
-        kubelet_version: kubelet_version(minor),
-    };
-    let syncer = alcove_syncer::start(&tenant.server, host_client, &tenant.env, config);
-    tenant.attach(syncer);
+    let host_client = alcove_syncer::host_client(Some(&kubeconfig)).await.map_err(Error::Host)?;
+    let on_host = Host { name: name.to_owned(), namespace: name.to_owned(), kubeconfig: None };
+    let place = Place { data: data.join(name), address: IpAddr::V4(Ipv4Addr::LOCALHOST), port, minor };
+    let tenant = tenant::start(&Config::default(), &on_host, host_client, place).await?;
+    let front = front_service(name, tenant.address.port());
+    found_is_fine(client.create(&Gvr::new("", "v1", "services"), name, front).await)?;
+    files::write_private(&kubeconfig_path(data, name), &tenant.kubeconfig("kubernetes-admin")?)?;
     Ok(tenant)
+}
+
+fn found_is_fine(made: Result<alcove_apiserver::client::Object, Status>) -> Result<(), Status> {
+    match made {
+        Err(status) if !status.is(Reason::ALREADY_EXISTS) => Err(status),
+        _ => Ok(()),
+    }
 }
 
 /// Where the tenant's pods would reach its API server: its address is what the tenant's `default/kubernetes` shows. It

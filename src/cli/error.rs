@@ -37,6 +37,10 @@ pub enum Error {
     Nodes(alcove_controllers::runtime::Failure),
     #[error("the host cluster cannot be reached: {0}")]
     Host(String),
+    #[error(
+        "namespace {namespace} belongs to the tenant {other}; give {name} a namespace of its own, or let them share it with isolation.sharedWith: [{other}]"
+    )]
+    Neighbour { name: String, other: String, namespace: String },
     #[error("cannot set up TLS: {0}")]
     Tls(String),
     #[error("{what} was not ready after {seconds} s; look at the log with --log info")]

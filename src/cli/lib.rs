@@ -13,8 +13,10 @@ mod control_plane;
 mod dev;
 mod error;
 mod files;
+mod kubeconfigs;
 mod logging;
 mod serve;
+mod tenant;
 mod version;
 
 use arguments::{Arguments, Command};

@@ -1,9 +1,10 @@
-//! `alcove serve`: one control plane, stand-alone.
+//! `alcove serve`: one control plane, stand-alone or as the tenant of a host.
 
 use crate::arguments::ServeArguments;
 use crate::control_plane::{ControlPlane, Options};
 use crate::error::Error;
 use crate::files;
+use crate::tenant::{self, Place};
 use alcove_apiserver::admission::TokenVolumes;
 use alcove_config::Config;
 use std::net::{IpAddr, Ipv4Addr};
@@ -19,23 +20,45 @@ pub async fn run(arguments: ServeArguments) -> Result<(), Error> {
         Some(path) => read(path)?,
         None => Config::default(),
     };
-    let data = files::absolute(&arguments.data.or(config.data).ok_or(Error::NoData)?)?;
-    let plane = ControlPlane::start(Options {
-        name: "alcove".into(),
+    let data = arguments.data.or(config.data.clone()).ok_or(Error::NoData)?;
+    let data = files::absolute(&data)?;
+    // Alone, nobody but this machine is meant; a tenant is reached from its host.
+    let nowhere = if config.host.is_some() { Ipv4Addr::UNSPECIFIED } else { Ipv4Addr::LOCALHOST };
+    let place = Place {
         data: data.clone(),
-        address: arguments.address.or(config.address).unwrap_or(IpAddr::V4(Ipv4Addr::LOCALHOST)),
+        address: arguments.address.or(config.address).unwrap_or(IpAddr::V4(nowhere)),
         port: arguments.port.or(config.port).unwrap_or(PORT),
         minor: arguments.kubernetes_version.unwrap_or(config.kubernetes_version.0),
-        services: None,
-        token_volumes: TokenVolumes::Mounted,
-    })
-    .await?;
+    };
+    let plane = match &config.host {
+        Some(host) => {
+            let kubeconfig = host.kubeconfig.as_deref().map(files::read).transpose()?;
+            let client = alcove_syncer::host_client(kubeconfig.as_deref()).await.map_err(Error::Host)?;
+            tenant::check_neighbours(&config, host, &client).await?;
+            tenant::start(&config, host, client, place).await?
+        }
+        None => alone(place).await?,
+    };
     let kubeconfig = data.join("admin.kubeconfig");
     files::write_private(&kubeconfig, &plane.kubeconfig("kubernetes-admin")?)?;
     println!("serving {}\n\n  export KUBECONFIG={}\n", plane.url(), kubeconfig.display());
     asked_to_end.await;
     plane.stop().await;
     Ok(())
+}
+
+async fn alone(place: Place) -> Result<ControlPlane, Error> {
+    ControlPlane::start(Options {
+        name: "alcove".into(),
+        data: place.data,
+        address: place.address,
+        port: place.port,
+        minor: place.minor,
+        names: Vec::new(),
+        services: None,
+        token_volumes: TokenVolumes::Mounted,
+    })
+    .await
 }
 
 fn read(path: &Path) -> Result<Config, Error> {

@@ -88,13 +88,18 @@ struct State {
     blocked: HashMap<At, Key>,
 }
 
-/// How the syncer talks to a host. Waiting and trying again is the syncer's own business, for all objects at once, so
-/// the client's is off. Errors: a kubeconfig that is none, or whose credentials cannot be used.
-pub async fn client(kubeconfig: &str) -> Result<Client, String> {
-    let parsed = kube::config::Kubeconfig::from_yaml(kubeconfig).map_err(|e| e.to_string())?;
-    let context = kube::config::KubeConfigOptions::default();
-    let mut config =
-        kube::Config::from_custom_kubeconfig(parsed, &context).await.map_err(|e| e.to_string())?;
+/// How the syncer talks to a host: with a kubeconfig, or without one as the service account of the pod that it runs in.
+/// Waiting and trying again is the syncer's own business, for all objects at once, so the client's is off. Errors: a
+/// kubeconfig that is none, credentials that cannot be used, or no pod around us.
+pub async fn client(kubeconfig: Option<&str>) -> Result<Client, String> {
+    let mut config = match kubeconfig {
+        Some(text) => {
+            let parsed = kube::config::Kubeconfig::from_yaml(text).map_err(|e| e.to_string())?;
+            let context = kube::config::KubeConfigOptions::default();
+            kube::Config::from_custom_kubeconfig(parsed, &context).await.map_err(|e| e.to_string())?
+        }
+        None => kube::Config::incluster().map_err(|e| e.to_string())?,
+    };
     config.default_retry = false;
     config.connect_timeout = Some(CONNECT_TIMEOUT);
     Client::try_from(config).map_err(|e| e.to_string())

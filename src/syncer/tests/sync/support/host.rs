@@ -84,7 +84,7 @@ impl Host {
     pub async fn kube(&self) -> kube::Client {
         let kubeconfig = self.front.admin_kubeconfig();
         let through = kubeconfig.replace(&self.front.address.to_string(), &self.proxy.address.to_string());
-        alcove_syncer::host_client(&through).await.unwrap()
+        alcove_syncer::host_client(Some(&through)).await.unwrap()
     }
 
     /// What tenants' writes meet from now on.

@@ -1,0 +1,103 @@
+//! A tenant: a control plane, and what ties it to its host. The syncer turns objects into the host's, DNS answers for
+//! its services, and its kubeconfigs go to Secrets.
+
+use crate::control_plane::{ControlPlane, Options};
+use crate::error::Error;
+use crate::kubeconfigs;
+use alcove_apiserver::admission::TokenVolumes;
+use alcove_apiserver::version::git_version;
+use alcove_config::{Config, Host};
+use alcove_schema::Minor;
+use alcove_syncer::HostServices;
+use alcove_syncer::translate::{Policy, Tenant};
+use k8s_openapi::api::core::v1::Service;
+use kube::api::{Api, ListParams};
+use std::net::IpAddr;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+/// Label of a tenant's own objects on the host: its name.
+const TENANT: &str = "alcove.dev/tenant";
+
+/// Where a tenant's process serves and keeps its data.
+pub struct Place {
+    /// Directory that keeps everything.
+    pub data: PathBuf,
+    /// Address to serve on.
+    pub address: IpAddr,
+    /// Port to serve on; 0 takes the one used before, or a free one.
+    pub port: u16,
+    /// Kubernetes version.
+    pub minor: Minor,
+}
+
+/// Starts a tenant. It is ready when its API is; a host that is down is waited for meanwhile, and what needs it works
+/// as soon as it is back.
+pub async fn start(
+    config: &Config,
+    host: &Host,
+    client: kube::Client,
+    place: Place,
+) -> Result<ControlPlane, Error> {
+    let services = HostServices::default();
+    let minor = place.minor;
+    let mut plane = ControlPlane::start(Options {
+        name: host.name.clone(),
+        data: place.data.clone(),
+        address: place.address,
+        port: place.port,
+        minor,
+        names: names(config, host),
+        // A tenant's host cannot make its tokens, so pods that ask for them would not be synced.
+        token_volumes: TokenVolumes::Left,
+        services: Some(Arc::new(services.clone())),
+    })
+    .await?;
+    let syncer = alcove_syncer::Config {
+        tenant: Tenant { cluster: host.name.clone(), host_namespace: host.namespace.clone() },
+        policy: Policy::default(),
+        services: Some(services),
+        kubelet_version: git_version(minor),
+    };
+    plane.attach(alcove_syncer::start(&plane.server, client.clone(), &plane.env, syncer));
+    plane.attach(kubeconfigs::publish(&plane, config, host, client, place.data));
+    Ok(plane)
+}
+
+/// The names that a tenant's API server has on its host.
+fn names(config: &Config, host: &Host) -> Vec<String> {
+    let (name, namespace, domain) = (&host.name, &host.namespace, &config.cluster_domain);
+    let mut names = vec![
+        name.clone(),
+        format!("{name}.{namespace}"),
+        format!("{name}.{namespace}.svc"),
+        format!("{name}.{namespace}.svc.{domain}"),
+        format!("kubernetes.default.svc.{domain}"),
+    ];
+    names.extend(config.expose.names.iter().cloned());
+    names.extend(config.expose.hosts());
+    names
+}
+
+/// Refuses to share a namespace with a tenant that was not named. A host that cannot be asked now does not keep a tenant
+/// from starting: both tenants' objects are marked, and neither touches the other's.
+pub async fn check_neighbours(config: &Config, host: &Host, client: &kube::Client) -> Result<(), Error> {
+    let services: Api<Service> = Api::namespaced(client.clone(), &host.namespace);
+    let ours = match services.list_metadata(&ListParams::default().labels(TENANT)).await {
+        Ok(found) => found,
+        Err(error) => {
+            tracing::warn!(%error, "cannot see whether another tenant lives in this namespace");
+            return Ok(());
+        }
+    };
+    let tenants = ours.items.iter().filter_map(|service| service.metadata.labels.as_ref()?.get(TENANT));
+    let allowed = |other: &String| *other == host.name || config.isolation.shared_with.contains(other);
+    match tenants.into_iter().find(|other| !allowed(other)) {
+        Some(other) => Err(Error::Neighbour {
+            name: host.name.clone(),
+            other: other.clone(),
+            namespace: host.namespace.clone(),
+        }),
+        None => Ok(()),
+    }
+}
