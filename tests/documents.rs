@@ -174,7 +174,7 @@ fn pages_point_to_what_exists() {
         for span in text.split('`').skip(1).step_by(2) {
             let is_path =
                 span.starts_with("src/") && !span.contains(['*', '<', ' ']) && !span.contains("NAME");
-            let missing = ["src/dns", "src/operator"];
+            let missing = ["src/dns"];
             if is_path && !missing.contains(&span) && !root().join(span).exists() {
                 dangling.push(format!("{page}: {span}"));
             }

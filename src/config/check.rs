@@ -47,12 +47,31 @@ pub fn from_tree(tree: Value) -> Result<Config, Problem> {
     }
     let schema = document::json_schema();
     known_keys(&schema, &schema, &tree, "")?;
-    let config: Config = serde_path_to_error::deserialize(&tree).map_err(|error| {
+    let mut whole = Config::default().to_tree();
+    lay_over(&mut whole, tree);
+    let config: Config = serde_path_to_error::deserialize(&whole).map_err(|error| {
         let path = error.path().to_string();
         Problem(format!("{path}: {}", error.into_inner()))
     })?;
     sensible(&config).map_err(|(place, why)| Problem(format!("{place} {why}")))?;
     Ok(config)
+}
+
+/// Lays what was said over the defaults as helm does with values: maps are merged, `null` takes a default away, all else
+/// takes its place. So a file means the same to the process as to the chart.
+fn lay_over(whole: &mut Value, said: Value) {
+    match (whole, said) {
+        (Value::Object(whole), Value::Object(said)) => {
+            for (key, value) in said {
+                match whole.get_mut(&key) {
+                    _ if value.is_null() => drop(whole.remove(&key)),
+                    Some(default) => lay_over(default, value),
+                    None => drop(whole.insert(key, value)),
+                }
+            }
+        }
+        (whole, said) => *whole = said,
+    }
 }
 
 /// Walks a tree beside its schema; where the schema lists its keys, others are errors.
@@ -200,6 +219,22 @@ mod tests {
         assert_eq!(config.sync.pods.pod_security, crate::PodSecurity::Restricted);
         assert_eq!(config.dns, crate::Dns::default());
         assert_eq!(Config::from_tree(config.to_tree()), Ok(config));
+    }
+
+    #[test]
+    fn maps_are_merged_as_helm_merges_values() {
+        let said = serde_json::json!({
+            "sync": null,
+            "controlPlane": { "resources": { "limits": { "memory": "2Gi", "cpu": null } } },
+            "isolation": { "resourceQuota": { "hard": { "services.nodeports": null, "count/pods": "5" } } },
+        });
+        let config = from_tree(said).unwrap();
+        assert_eq!(config.sync, crate::Sync::default());
+        assert_eq!(config.control_plane.resources["limits"], serde_json::json!({ "memory": "2Gi" }));
+        assert!(config.control_plane.resources.contains_key("requests"));
+        let hard = &config.isolation.resource_quota.hard;
+        assert_eq!((hard.get("services.nodeports"), hard["count/pods"].as_str()), (None, Some("5")));
+        assert_eq!(hard.len(), 11);
     }
 
     #[test]

@@ -188,6 +188,9 @@ impl Default for NetworkIsolation {
             "169.254.0.0/16",
             "172.16.0.0/12",
             "192.168.0.0/16",
+            "::1/128",
+            "fc00::/7",
+            "fe80::/10",
         ];
         NetworkIsolation {
             enabled: true,
