@@ -1,6 +1,6 @@
 # Every target says in one line what it does; `make help` lists them.
 .DEFAULT_GOAL := help
-.PHONY: help dev build test host-tools host-up host-down test-host conformance lint tools bench bench-peers bench-store codegen codegen-check
+.PHONY: help dev build test host-tools host-up host-down test-host conformance lint tools bench bench-peers bench-sync bench-store codegen codegen-check
 
 CACHE := .cache
 DENY_VERSION := 0.20.2
@@ -72,6 +72,11 @@ bench: ## build a release and measure it, beside kube-apiserver and etcd where t
 bench-peers: ## build kube-apiserver and etcd for the comparison into .cache/bench (minutes the first time)
 	@echo "make bench-peers: building kube-apiserver, kube-controller-manager and etcd from pinned sources"
 	benches/peers/build.sh .cache/bench
+
+bench-sync: ## build a release and measure the way between a tenant and its host
+	@echo "make bench-sync: building a release, then measuring a tenant on a host"
+	cargo build --release
+	benches/sync.py $(BENCH_ARGS)
 
 bench-store: ## measure the store alone
 	@echo "make bench-store: commits, lists, watches and memory of the store"

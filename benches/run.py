@@ -284,12 +284,12 @@ def ratio(ours, theirs, less):
     return number(theirs / ours if less else ours / theirs) + "×"
 
 
-def table(results):
+def table(results, rows):
     """Markdown: medians over the runs; ratios say how many times better alcove is."""
     names = list(results)
     lines = ["| what | " + " | ".join(names) + " | " + "".join("ratio | " for _ in names[1:]) + "budget |"]
     lines.append("|---|" + "---:|" * (2 * len(names)))
-    for what, where, unit, suffix, budget, less in ROWS:
+    for what, where, unit, suffix, budget, less in rows:
         values = [median(results[name], where, unit) for name in names]
         cells = [f"{number(v)} {suffix}" if v is not None else "–" for v in values]
         cells += [ratio(values[0], other, less) for other in values[1:]]
@@ -322,6 +322,19 @@ def errors(result, path=""):
         yield f"{path}events missing {result['events_wanted'] - result['events']}"
 
 
+def build_tools():
+    """The loader and what makes certificates."""
+    CACHE.mkdir(parents=True, exist_ok=True)
+    for program, package in (("load", "."), ("pki", "./pki")):
+        subprocess.run(["go", "build", "-o", CACHE / program, package], cwd=ROOT / "benches" / "load", check=True)
+
+
+def find_peers():
+    """The directory with kube-apiserver and etcd, if there is one."""
+    places = [Path(p) for p in (os.environ.get("KUBEBUILDER_ASSETS"), CACHE) if p]
+    return next((p for p in places if (p / "kube-apiserver").exists() and (p / "etcd").exists()), None)
+
+
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--alcove", type=Path, default=TARGET / "release" / "alcove")
@@ -333,12 +346,9 @@ def main():
     parser.add_argument("--out", type=Path, default=CACHE / "results.json")
     options = parser.parse_args()
 
-    CACHE.mkdir(parents=True, exist_ok=True)
-    for program, package in (("load", "."), ("pki", "./pki")):
-        subprocess.run(["go", "build", "-o", CACHE / program, package], cwd=ROOT / "benches" / "load", check=True)
+    build_tools()
     servers = [] if options.only == "peers" else [Alcove(options.alcove)]
-    places = [Path(p) for p in (os.environ.get("KUBEBUILDER_ASSETS"), CACHE) if p]
-    found = next((p for p in places if (p / "kube-apiserver").exists() and (p / "etcd").exists()), None)
+    found = find_peers()
     if found and options.only != "alcove":
         servers.append(Upstream(found))
     elif options.only != "alcove":
@@ -353,7 +363,7 @@ def main():
             shutil.rmtree(work)
             options.out.write_text(json.dumps(results, indent=1))
     if results:
-        print(table(results))
+        print(table(results, ROWS))
 
 
 if __name__ == "__main__":

@@ -19,7 +19,7 @@ var (
 	kubeconfig = flag.String("kubeconfig", "", "kubeconfig of one cluster and one user")
 	workers    = flag.Int("workers", 32, "concurrent workers")
 	conns      = flag.Int("conns", 4, "TCP connections that the workers are spread over")
-	tests      = flag.String("tests", "cm,get,pods,list,watch,watchpaced,idle", "which of ready,sa,cm,get,pods,list,watch,watchpaced,idle")
+	tests      = flag.String("tests", "cm,get,pods,list,watch,watchpaced,idle", "which of ready,sa,cm,get,pods,list,watch,watchpaced,idle,space,sync,direct")
 	configMaps = flag.Int("configmaps", 5000, "ConfigMaps to create")
 	gets       = flag.Int("gets", 20000, "GETs")
 	pods       = flag.Int("pods", 10000, "pods to create")
@@ -27,6 +27,12 @@ var (
 	watchers   = flag.Int("watchers", 100, "watchers in the fan-out tests")
 	watchPods  = flag.Int("watch-pods", 1000, "pods created in the fan-out tests")
 	watchRate  = flag.Float64("watch-rate", 100, "pods per second in the paced fan-out test")
+	hostConfig = flag.String("host-kubeconfig", "", "kubeconfig of the tenant's host, for sync and direct")
+	hostSpace  = flag.String("host-namespace", "", "namespace of the tenant on its host")
+	tenant     = flag.String("tenant", "bench", "name of the tenant, for space")
+	syncPodsN  = flag.Int("sync-pods", 200, "pods created in the tests sync and direct")
+	syncRate   = flag.Float64("sync-rate", 0, "pods per second in the test sync; 0: as fast as can be")
+	syncStates = flag.Bool("sync-states", false, "play the kubelet of the host in the test sync, and wait for the states in the tenant")
 	idlers     = flag.Int("idle", 1000, "idle watchers")
 	pids       = flag.String("pids", "", "name=pid,... of server processes on this machine to be measured")
 	dataDir    = flag.String("data", "", "the server's data directory on this machine, to be measured")
@@ -65,11 +71,25 @@ func main() {
 			out["watch_paced"] = fanOut(c, makeNamespace(c, namespace+"-p"), *watchRate)
 		case "idle":
 			out["idle_watchers"] = idleWatchers(config, makeNamespace(c, namespace+"-i"))
+		case "sync":
+			host := newClient(readHost(), *conns)
+			out["sync"] = syncPods(c, host, makeNamespace(c, namespace+"-s"), *hostSpace, *syncPodsN, *syncRate, *syncStates)
+		case "space":
+			makeSpace(newClient(readHost(), 1), *hostSpace, *tenant)
+		case "direct":
+			host := newClient(readHost(), *conns)
+			out["direct"] = directPods(host, makeNamespace(host, namespace+"-d"), *syncPodsN)
 		default:
 			must(fmt.Errorf("no test is named %q", test))
 		}
 	}
 	must(json.NewEncoder(os.Stdout).Encode(out))
+}
+
+func readHost() *access {
+	config, err := readKubeconfig(*hostConfig)
+	must(err)
+	return config
 }
 
 // makeNamespace makes a namespace with its default ServiceAccount, which pods need and not every server under test
