@@ -3,6 +3,7 @@
 pub mod front;
 
 use crate::admission::{Admission, NamespaceLifecycle};
+use crate::authn::{ServiceAccountTokens, SigningKeys};
 use crate::authorization::AlwaysAllow;
 use crate::registry::Resource;
 use crate::server::{ApiServer, Server, ServerConfig};
@@ -65,6 +66,8 @@ pub fn memory_store() -> Store {
 pub fn server(resources: Vec<Arc<Resource>>, env: Arc<TestEnv>) -> Server {
     let store = memory_store();
     let admission: Vec<Arc<dyn Admission>> = vec![Arc::new(NamespaceLifecycle::new(store.clone()))];
+    let keys = SigningKeys::generate().expect("a key can be made");
+    let tokens = ServiceAccountTokens::new(keys, store.clone(), env.clone());
     ApiServer::new(ServerConfig {
         minor: Minor::DEFAULT,
         env,
@@ -73,6 +76,6 @@ pub fn server(resources: Vec<Arc<Resource>>, env: Arc<TestEnv>) -> Server {
         admission,
         authorizer: Arc::new(AlwaysAllow),
         connector: None,
-        tokens: None,
+        tokens: Some(Arc::new(tokens)),
     })
 }

@@ -4,7 +4,7 @@ use crate::error::Error;
 use crate::files;
 use alcove_apiserver::admission::{
     AddressConfig, Admission, Certificates, DefaultTolerationSeconds, Escalation, LimitRanger,
-    LocalAddresses, NamespaceLifecycle, Priority, RuntimeClass, ServiceAccount, ServiceIp, TokenVolumes,
+    LocalAddresses, NamespaceLifecycle, Priority, RuntimeClass, ServiceAccount, ServiceIp,
 };
 use alcove_apiserver::authn::{Authenticator, ClientCertificates, ServiceAccountTokens, SigningKeys};
 use alcove_apiserver::authorization::{self, Rbac};
@@ -54,8 +54,6 @@ pub struct Options {
     pub names: Vec<String>,
     /// Who gives services their addresses; `None`: this control plane itself.
     pub services: Option<Arc<dyn Admission>>,
-    /// Whether pods get volumes with tokens of this cluster.
-    pub token_volumes: TokenVolumes,
 }
 
 /// A control plane that serves.
@@ -229,7 +227,7 @@ fn server(options: &Options, store: Store, env: Arc<dyn Env>, tokens: Arc<Servic
     let admission: Vec<Arc<dyn Admission>> = vec![
         Arc::new(NamespaceLifecycle::new(store.clone())),
         Arc::new(LimitRanger::new(store.clone())),
-        Arc::new(ServiceAccount::new(store.clone(), env.clone(), options.token_volumes)),
+        Arc::new(ServiceAccount::new(store.clone(), env.clone())),
         Arc::new(Priority::new(store.clone())),
         Arc::new(DefaultTolerationSeconds),
         Arc::new(RuntimeClass::new(store.clone())),

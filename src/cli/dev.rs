@@ -6,7 +6,6 @@ use crate::error::Error;
 use crate::tenant::{self, Place};
 use crate::{files, serve};
 use alcove_apiserver::User;
-use alcove_apiserver::admission::TokenVolumes;
 use alcove_config::{Config, Host};
 use alcove_object::{Gvr, Reason, Status, Value};
 use alcove_schema::Minor;
@@ -60,7 +59,6 @@ async fn start_host(data: &Path, port: u16, minor: Minor) -> Result<ControlPlane
         port,
         minor,
         names: Vec::new(),
-        token_volumes: TokenVolumes::Mounted,
         services: None,
     })
     .await?;

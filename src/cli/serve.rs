@@ -5,7 +5,6 @@ use crate::control_plane::{ControlPlane, Options};
 use crate::error::Error;
 use crate::files;
 use crate::tenant::{self, Place};
-use alcove_apiserver::admission::TokenVolumes;
 use alcove_config::Config;
 use std::net::{IpAddr, Ipv4Addr};
 use std::path::Path;
@@ -56,7 +55,6 @@ async fn alone(place: Place) -> Result<ControlPlane, Error> {
         minor: place.minor,
         names: Vec::new(),
         services: None,
-        token_volumes: TokenVolumes::Mounted,
     })
     .await
 }

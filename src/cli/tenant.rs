@@ -4,7 +4,6 @@
 use crate::control_plane::{ControlPlane, Options};
 use crate::error::Error;
 use crate::kubeconfigs;
-use alcove_apiserver::admission::TokenVolumes;
 use alcove_apiserver::version::git_version;
 use alcove_config::{Config, Host};
 use alcove_schema::Minor;
@@ -48,8 +47,6 @@ pub async fn start(
         port: place.port,
         minor,
         names: names(config, host),
-        // A tenant's host cannot make its tokens, so pods that ask for them would not be synced.
-        token_volumes: TokenVolumes::Left,
         services: Some(Arc::new(services.clone())),
     })
     .await?;

@@ -22,6 +22,7 @@ pub mod pods;
 pub mod presence;
 pub mod replica_set;
 pub mod runtime;
+pub mod token_secrets;
 
 use alcove_apiserver::{Server, User};
 use alcove_object::Env;
@@ -56,6 +57,10 @@ pub fn start(server: &Server, env: &Arc<dyn Env>, root_ca: &str) -> JoinSet<()> 
         presence::Presence::sources
     );
     run!(presence::Presence::root_ca(client("root-ca-cert-publisher"), root_ca), presence::Presence::sources);
+    run!(
+        token_secrets::TokenSecrets::new(client("tokens-controller"), root_ca),
+        token_secrets::TokenSecrets::sources
+    );
     run!(aggregation::Aggregation::new(client("clusterrole-aggregation-controller")), |_: &Arc<_>| {
         aggregation::Aggregation::sources()
     });

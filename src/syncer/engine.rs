@@ -7,6 +7,7 @@ use crate::nodes;
 use crate::pressure::Pressure;
 use crate::rules::{Life, RULES, Rule, When, rule};
 use crate::services::Reserved;
+use crate::tokens::Tokens;
 use crate::translate::{Policy, Refusal, Tenant, host_name};
 use crate::uses::Uses;
 use alcove_apiserver::options::ListOptions;
@@ -46,6 +47,8 @@ pub struct Syncer {
     pub uses: Uses,
     /// Services that are just being made.
     pub reserved: Reserved,
+    /// Pods' tokens on the host.
+    pub tokens: Tokens,
     /// Keys to be worked on.
     pub queue: Arc<Queue>,
     /// Tells the tenant what was refused.

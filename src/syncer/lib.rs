@@ -19,6 +19,7 @@ mod pods;
 mod pressure;
 mod rules;
 mod services;
+mod tokens;
 pub mod translate;
 mod uses;
 mod write;
@@ -62,6 +63,7 @@ pub fn start(server: &Server, host: kube::Client, env: &Arc<dyn Env>, config: Co
         kubelet_version: config.kubelet_version,
         uses: uses::Uses::default(),
         reserved: services::Reserved::default(),
+        tokens: tokens::Tokens::default(),
         queue: Arc::default(),
         events: Recorder::new(client.clone(), env.clone(), "alcove-syncer"),
     });
@@ -76,6 +78,9 @@ pub fn start(server: &Server, host: kube::Client, env: &Arc<dyn Env>, config: Co
         let (known, tenant) = (syncer.host.clone(), syncer.tenant.clone());
         tasks.spawn(host::follow(known, host.clone(), tenant, rule, syncer.queue.clone(), sender));
     }
+    let (sender, receiver) = watch::channel(false);
+    ready.push(receiver);
+    tasks.spawn(tokens::follow(syncer.clone(), sender));
     // Work begins when the whole host namespace is known: what is not known must not be taken for gone.
     tasks.spawn(async move {
         for mut known in ready {

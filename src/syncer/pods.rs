@@ -39,15 +39,18 @@ impl Syncer {
         if let Some(host) = seen.filter(|_| known.is_some() || !is_finished(&pod)) {
             pod = self.take_back(rule, pod, host_name, host).await?;
         }
-        match (known, meta::is_deleting(&pod)) {
+        let next = match (known, meta::is_deleting(&pod)) {
             (Some(facts), true) => self.end_on_host(rule, &pod, host_name, facts).await?,
             (None, true) => self.remove(&pod).await?,
-            (None, false) if is_finished(&pod) => {}
+            (None, false) if is_finished(&pod) => Next::Done,
             (None, false) if has_run(&pod) => self.end_as_evicted(&pod).await?,
-            (Some(facts), false) if facts.is_deleting => {}
-            (known, false) => return self.put(rule, key, pod, host_name, known).await,
+            (Some(facts), false) if facts.is_deleting => Next::Done,
+            (known, false) => self.put(rule, key, &pod, host_name, known).await?,
+        };
+        match known.filter(|_| !is_finished(&pod)) {
+            Some(facts) => Ok(sooner(next, self.keep_tokens(key, &pod, facts).await?)),
+            None => Ok(next),
         }
-        Ok(Next::Done)
     }
 
     /// The pod as the tenant wants it, on the host.
@@ -55,28 +58,28 @@ impl Syncer {
         &self,
         rule: &'static Rule,
         key: &Key,
-        pod: Value,
+        pod: &Value,
         host_name: &str,
         known: Option<&Facts>,
     ) -> Result<Next, Error> {
-        let wanted = translate::judge(self.policy, &pod).and_then(|()| (rule.to_host)(&self.tenant, &pod));
+        let wanted = translate::judge(self.policy, pod).and_then(|()| (rule.to_host)(&self.tenant, pod));
         let wanted = match wanted {
             Ok(wanted) => wanted,
-            Err(refusal) => return Ok(self.refuse(&pod, &refusal).await),
+            Err(refusal) => return Ok(self.refuse(pod, &refusal).await),
         };
         if known.is_none() {
-            match self.hold(key, &pod)? {
+            match self.hold(key, pod)? {
                 Some(Hold::Waits) => return Ok(Next::Done),
-                Some(Hold::Refused(refusal)) => return Ok(self.refuse(&pod, &refusal).await),
+                Some(Hold::Refused(refusal)) => return Ok(self.refuse(pod, &refusal).await),
                 None => {}
             }
         }
         let applied = self.apply(rule, wanted, known).await?;
         // A new pod's first state says nothing that the tenant does not know; its watch tells what comes then.
         if let Some(facts) = known {
-            self.apply_conditions(rule, host_name, facts, &pod).await?;
+            self.apply_conditions(rule, host_name, facts, pod).await?;
             if let Some(host) = applied {
-                self.take_back(rule, pod, host_name, host).await?;
+                self.take_back(rule, pod.clone(), host_name, host).await?;
             }
         }
         Ok(Next::Done)
@@ -120,13 +123,13 @@ impl Syncer {
         pod: &Value,
         host_name: &str,
         facts: &Facts,
-    ) -> Result<(), Error> {
+    ) -> Result<Next, Error> {
         let grace = pod.pointer("/metadata/deletionGracePeriodSeconds").and_then(Value::as_u64);
         let grace = grace.and_then(|grace| u32::try_from(grace).ok());
-        match facts.should_end(grace) {
-            true => self.delete_on_host(rule, host_name, facts, grace).await,
-            false => Ok(()),
+        if facts.should_end(grace) {
+            self.delete_on_host(rule, host_name, facts, grace).await?;
         }
+        Ok(Next::Done)
     }
 
     /// Binds the tenant's pod to the node that the host chose. Gives the pod as it is after.
@@ -190,19 +193,20 @@ impl Syncer {
     }
 
     /// The host's pod is gone, so the tenant's may go.
-    async fn remove(&self, pod: &Value) -> Result<(), Status> {
+    async fn remove(&self, pod: &Value) -> Result<Next, Status> {
         let options = DeleteOptions {
             grace_period_seconds: Some(0),
             uid: Some(meta::uid(pod).to_owned()),
             ..DeleteOptions::default()
         };
         let (namespace, name) = (meta::namespace(pod), meta::name(pod));
-        gone_is_fine(self.client.delete(&resource(), namespace, name, &options).await.map(drop))
+        gone_is_fine(self.client.delete(&resource(), namespace, name, &options).await.map(drop))?;
+        Ok(Next::Done)
     }
 
     /// A pod that ran and vanished on the host cannot come back: it ends as evicted pods end, and its controller makes
     /// another.
-    async fn end_as_evicted(&self, pod: &Value) -> Result<(), Status> {
+    async fn end_as_evicted(&self, pod: &Value) -> Result<Next, Status> {
         let message = "The pod was removed from the host cluster.";
         let now = time::format(self.env.now());
         let status = json!({ "metadata": { "uid": meta::uid(pod) }, "status": {
@@ -217,7 +221,16 @@ impl Syncer {
         let (namespace, name, options) = (meta::namespace(pod), meta::name(pod), WriteOptions::default());
         let kind = PatchType::Strategic;
         let patched = self.client.patch(&resource(), "status", namespace, name, kind, status, &options).await;
-        gone_is_fine(patched.map(drop))
+        gone_is_fine(patched.map(drop))?;
+        Ok(Next::Done)
+    }
+}
+
+/// The sooner of two times to come back.
+fn sooner(a: Next, b: Next) -> Next {
+    match (a, b) {
+        (Next::After(a), Next::After(b)) => Next::After(a.min(b)),
+        (Next::Done, next) | (next, Next::Done) => next,
     }
 }
 

@@ -20,7 +20,7 @@ pub use limit_ranger::LimitRanger;
 pub use namespace::NamespaceLifecycle;
 pub use pods::{DefaultTolerationSeconds, Priority, TOLERATION_SECONDS};
 pub use runtime_class::RuntimeClass;
-pub use service_account::{ServiceAccount, TokenVolumes};
+pub use service_account::ServiceAccount;
 pub use service_ip::{AddressConfig, Answer, Asker, LocalAddresses, Refused, ServiceAddresses, ServiceIp};
 
 use crate::registry::Resource;

@@ -23,26 +23,16 @@ const SUFFIX_LENGTH: usize = 5;
 const MIRROR_POD: &str = "kubernetes.io/config.mirror";
 const ENFORCE_SECRETS: &str = "kubernetes.io/enforce-mountable-secrets";
 
-/// Whether pods get a volume with their account's token.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum TokenVolumes {
-    /// As upstream: unless pod or account opt out.
-    Mounted,
-    /// Never: whoever runs the pods cannot make tokens of this cluster.
-    Left,
-}
-
 /// The admission step.
 pub struct ServiceAccount {
     store: Store,
     env: Arc<dyn Env>,
-    volumes: TokenVolumes,
 }
 
 impl ServiceAccount {
     /// A step that looks accounts up in this store.
-    pub fn new(store: Store, env: Arc<dyn Env>, volumes: TokenVolumes) -> ServiceAccount {
-        ServiceAccount { store, env, volumes }
+    pub fn new(store: Store, env: Arc<dyn Env>) -> ServiceAccount {
+        ServiceAccount { store, env }
     }
 
     async fn complete(&self, attributes: &mut Attributes<'_>) -> Result<(), Status> {
@@ -63,7 +53,7 @@ impl ServiceAccount {
         let account = account.ok_or_else(|| forbidden(missing(&namespace, &wanted)))?;
         spec.insert("serviceAccountName".into(), wanted.as_str().into());
         spec.insert("serviceAccount".into(), wanted.into());
-        if self.volumes == TokenVolumes::Mounted && mounts_token(spec, &account) {
+        if mounts_token(spec, &account) {
             mount_token(spec, &format!("{VOLUME_PREFIX}{}", self.env.name_suffix(SUFFIX_LENGTH)));
         }
         if list(spec.get("imagePullSecrets")).is_empty() {

@@ -16,7 +16,7 @@ async fn client() -> Client {
     let addresses = LocalAddresses::new(AddressConfig::default(), store.clone(), env.clone());
     let admission: Vec<Arc<dyn Admission>> = vec![
         Arc::new(LimitRanger::new(store.clone())),
-        Arc::new(ServiceAccount::new(store.clone(), env.clone(), TokenVolumes::Mounted)),
+        Arc::new(ServiceAccount::new(store.clone(), env.clone())),
         Arc::new(Priority::new(store.clone())),
         Arc::new(DefaultTolerationSeconds),
         Arc::new(RuntimeClass::new(store.clone())),

@@ -13,6 +13,7 @@ mod name;
 mod pod;
 mod pod_refs;
 mod pod_status;
+mod pod_tokens;
 mod policy;
 mod service;
 
@@ -24,6 +25,7 @@ pub use name::host_name;
 pub use pod::pod;
 pub use pod_refs::{References, references};
 pub use pod_status::{condition_owners, gate_conditions, pod_status};
+pub use pod_tokens::{RENEW, TOKENS, TokenSource, token_sources, tokens, tokens_name, tokens_owner};
 pub use policy::{Policy, judge};
 pub use service::{new_service, service, service_addresses, service_status};
 

@@ -2,6 +2,7 @@
 
 use super::metadata::{KIND, NAME, NAMESPACE, UID};
 use super::pod_refs::{CONTAINER_LISTS, items};
+use super::pod_tokens::rewrite_tokens;
 use super::{Refusal, Tenant, host_name, labels, metadata, pod_refs};
 use alcove_object::{Value, meta};
 use serde_json::{Map, json};
@@ -21,7 +22,6 @@ const DROPPED_FIELDS: [&str; 6] =
 pub fn pod(tenant: &Tenant, object: &Value) -> Result<Value, Refusal> {
     let namespace = meta::namespace(object);
     let mut spec = object["spec"].clone();
-    refuse_host_identity(&spec)?;
     if let Some(spec) = spec.as_object_mut() {
         for field in DROPPED_FIELDS {
             spec.remove(field);
@@ -34,6 +34,7 @@ pub fn pod(tenant: &Tenant, object: &Value) -> Result<Value, Refusal> {
         spec["hostname"] = hostname(meta::name(object)).into();
     }
     pod_refs::visit(&mut spec, &mut |_, name| *name = host_name(tenant, namespace, name));
+    rewrite_tokens(tenant, object, &mut spec);
     rewrite_field_refs(&mut spec);
     rewrite_claims(tenant, namespace, object, &mut spec);
     rewrite_affinity(tenant, namespace, &mut spec);
@@ -45,22 +46,6 @@ pub fn pod(tenant: &Tenant, object: &Value) -> Result<Value, Refusal> {
     let mut metadata = metadata(tenant, object);
     annotate(&mut metadata, object);
     Ok(json!({ "apiVersion": "v1", "kind": "Pod", "metadata": metadata, "spec": spec }))
-}
-
-/// A token that the host's API server would sign must not reach a tenant's container.
-fn refuse_host_identity(spec: &Value) -> Result<(), Refusal> {
-    let volumes = spec["volumes"].as_array();
-    for (at, volume) in volumes.into_iter().flatten().enumerate() {
-        let sources = volume.pointer("/projected/sources").and_then(Value::as_array);
-        if sources.into_iter().flatten().any(|source| source.get("serviceAccountToken").is_some()) {
-            let field = format!("spec.volumes[{at}].projected.sources");
-            return Err(Refusal::of(
-                &field,
-                "service account tokens are not synced to the host yet; use automountServiceAccountToken: false",
-            ));
-        }
-    }
-    Ok(())
 }
 
 /// A pod's name as a host name: dots become dashes, at most 63 characters.

@@ -1,9 +1,7 @@
 //! A server with roles, tokens and admission as the product puts them together, and what tests ask of it.
 
 use crate::support::{Answer, Connection};
-use alcove_apiserver::admission::{
-    Admission, Certificates, Escalation, NamespaceLifecycle, ServiceAccount, TokenVolumes,
-};
+use alcove_apiserver::admission::{Admission, Certificates, Escalation, NamespaceLifecycle, ServiceAccount};
 use alcove_apiserver::authn::{ServiceAccountTokens, SigningKeys};
 use alcove_apiserver::authorization::{self, Rbac};
 use alcove_apiserver::testing::front::Https;
@@ -37,7 +35,7 @@ impl World {
         let keys = SigningKeys::generate().unwrap();
         let admission: Vec<Arc<dyn Admission>> = vec![
             Arc::new(NamespaceLifecycle::new(store.clone())),
-            Arc::new(ServiceAccount::new(store.clone(), env.clone(), TokenVolumes::Mounted)),
+            Arc::new(ServiceAccount::new(store.clone(), env.clone())),
             Arc::new(Certificates::new(rbac.clone())),
             Arc::new(Escalation::new(rbac.clone())),
         ];

@@ -11,3 +11,4 @@ mod ownership;
 mod refusals;
 mod support;
 mod tenants;
+mod tokens;

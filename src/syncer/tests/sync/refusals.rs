@@ -18,9 +18,6 @@ async fn what_the_rules_forbid_is_told_to_the_tenant() {
         change(&mut pod);
         pod
     };
-    let token =
-        json!([{ "name": "t", "projected": { "sources": [{ "serviceAccountToken": { "path": "t" } }] } }]);
-    side.create("pods", change("token", &|p| p["spec"]["volumes"] = token.clone())).await;
     let privileged = json!({ "privileged": true });
     side.create(
         "pods",
@@ -30,7 +27,6 @@ async fn what_the_rules_forbid_is_told_to_the_tenant() {
     side.create("pods", change("placed", &|p| p["spec"]["nodeName"] = "node-1".into())).await;
     for (name, expected) in [
         ("external", "spec.externalIPs: external IPs take over traffic"),
-        ("token", "spec.volumes[0].projected.sources: service account tokens are not synced"),
         ("root", "violates PodSecurity \"baseline:latest\": privileged (container \"main\" must not set"),
         ("placed", "spec.nodeName: the host's scheduler chooses nodes"),
     ] {

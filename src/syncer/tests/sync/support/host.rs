@@ -5,6 +5,7 @@ use super::{Changes, get, gvr, list, missing, server};
 use alcove_apiserver::admission::{Admission, Admitting, Attributes};
 use alcove_apiserver::options::{DeleteOptions, PatchType, WriteOptions};
 use alcove_apiserver::request::Verb;
+use alcove_apiserver::testing::TestEnv;
 use alcove_apiserver::testing::front::Https;
 use alcove_apiserver::{Client, Server, User};
 use alcove_object::{Status, Value, meta};
@@ -52,23 +53,25 @@ pub struct Host {
     pub changes: Changes,
     pub webhook: Arc<Webhook>,
     front: Https,
-    _tasks: JoinSet<()>,
+    env: Arc<TestEnv>,
+    tasks: JoinSet<()>,
 }
 
 impl Host {
     pub async fn start() -> Host {
         let webhook: Arc<Webhook> = Arc::default();
-        let (server, _) = server(1, vec![webhook.clone()]);
-        Host::with(webhook, server).await
+        let (server, env) = server(1, vec![webhook.clone()]);
+        Host::with(webhook, server, env).await
     }
 
     /// A host that gives services addresses, as hosts do.
     pub async fn start_with_addresses() -> Host {
         let webhook: Arc<Webhook> = Arc::default();
-        Host::with(webhook.clone(), server_with_addresses(webhook)).await
+        let env = Arc::new(TestEnv::new(1));
+        Host::with(webhook.clone(), server_with_addresses(webhook, env.clone()), env).await
     }
 
-    async fn with(webhook: Arc<Webhook>, server: Server) -> Host {
+    async fn with(webhook: Arc<Webhook>, server: Server, env: Arc<TestEnv>) -> Host {
         alcove_apiserver::bootstrap(&server, &[]).await.unwrap();
         let client = server.client(User::component("platform-team"), "kubectl");
         let namespace = json!({ "apiVersion": "v1", "kind": "Namespace", "metadata": { "name": NAMESPACE } });
@@ -77,7 +80,14 @@ impl Host {
         let proxy = Proxy::start(front.address).await;
         let (changes, mut tasks) = (Changes::new(), JoinSet::new());
         changes.follow(&client, &mut tasks);
-        Host { server, client, proxy, changes, webhook, front, _tasks: tasks }
+        Host { server, client, proxy, changes, webhook, front, env, tasks }
+    }
+
+    /// Starts the host's controllers: its garbage collector among them.
+    pub fn start_controllers(&mut self) {
+        let env: Arc<dyn alcove_object::Env> = self.env.clone();
+        let mut controllers = alcove_controllers::start(&self.server, &env, "PEM");
+        self.tasks.spawn(async move { while controllers.join_next().await.is_some() {} });
     }
 
     /// A client as the syncer has it.
@@ -176,9 +186,8 @@ pub fn running() -> Value {
     })
 }
 
-fn server_with_addresses(webhook: Arc<Webhook>) -> Server {
+fn server_with_addresses(webhook: Arc<Webhook>, env: Arc<TestEnv>) -> Server {
     use alcove_apiserver::admission::{AddressConfig, LocalAddresses, NamespaceLifecycle, ServiceIp};
-    let env = Arc::new(alcove_apiserver::testing::TestEnv::new(1));
     let store = alcove_apiserver::testing::memory_store();
     let addresses = LocalAddresses::new(AddressConfig::default(), store.clone(), env.clone());
     let admission: Vec<Arc<dyn Admission>> = vec![

@@ -144,6 +144,9 @@ pub fn server_of(
     store: alcove_store::Store,
     admission: Vec<Arc<dyn alcove_apiserver::admission::Admission>>,
 ) -> Server {
+    use alcove_apiserver::authn::{ServiceAccountTokens, SigningKeys};
+    let keys = SigningKeys::generate().unwrap();
+    let tokens = ServiceAccountTokens::new(keys, store.clone(), env.clone());
     alcove_apiserver::ApiServer::new(alcove_apiserver::ServerConfig {
         minor: alcove_schema::Minor::DEFAULT,
         env,
@@ -152,6 +155,6 @@ pub fn server_of(
         admission,
         authorizer: Arc::new(alcove_apiserver::authorization::AlwaysAllow),
         connector: None,
-        tokens: None,
+        tokens: Some(Arc::new(tokens)),
     })
 }

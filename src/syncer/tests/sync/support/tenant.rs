@@ -4,6 +4,7 @@ use super::host::NAMESPACE;
 use super::{Changes, Host, covers, get, gvr, list, missing, server};
 use alcove_apiserver::admission::Admission;
 use alcove_apiserver::options::{DeleteOptions, PatchType, WriteOptions};
+use alcove_apiserver::testing::TestEnv;
 use alcove_apiserver::{Client, Server, User};
 use alcove_object::{Env, Value, meta};
 use alcove_syncer::HostServices;
@@ -18,7 +19,7 @@ pub struct Side {
     pub client: Client,
     pub tenant: Tenant,
     pub changes: Changes,
-    env: Arc<dyn Env>,
+    pub env: Arc<TestEnv>,
     services: Option<HostServices>,
     syncer: Option<JoinSet<()>>,
     tasks: JoinSet<()>,
@@ -61,7 +62,8 @@ impl Side {
             services: self.services.clone(),
             kubelet_version: "v1.36.3".into(),
         };
-        self.syncer = Some(alcove_syncer::start(&self.server, host.kube().await, &self.env, config));
+        let env: Arc<dyn Env> = self.env.clone();
+        self.syncer = Some(alcove_syncer::start(&self.server, host.kube().await, &env, config));
     }
 
     pub async fn stop_syncer(&mut self) {
@@ -72,7 +74,8 @@ impl Side {
 
     /// Starts the tenant's controllers too.
     pub fn start_controllers(&mut self) {
-        let mut controllers = alcove_controllers::start(&self.server, &self.env, "PEM");
+        let env: Arc<dyn Env> = self.env.clone();
+        let mut controllers = alcove_controllers::start(&self.server, &env, "PEM");
         self.tasks.spawn(async move { while controllers.join_next().await.is_some() {} });
     }
 
@@ -149,11 +152,23 @@ impl Side {
             }
             expected.insert(format!("{resource}/{name}"));
         }
+        expected.extend(self.derived(host));
         let found: BTreeSet<String> = host.objects_of(&self.tenant.cluster).into_iter().collect();
         if found != expected {
             return Err(format!("on the host: {found:?}, expected: {expected:?}"));
         }
         Ok(())
+    }
+
+    /// What follows from pods on the host.
+    fn derived(&self, host: &Host) -> Vec<String> {
+        let pods = list(&self.client, "pods", "").into_iter();
+        let pods = pods.filter(|pod| {
+            let name = self.host_name(meta::namespace(pod), meta::name(pod));
+            let is_bound = pod.pointer("/spec/nodeName").is_some();
+            is_bound && !translate::token_sources(pod).is_empty() && host.get("pods", &name).is_some()
+        });
+        pods.map(|pod| format!("secrets/{}", translate::tokens_name(&self.tenant, &pod))).collect()
     }
 
     fn wanted(&self) -> Vec<(&'static str, Value)> {
