@@ -4,7 +4,8 @@ use crate::error::Error;
 use crate::files;
 use alcove_apiserver::admission::{
     AddressConfig, Admission, Certificates, DefaultTolerationSeconds, Escalation, LimitRanger,
-    LocalAddresses, NamespaceLifecycle, Priority, RuntimeClass, ServiceAccount, ServiceIp,
+    LocalAddresses, NamespaceLifecycle, Priority, RuntimeClass, ServiceAccount, ServiceIp, StoreLimits,
+    StoreQuota,
 };
 use alcove_apiserver::authn::{Authenticator, ClientCertificates, ServiceAccountTokens, SigningKeys};
 use alcove_apiserver::authorization::{self, Rbac};
@@ -54,6 +55,8 @@ pub struct Options {
     pub names: Vec<String>,
     /// Who gives services their addresses; `None`: this control plane itself.
     pub services: Option<Arc<dyn Admission>>,
+    /// How much its store may hold.
+    pub limits: StoreLimits,
 }
 
 /// A control plane that serves.
@@ -234,6 +237,7 @@ fn server(options: &Options, store: Store, env: Arc<dyn Env>, tokens: Arc<Servic
         services,
         Arc::new(Certificates::new(rbac.clone())),
         Arc::new(Escalation::new(rbac.clone())),
+        Arc::new(StoreQuota::new(store.clone(), options.limits)),
     ];
     ApiServer::new(ServerConfig {
         minor: options.minor,

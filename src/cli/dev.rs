@@ -6,6 +6,7 @@ use crate::error::Error;
 use crate::tenant::{self, Place};
 use crate::{files, serve};
 use alcove_apiserver::User;
+use alcove_apiserver::admission::StoreLimits;
 use alcove_config::{Config, Host};
 use alcove_object::{Gvr, Reason, Status, Value};
 use alcove_schema::Minor;
@@ -59,6 +60,7 @@ async fn start_host(data: &Path, port: u16, minor: Minor) -> Result<ControlPlane
         port,
         minor,
         names: Vec::new(),
+        limits: StoreLimits::default(),
         services: None,
     })
     .await?;

@@ -5,6 +5,7 @@ use crate::control_plane::{ControlPlane, Options};
 use crate::error::Error;
 use crate::files;
 use crate::tenant::{self, Place};
+use alcove_apiserver::admission::StoreLimits;
 use alcove_config::Config;
 use std::net::{IpAddr, Ipv4Addr};
 use std::path::Path;
@@ -54,6 +55,7 @@ async fn alone(place: Place) -> Result<ControlPlane, Error> {
         port: place.port,
         minor: place.minor,
         names: Vec::new(),
+        limits: StoreLimits::default(),
         services: None,
     })
     .await

@@ -4,6 +4,7 @@
 use crate::control_plane::{ControlPlane, Options};
 use crate::error::Error;
 use crate::kubeconfigs;
+use alcove_apiserver::admission::StoreLimits;
 use alcove_apiserver::version::git_version;
 use alcove_config::{Config, Host};
 use alcove_schema::Minor;
@@ -47,6 +48,7 @@ pub async fn start(
         port: place.port,
         minor,
         names: names(config, host),
+        limits: StoreLimits { objects: config.quota.objects, bytes: config.quota.bytes },
         services: Some(Arc::new(services.clone())),
     })
     .await?;

@@ -23,5 +23,5 @@ mod writer;
 
 pub use entry::{Body, Entry, Index, field_label};
 pub use error::{CommitError, Error, OpenError};
-pub use store::{Change, ChangeKind, Config, Listing, Medium, Op, Range, Store};
+pub use store::{Change, ChangeKind, Config, Listing, Medium, Op, Range, Store, Usage};
 pub use watch::Watch;

@@ -7,7 +7,7 @@
 use crate::entry::Entry;
 use crate::error::Error;
 use crate::history::History;
-use crate::store::{Change, ChangeKind, Listing, Range};
+use crate::store::{Change, ChangeKind, Listing, Range, Usage};
 use parking_lot::RwLock;
 use std::collections::{BTreeMap, HashMap};
 use std::ops::Bound;
@@ -30,6 +30,9 @@ pub(crate) struct Memory {
 pub(crate) struct Table {
     pub(crate) name: Arc<str>,
     state: RwLock<State>,
+    /// Bytes of the entries' newest states, for those who only want to know how much there is.
+    bytes: AtomicU64,
+    objects: AtomicU64,
     /// Told when the table changes, and at the end.
     pub(crate) changed: Notify,
 }
@@ -76,8 +79,15 @@ impl Memory {
             return table;
         }
         let name: Arc<str> = name.into();
-        let fresh =
-            || Arc::new(Table { name: name.clone(), state: RwLock::default(), changed: Notify::new() });
+        let fresh = || {
+            Arc::new(Table {
+                name: name.clone(),
+                state: RwLock::default(),
+                bytes: AtomicU64::new(0),
+                objects: AtomicU64::new(0),
+                changed: Notify::new(),
+            })
+        };
         self.tables.write().entry(name.clone()).or_insert_with(fresh).clone()
     }
 
@@ -170,6 +180,11 @@ impl Table {
     pub(crate) fn apply(&self, changes: Vec<Arc<Change>>, history_bytes_max: usize) {
         let mut state = self.state.write();
         for change in changes {
+            let before = change.old().map_or(0, |old| old.json.len() as u64);
+            let after = if change.is_delete() { 0 } else { change.entry().json.len() as u64 };
+            // The writer alone changes it, so nothing comes between.
+            let bytes = self.bytes.load(Ordering::Relaxed).saturating_add(after).saturating_sub(before);
+            self.bytes.store(bytes, Ordering::Relaxed);
             match &change.kind {
                 ChangeKind::Put { entry, .. } => {
                     state.entries.insert(entry.key.clone(), entry.clone());
@@ -181,14 +196,23 @@ impl Table {
             state.history.push(change);
         }
         let forgotten = state.history.trim(history_bytes_max);
+        self.objects.store(state.entries.len() as u64, Ordering::Relaxed);
         drop(state);
         drop(forgotten);
+    }
+
+    /// How much the newest states are.
+    pub(crate) fn usage(&self) -> Usage {
+        Usage { objects: self.objects.load(Ordering::Relaxed), bytes: self.bytes.load(Ordering::Relaxed) }
     }
 
     /// Puts entries in place that were there before this process. The error is a key that is there twice.
     pub(crate) fn load(&self, entries: Vec<Arc<Entry>>) -> Result<(), String> {
         let mut state = self.state.write();
         let count = entries.len();
+        let bytes = entries.iter().map(|entry| entry.json.len() as u64).sum();
+        self.bytes.store(bytes, Ordering::Relaxed);
+        self.objects.store(count as u64, Ordering::Relaxed);
         state.entries = entries.into_iter().map(|entry| (entry.key.clone(), entry)).collect();
         if state.entries.len() < count { Err(format!("an object of {}", self.name)) } else { Ok(()) }
     }

@@ -81,6 +81,15 @@ pub struct Listing {
     pub remaining: usize,
 }
 
+/// How much is stored: the newest states alone, history aside.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Usage {
+    /// Entries.
+    pub objects: u64,
+    /// Bytes of their JSON.
+    pub bytes: u64,
+}
+
 /// One change of one entry.
 #[derive(Clone, Debug)]
 pub struct Change {
@@ -228,6 +237,16 @@ impl Store {
     /// How many entries a table has.
     pub fn count(&self, table: &str) -> usize {
         self.memory.table(table).map_or(0, |table| table.count())
+    }
+
+    /// How much all tables hold together, those left out that are named. Cheap enough to ask with every write; beside
+    /// a write that is just being applied it may be off by that write.
+    pub fn usage(&self, except: &[&str]) -> Usage {
+        let tables = self.memory.tables().into_iter().filter(|table| !except.contains(&&*table.name));
+        tables.map(|table| table.usage()).fold(Usage::default(), |sum, usage| Usage {
+            objects: sum.objects + usage.objects,
+            bytes: sum.bytes + usage.bytes,
+        })
     }
 
     /// Changes of one table after a revision. A revision in the future waits for it, and for none before it.

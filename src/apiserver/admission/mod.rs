@@ -11,6 +11,7 @@ mod pods;
 mod runtime_class;
 mod service_account;
 mod service_ip;
+mod store_quota;
 #[cfg(test)]
 mod tests;
 
@@ -22,6 +23,7 @@ pub use pods::{DefaultTolerationSeconds, Priority, TOLERATION_SECONDS};
 pub use runtime_class::RuntimeClass;
 pub use service_account::ServiceAccount;
 pub use service_ip::{AddressConfig, Answer, Asker, LocalAddresses, Refused, ServiceAddresses, ServiceIp};
+pub use store_quota::{StoreLimits, StoreQuota};
 
 use crate::registry::Resource;
 use crate::request::Verb;

@@ -336,3 +336,34 @@ async fn limit_ranges_complete_pods_and_refuse_those_past_them() {
     let text = "pods \"large\" is forbidden: maximum cpu usage per Container is 1, but limit is 2";
     assert_eq!((refused.code, refused.message.as_str()), (403, text));
 }
+
+#[tokio::test]
+async fn a_full_store_takes_nothing_new_and_lets_go() {
+    let store = memory_store();
+    let limits = StoreLimits { objects: 2, bytes: 0 };
+    let server = ApiServer::new(ServerConfig {
+        minor: Minor::DEFAULT,
+        env: Arc::new(TestEnv::new(7)),
+        store: store.clone(),
+        resources: kinds::resources(Minor::DEFAULT),
+        admission: vec![Arc::new(StoreQuota::new(store, limits))],
+        authorizer: Arc::new(AlwaysAllow),
+        connector: None,
+        tokens: None,
+    });
+    let client = server.client(User::component("tester"), "tester");
+    let maps = Gvr::new("", "v1", "configmaps");
+    let create = async |name: &str| {
+        let map = json!({"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": name}});
+        client.create(&maps, "default", map).await.map(|o| o.parse())
+    };
+    let mut first = create("a").await.unwrap();
+    create("b").await.unwrap();
+    let refused = create("c").await.unwrap_err();
+    let text = "configmaps \"c\" is forbidden: exceeded quota of this cluster: 2 objects of 2; delete what is not needed, or ask the platform team for more";
+    assert_eq!((refused.code, refused.message.as_str()), (403, text));
+    first["data"] = json!({"k": "v"});
+    client.update(&maps, "default", first).await.unwrap();
+    client.delete(&maps, "default", "b", &crate::options::DeleteOptions::default()).await.unwrap();
+    create("c").await.unwrap();
+}

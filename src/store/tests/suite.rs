@@ -4,7 +4,7 @@
 
 mod common;
 
-use alcove_store::{ChangeKind, CommitError, Error, Range};
+use alcove_store::{ChangeKind, CommitError, Error, Range, Store, Usage};
 use common::*;
 use std::time::Duration;
 
@@ -28,6 +28,7 @@ suite!(
     one_transaction_may_touch_a_key_twice,
     concurrent_writers_never_share_a_revision,
     lists_page_in_key_order,
+    usage_is_what_the_newest_states_are,
     lists_filter_and_count_what_follows,
     exact_lists_show_the_past,
     a_watch_tells_everything_in_order,
@@ -178,6 +179,25 @@ async fn lists_page_in_key_order(kind: Kind) {
     one(&store, delete(PODS, "a/a", store.get(PODS, "a/a").unwrap().revision)).await;
     one(&store, update(PODS, "b/x", store.get(PODS, "b/x").unwrap().revision, "2")).await;
     check(Some(at));
+}
+
+async fn usage_is_what_the_newest_states_are(kind: Kind) {
+    let bed = Bed::new(kind);
+    let sum = |store: &Store, tables: &[&str]| {
+        let lists = tables.iter().map(|table| store.list(table, &Range::default(), &|_| true).unwrap());
+        let entries: Vec<_> = lists.flat_map(|listing| listing.entries).collect();
+        let bytes = entries.iter().map(|entry| entry.json.len() as u64).sum();
+        Usage { objects: entries.len() as u64, bytes }
+    };
+    let ops = vec![create(PODS, "a", "1"), create(PODS, "b", "long"), create("events", "e", "1")];
+    bed.store.commit(ops).await.unwrap();
+    assert_eq!(bed.store.usage(&["events"]), sum(&bed.store, &[PODS]));
+    bed.store.commit(vec![update(PODS, "a", 2, "longer"), delete(PODS, "b", 3)]).await.unwrap();
+    let all = sum(&bed.store, &[PODS, "events"]);
+    assert_eq!((bed.store.usage(&[]), all.objects), (all, 2));
+    if kind == Kind::Sqlite {
+        assert_eq!(bed.reopen().await.store.usage(&[]), all);
+    }
 }
 
 async fn lists_filter_and_count_what_follows(kind: Kind) {
