@@ -1,6 +1,6 @@
 # Every target says in one line what it does; `make help` lists them.
 .DEFAULT_GOAL := help
-.PHONY: help dev build test host-tools host-up host-down test-host conformance lint tools bench bench-peers bench-sync bench-store codegen codegen-check
+.PHONY: help dev build image test host-tools host-up host-down test-host conformance lint tools bench bench-peers bench-sync bench-store codegen codegen-check
 
 CACHE := .cache
 DENY_VERSION := 0.20.2
@@ -16,6 +16,10 @@ dev: ## run two clusters here: a host with simulated nodes, and the tenant demo 
 build: ## build target/release/alcove
 	@echo "make build: building target/release/alcove"
 	cargo build --release
+
+image: ## make the image of alcove, .cache/image/alcove.tar, for `ctr images import` and the like
+	@echo "make image: building a static binary, then .cache/image/alcove.tar of it"
+	tools/image.py $(CACHE)/image/alcove.tar
 
 test: tools ## run all tests: units, and the whole product with the real kubectl and helm
 	@echo "make test: running all tests"

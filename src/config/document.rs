@@ -53,7 +53,7 @@ fn section(root: &Value, schema: &Value, place: &str, defaults: &Value, out: &mu
     }
 }
 
-fn description<'a>(root: &'a Value, schema: &'a Value) -> &'a str {
+pub(crate) fn description<'a>(root: &'a Value, schema: &'a Value) -> &'a str {
     let text = |schema: &'a Value| schema.get("description").and_then(Value::as_str);
     text(schema).or_else(|| text(resolved(root, schema))).unwrap_or_default()
 }

@@ -11,6 +11,7 @@ mod document;
 mod exposure;
 mod sync;
 mod types;
+mod values;
 mod version;
 
 pub use check::Problem;
@@ -23,6 +24,7 @@ pub use sync::{
 pub use types::{
     API_VERSION, Config, Dns, Host, Isolation, KIND, LimitRange, NetworkIsolation, Quota, ResourceQuota,
 };
+pub use values::values_yaml;
 pub use version::KubernetesVersion;
 
 use serde_json::Value;

@@ -15,3 +15,4 @@ mod informer;
 mod kubectl;
 mod media;
 mod process;
+mod provision;

@@ -135,9 +135,10 @@ fn disruption_budget(release: &Release) -> Value {
     budget
 }
 
-/// Metrics need a right, so Prometheus shows the client certificate that stands beside the kubeconfig.
+/// Metrics need a right, so Prometheus shows a client certificate that has that right alone. The tenant writes the
+/// Secret.
 fn service_monitor(release: &Release) -> Value {
-    let key = |key: &str| json!({ "name": release.part("kubeconfig"), "key": key });
+    let key = |key: &str| json!({ "name": release.part("metrics"), "key": key });
     let mut monitor = release.object("monitoring.coreos.com/v1", "ServiceMonitor", &release.name);
     monitor["spec"] = json!({
         "selector": { "matchLabels": release.part_selector("api") },
