@@ -7,7 +7,7 @@ use crate::tenant::{self, Place};
 use crate::{files, serve};
 use alcove_apiserver::User;
 use alcove_apiserver::admission::StoreLimits;
-use alcove_config::{Config, Host};
+use alcove_config::{Config, Dns, Host};
 use alcove_object::{Gvr, Reason, Status, Value};
 use alcove_schema::Minor;
 use serde_json::json;
@@ -83,7 +83,9 @@ async fn start_tenant(
     let host_client = alcove_syncer::host_client(Some(&kubeconfig)).await.map_err(Error::Host)?;
     let on_host = Host { name: name.to_owned(), namespace: name.to_owned(), kubeconfig: None };
     let place = Place { data: data.join(name), address: IpAddr::V4(Ipv4Addr::LOCALHOST), port, minor };
-    let tenant = tenant::start(&Config::default(), &on_host, host_client, place).await?;
+    // Simulated pods ask nothing. Whoever wants to ask finds the port in the log.
+    let config = Config { dns: Dns { port: 0, ..Dns::default() }, ..Config::default() };
+    let tenant = tenant::start(&config, &on_host, host_client, place).await?;
     let front = front_service(name, tenant.address.port());
     found_is_fine(client.create(&Gvr::new("", "v1", "services"), name, front).await)?;
     files::write_private(&kubeconfig_path(data, name), &tenant.kubeconfig("kubernetes-admin")?)?;

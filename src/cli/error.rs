@@ -41,6 +41,8 @@ pub enum Error {
         "namespace {namespace} belongs to the tenant {other}; give {name} a namespace of its own, or let them share it with isolation.sharedWith: [{other}]"
     )]
     Neighbour { name: String, other: String, namespace: String },
+    #[error(transparent)]
+    Dns(#[from] alcove_dns::Error),
     #[error("cannot set up TLS: {0}")]
     Tls(String),
     #[error("{what} was not ready after {seconds} s; look at the log with --log info")]

@@ -12,7 +12,7 @@ use alcove_syncer::HostServices;
 use alcove_syncer::translate::{Policy, Tenant};
 use k8s_openapi::api::core::v1::Service;
 use kube::api::{Api, ListParams};
-use std::net::IpAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
 use std::sync::Arc;
 
@@ -52,6 +52,11 @@ pub async fn start(
         services: Some(Arc::new(services.clone())),
     })
     .await?;
+    if config.dns.enabled {
+        let dns = alcove_dns::start(&plane.server, dns(config, place.address)).await?;
+        tracing::info!(addresses = ?dns.addresses, "DNS is served");
+        plane.attach(dns.tasks);
+    }
     let syncer = alcove_syncer::Config {
         tenant: Tenant { cluster: host.name.clone(), host_namespace: host.namespace.clone() },
         policy: Policy::default(),
@@ -61,6 +66,23 @@ pub async fn start(
     plane.attach(alcove_syncer::start(&plane.server, client.clone(), &plane.env, syncer));
     plane.attach(kubeconfigs::publish(&plane, config, host, client, place.data));
     Ok(plane)
+}
+
+/// The tenant's DNS server listens where its API server does.
+fn dns(config: &Config, address: IpAddr) -> alcove_dns::Config {
+    /// Where resolvers listen unless a port is said.
+    const PORT: u16 = 53;
+    let read = |text: &String| {
+        let address = text.parse().map(|address: IpAddr| SocketAddr::new(address, PORT));
+        address.or_else(|_| text.parse()).ok()
+    };
+    let upstreams: Vec<SocketAddr> = config.dns.upstreams.iter().filter_map(read).collect();
+    alcove_dns::Config {
+        listen: vec![SocketAddr::new(address, config.dns.port)],
+        domain: config.cluster_domain.clone(),
+        upstreams: (!upstreams.is_empty()).then_some(upstreams),
+        ..alcove_dns::Config::default()
+    }
 }
 
 /// The names that a tenant's API server has on its host.
