@@ -50,7 +50,11 @@ pub struct ApiServer {
     pub(crate) authorizer: Arc<dyn Authorizer>,
     pub(crate) connector: Option<Arc<dyn Connector>>,
     pub(crate) tokens: Option<Arc<ServiceAccountTokens>>,
+    more_metrics: parking_lot::RwLock<Vec<MoreMetrics>>,
 }
+
+/// Writes numbers of another room in Prometheus' text form.
+type MoreMetrics = Box<dyn Fn(&mut String) + Send + Sync>;
 
 impl ApiServer {
     /// Puts a server together.
@@ -65,7 +69,18 @@ impl ApiServer {
             authorizer: config.authorizer,
             connector: config.connector,
             tokens: config.tokens,
+            more_metrics: parking_lot::RwLock::default(),
         })
+    }
+
+    /// Adds numbers of another room to what `/metrics` tells. Names and labels must be bounded.
+    pub fn add_metrics(&self, render: impl Fn(&mut String) + Send + Sync + 'static) {
+        self.more_metrics.write().push(Box::new(render));
+    }
+
+    /// Writes the numbers of other rooms.
+    pub(crate) fn render_more_metrics(&self, out: &mut String) {
+        self.more_metrics.read().iter().for_each(|render| render(out));
     }
 
     /// The resources served right now.

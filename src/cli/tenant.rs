@@ -9,7 +9,7 @@ use alcove_apiserver::version::git_version;
 use alcove_config::{Config, Host};
 use alcove_schema::Minor;
 use alcove_syncer::HostServices;
-use alcove_syncer::translate::{Policy, Tenant};
+use alcove_syncer::translate::Tenant;
 use k8s_openapi::api::core::v1::Service;
 use kube::api::{Api, ListParams};
 use std::net::{IpAddr, SocketAddr};
@@ -57,12 +57,10 @@ pub async fn start(
         tracing::info!(addresses = ?dns.addresses, "DNS is served");
         plane.attach(dns.tasks);
     }
-    let syncer = alcove_syncer::Config {
-        tenant: Tenant { cluster: host.name.clone(), host_namespace: host.namespace.clone() },
-        policy: Policy::default(),
-        services: Some(services),
-        kubelet_version: git_version(minor),
-    };
+    let whose = Tenant { cluster: host.name.clone(), host_namespace: host.namespace.clone() };
+    let mut syncer = alcove_syncer::Config::new(whose, git_version(minor));
+    syncer.services = Some(services);
+    syncer.sync = config.sync.clone();
     plane.attach(alcove_syncer::start(&plane.server, client.clone(), &plane.env, syncer));
     plane.attach(kubeconfigs::publish(&plane, config, host, client, place.data));
     Ok(plane)

@@ -2,19 +2,23 @@
 //! changed; it is worked on by looking at both sides and writing whatever is missing on either.
 
 use crate::error::Error;
+use crate::features::{Features, State};
 use crate::host::{Facts, Host};
+use crate::metrics::{Metrics, Outcome};
 use crate::nodes;
 use crate::pressure::Pressure;
-use crate::rules::{Life, RULES, Rule, When, rule};
+use crate::rules::{Flow, Refused, Rule, When, rule};
 use crate::services::Reserved;
 use crate::tokens::Tokens;
-use crate::translate::{Policy, Refusal, Tenant, host_name};
-use crate::uses::Uses;
+use crate::translate::{self, Context, Known, Owner, Policy, Refusal, Tenant, host_name};
+use crate::uses::{Uses, used};
 use alcove_apiserver::options::ListOptions;
 use alcove_apiserver::{Client, Event};
+use alcove_config::Sync;
 use alcove_controllers::events::{Kind, Recorder};
 use alcove_controllers::runtime::{self, Failure, Key, Mapper, Next, Queue, Reconciler, Source};
-use alcove_object::{Env, Gvr, Reason, Status, Value, meta};
+use alcove_object::{Env, Reason, Status, Value, meta};
+use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -31,6 +35,12 @@ pub struct Syncer {
     pub tenant: Tenant,
     /// What pods may ask for.
     pub policy: Policy,
+    /// What else the platform team allows.
+    pub allowed: Sync,
+    /// Which kinds are synced right now.
+    pub features: Features,
+    /// Numbers about the work.
+    pub metrics: Metrics,
     /// The tenant's API.
     pub client: Client,
     /// The host's API.
@@ -43,7 +53,7 @@ pub struct Syncer {
     pub env: Arc<dyn Env>,
     /// What virtual nodes report as their kubelet's version.
     pub kubelet_version: String,
-    /// What pods use.
+    /// What uses what.
     pub uses: Uses,
     /// Services that are just being made.
     pub reserved: Reserved,
@@ -63,8 +73,8 @@ impl Syncer {
                 add(format!("nodes|{}", o.key).into());
             }
         });
-        let mut sources: Vec<Source> =
-            RULES.iter().map(|rule| Source::new(rule.gvr(), self.mapper(rule))).collect();
+        let rules = self.features.wanted();
+        let mut sources: Vec<Source> = rules.map(|rule| Source::new(rule.gvr(), self.mapper(rule))).collect();
         sources.push(Source::new(nodes::resource(), nodes));
         sources
     }
@@ -73,26 +83,69 @@ impl Syncer {
         let this = self.clone();
         Box::new(move |event, add| {
             let (Event::Added(o) | Event::Modified(o) | Event::Deleted(o)) = event else { return };
-            if rule.life == Life::Runs {
-                // What a pod uses goes to the host before the pod.
-                let is_gone = matches!(event, Event::Deleted(_));
-                this.uses.see(&o.key, (!is_gone).then_some(&*o.bytes)).into_iter().for_each(&mut *add);
-            }
-            add(format!("{}|{}", rule.resource, o.key).into());
+            let key: Key = format!("{}|{}", rule.resource, o.key).into();
+            // What an object uses goes to the host before it.
+            let is_gone = matches!(event, Event::Deleted(_));
+            this.uses.see(&key, (!is_gone).then_some(&*o.bytes)).into_iter().for_each(&mut *add);
+            add(key);
         })
+    }
+
+    /// What translations may know.
+    pub fn context(&self) -> Context<'_> {
+        Context { tenant: &self.tenant, allowed: &self.allowed, known: self }
+    }
+
+    /// Whose a host object is.
+    pub fn owner(&self, rule: &Rule, host: &Value) -> Option<Owner> {
+        match rule.flow {
+            Flow::Down { .. } => translate::owner(&self.tenant, host),
+            Flow::Up { mirror } => mirror(&self.context(), host).map(|shown| Owner {
+                namespace: String::new(),
+                name: meta::name(&shown).to_owned(),
+                uid: meta::uid(host).to_owned(),
+            }),
+        }
+    }
+
+    /// A host object went, or another one took its place. Gives the key that this concerns, which is in the queue.
+    pub fn host_object_gone(&self, rule: &'static Rule, name: &str, uid: &str) -> Option<Key> {
+        let addresses = self.host.addresses(rule, name);
+        let key = self.host.forget(rule, name, uid)?;
+        self.addresses_moved(&addresses, &[]);
+        self.queue.add(key.clone());
+        Some(key)
+    }
+
+    /// Who names an address that came or went is looked at again.
+    pub fn addresses_moved(&self, before: &[IpAddr], after: &[IpAddr]) {
+        let moved = before.iter().chain(after).filter(|a| before.contains(a) != after.contains(a));
+        for address in moved {
+            let key = used("addresses", "", &address.to_string());
+            self.uses.users(&key).into_iter().for_each(|user| self.queue.add(user));
+        }
     }
 
     /// Tells the tenant why an object is not on the host.
     pub async fn refuse(&self, object: &Value, refusal: &Refusal) -> Next {
-        self.events
-            .tell(object, Kind::Warning, "SyncRefused", &format!("Not synced to the host: {refusal}"))
-            .await;
+        self.refused_for("SyncRefused", "Not synced to the host", object, refusal).await;
         Next::After(REFUSED_DELAY)
+    }
+
+    async fn refused_for(&self, reason: &str, what: &str, object: &Value, refusal: &Refusal) {
+        let kind = object["kind"].as_str().unwrap_or_default();
+        if let Some(rule) = crate::rules::RULES.iter().find(|rule| rule.kind == kind) {
+            self.metrics.refused(rule.kind, &refusal.field);
+        }
+        self.events.tell(object, Kind::Warning, reason, &format!("{what}: {refusal}")).await;
     }
 
     /// Tells the tenant that the host would not have an object.
     async fn refused_by_host(&self, object: &Value, why: &str) -> Next {
         let message = format!("The host refuses it: {}", self.in_tenant_terms(object, why));
+        if let Some(rule) = crate::rules::RULES.iter().find(|rule| object["kind"] == rule.kind) {
+            self.metrics.refused(rule.kind, "host");
+        }
         self.events.tell(object, Kind::Warning, "HostRefused", &message).await;
         Next::After(HOST_REFUSED_DELAY)
     }
@@ -118,6 +171,38 @@ impl Syncer {
     /// Both sides of one object.
     async fn sync(&self, rule: &'static Rule, key: &Key) -> Result<Next, Error> {
         let (namespace, name) = runtime::split(key.split_once('|').map_or(key, |(_, object)| object));
+        match self.features.state(rule.resource) {
+            State::On => {}
+            State::Off(why) => return self.tell_off(rule, namespace, name, &why).await,
+            // All keys come when the host has told what it has.
+            State::Starting | State::NotWanted => return Ok(Next::Done),
+        }
+        if !rule.after.iter().all(|other| self.features.is_answered(other)) {
+            return Ok(Next::Done);
+        }
+        match rule.flow {
+            Flow::Down { .. } => self.sync_down(rule, key, namespace, name).await,
+            Flow::Up { mirror } => self.sync_up(rule, mirror, name).await,
+        }
+    }
+
+    /// An object of a kind that the host does not take.
+    async fn tell_off(&self, rule: &Rule, namespace: &str, name: &str, why: &str) -> Result<Next, Error> {
+        let is_down = matches!(rule.flow, Flow::Down { .. });
+        if let Some(object) = self.tenant_object(rule, namespace, name)?.filter(|_| is_down) {
+            let message = format!("{} are not synced: {why}", rule.resource);
+            self.events.tell(&object, Kind::Warning, "SyncUnavailable", &message).await;
+        }
+        Ok(Next::Done)
+    }
+
+    async fn sync_down(
+        &self,
+        rule: &'static Rule,
+        key: &Key,
+        namespace: &str,
+        name: &str,
+    ) -> Result<Next, Error> {
         let object = self.tenant_object(rule, namespace, name)?;
         let host_name = host_name(&self.tenant, namespace, name);
         let facts = self.host.facts(rule, &host_name);
@@ -139,12 +224,12 @@ impl Syncer {
                 self.let_go(rule, &host_name, Some(&f)).await
             }
             (_, ours) => {
-                let done = match rule.life {
-                    Life::Follows => self.follow(rule, &object, &host_name, ours.as_ref()).await,
-                    Life::Runs => self.run(rule, key, object.clone(), &host_name, ours.as_ref()).await,
+                let done = match rule.runs() {
+                    false => self.follow(rule, &object, &host_name, ours.as_ref()).await,
+                    true => self.run(rule, key, object.clone(), &host_name, ours.as_ref()).await,
                 };
                 match done {
-                    Err(Error::Refused(why)) => Ok(self.refused_by_host(&object, &why).await),
+                    Err(Error::Refused { message: why, .. }) => Ok(self.refused_by_host(&object, &why).await),
                     done => done,
                 }
             }
@@ -173,18 +258,28 @@ impl Syncer {
         host_name: &str,
         known: Option<&Facts>,
     ) -> Result<Next, Error> {
-        let wanted = match (rule.to_host)(&self.tenant, object) {
+        let wanted = match rule.to_host(&self.context(), object) {
             Ok(wanted) => wanted,
-            Err(refusal) => return Ok(self.refuse(object, &refusal).await),
+            Err(refusal) => {
+                if matches!(rule.flow, Flow::Down { refused: Refused::Goes, .. }) {
+                    self.let_go(rule, host_name, known).await?;
+                }
+                return Ok(self.refuse(object, &refusal).await);
+            }
         };
         let seen = self.host.take_seen(rule, host_name, meta::uid(object));
-        let applied = match self.apply(rule, wanted, known).await {
+        let applied = match self.apply(rule, wanted.object, known).await {
             Ok(applied) => applied,
             Err(error) => {
                 seen.into_iter().for_each(|host| self.host.put_back(rule, host_name, host));
                 return Err(error);
             }
         };
+        if applied.is_some() {
+            for refusal in &wanted.left_out {
+                self.refused_for("SyncedInPart", "Left out on the host", object, refusal).await;
+            }
+        }
         if let Some(host) = applied.or(seen) {
             self.take_back(rule, object.clone(), host_name, host).await?;
         }
@@ -209,12 +304,9 @@ impl Syncer {
     }
 
     async fn write_back(&self, rule: &'static Rule, object: Value, host: &Value) -> Result<Value, Error> {
-        let Some(to_tenant) = rule.to_tenant else { return Ok(object) };
-        let mut current = match rule.life {
-            Life::Follows => object,
-            Life::Runs => self.bind(object, host).await?,
-        };
-        let wanted = to_tenant(&current, host);
+        let Flow::Down { to_tenant: Some(to_tenant), .. } = rule.flow else { return Ok(object) };
+        let mut current = if rule.runs() { self.bind(object, host).await? } else { object };
+        let wanted = to_tenant(&self.context(), &current, host);
         let namespace = meta::namespace(&current).to_owned();
         for (part, subresource) in [("spec", ""), ("status", "status")] {
             if wanted.get(part) == current.get(part) {
@@ -232,23 +324,53 @@ impl Syncer {
         Ok(current)
     }
 
-    /// Notes what all pods use, so that nothing in use is taken for unused while watches start.
+    /// Notes what all objects use, so that nothing in use is taken for unused while watches start.
     pub fn learn_uses(&self) -> Result<(), Status> {
-        let pods = Gvr::new("", "v1", "pods");
-        for pod in self.client.list(&pods, "", &ListOptions::default())?.items {
-            self.uses.see(&pod.key, Some(&pod.bytes));
+        for rule in self.features.wanted() {
+            for object in self.client.list(&rule.gvr(), "", &ListOptions::default())?.items {
+                self.uses.see(&format!("{}|{}", rule.resource, object.key).into(), Some(&object.bytes));
+            }
         }
         Ok(())
     }
 
-    /// Asks for all host objects of this tenant and all virtual nodes, since their tenant objects may have gone while
-    /// nobody watched.
-    pub fn ask_for_all(&self) {
-        self.host.keys().into_iter().for_each(|key| self.queue.add(key));
+    /// Asks for all objects of a kind on both sides, and of the kinds that wait for it: the host has answered.
+    pub fn ask_for(&self, resource: &'static str) {
+        let waiting = |rule: &&'static Rule| rule.resource == resource || rule.after.contains(&resource);
+        for rule in self.features.wanted().filter(waiting) {
+            self.host.keys(rule).into_iter().for_each(|key| self.queue.add(key));
+            self.tenant_keys(rule).into_iter().for_each(|key| self.queue.add(key));
+        }
+    }
+
+    /// The keys of all tenant objects of a kind.
+    pub fn tenant_keys(&self, rule: &Rule) -> Vec<Key> {
+        let objects = self.client.list(&rule.gvr(), "", &ListOptions::default());
+        let objects = objects.map(|list| list.items).unwrap_or_default();
+        objects.iter().map(|object| format!("{}|{}", rule.resource, object.key).into()).collect()
+    }
+
+    /// Asks for all virtual nodes, since their pods may have gone while nobody watched.
+    pub fn ask_for_nodes(&self) {
         let nodes = self.client.list(&nodes::resource(), "", &ListOptions::default());
         for node in nodes.map(|l| l.items).unwrap_or_default() {
             self.queue.add(format!("nodes|{}", node.key).into());
         }
+    }
+}
+
+impl Known for Syncer {
+    fn object(&self, resource: &str, namespace: &str, name: &str) -> Option<Value> {
+        self.tenant_object(rule(resource)?, namespace, name).ok().flatten()
+    }
+
+    fn is_pod_address(&self, address: IpAddr) -> bool {
+        self.host.is_pod_address(address)
+    }
+
+    fn has_class(&self, resource: &str, name: &str) -> Option<bool> {
+        let rule = rule(resource)?;
+        (self.features.state(resource) == State::On).then(|| self.host.facts(rule, name).is_some())
     }
 }
 
@@ -270,6 +392,12 @@ impl Reconciler for Syncer {
         if rule.when == When::InUse {
             self.uses.woken(key).into_iter().for_each(|pod| self.queue.add(pod));
         }
+        let outcome = match &done {
+            Ok(_) => Outcome::Done,
+            Err(Error::Unavailable { .. }) => Outcome::Unavailable,
+            Err(_) => Outcome::Failed,
+        };
+        self.metrics.synced(rule.kind, outcome);
         match done {
             // The gate holds the key back as long as the host needs.
             Err(Error::Unavailable { why, .. }) => {

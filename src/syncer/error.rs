@@ -13,10 +13,17 @@ pub enum Error {
         why: String,
         /// How long it asked to wait.
         retry_after: Option<Duration>,
+        /// The status code of its answer; 0: none.
+        code: u16,
     },
     /// The host judged the object and refuses it: the tenant is told.
-    #[error("{0}")]
-    Refused(String),
+    #[error("{message}")]
+    Refused {
+        /// What it said.
+        message: String,
+        /// The status code of its answer.
+        code: u16,
+    },
     /// The host's object is not the one that we know: its watch tells what it is now.
     #[error("the host's object changed meanwhile: {0}")]
     Changed(#[source] kube::Error),
@@ -34,24 +41,37 @@ pub enum Error {
 impl Error {
     /// Sorts what the host's client says.
     pub fn of(error: kube::Error) -> Error {
-        let unavailable = |retry_after| Error::Unavailable { why: error.to_string(), retry_after };
+        let unavailable =
+            |retry_after, code| Error::Unavailable { why: error.to_string(), retry_after, code };
         match &error {
             kube::Error::Api(status) => match status.code {
-                400 | 403 | 422 => Error::Refused(status.message.clone()),
+                code @ (400 | 403 | 422) => Error::Refused { message: status.message.clone(), code },
                 409 => Error::Changed(error),
-                401 | 429 | 503 | 504 => {
+                code @ (401 | 429 | 503 | 504) => {
                     let seconds = status.details.as_ref().map_or(0, |details| details.retry_after_seconds);
-                    unavailable((seconds > 0).then(|| Duration::from_secs(seconds.into())))
+                    unavailable((seconds > 0).then(|| Duration::from_secs(seconds.into())), code)
                 }
                 _ => Error::Host(error),
             },
-            kube::Error::Service(_) | kube::Error::HyperError(_) | kube::Error::Auth(_) => unavailable(None),
+            kube::Error::Service(_) | kube::Error::HyperError(_) | kube::Error::Auth(_) => {
+                unavailable(None, 0)
+            }
             _ => Error::Host(error),
         }
     }
 
     /// The host did not answer in time.
     pub fn silence(after: Duration) -> Error {
-        Error::Unavailable { why: format!("no answer within {} s", after.as_secs()), retry_after: None }
+        let why = format!("no answer within {} s", after.as_secs());
+        Error::Unavailable { why, retry_after: None, code: 0 }
+    }
+
+    /// The status code of the host's answer; 0: there was none.
+    pub fn code(&self) -> u16 {
+        match self {
+            Error::Unavailable { code, .. } | Error::Refused { code, .. } => *code,
+            Error::Changed(kube::Error::Api(status)) | Error::Host(kube::Error::Api(status)) => status.code,
+            _ => 0,
+        }
     }
 }

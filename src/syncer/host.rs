@@ -3,20 +3,17 @@
 //! forgotten.
 
 use crate::rules::{RULES, Rule};
-use crate::translate::{self, Owner, Tenant};
-use alcove_controllers::runtime::{Key, Queue};
+use crate::translate::{self, Owner};
+use alcove_controllers::runtime::Key;
 use alcove_object::{Value, meta};
-use futures_util::StreamExt;
+use kube::Client;
 use kube::api::DynamicObject;
-use kube::runtime::watcher;
-use kube::runtime::{WatchStreamExt, utils::Backoff};
-use kube::{Api, Client};
+use kube::runtime::utils::Backoff;
 use parking_lot::Mutex;
 use std::collections::HashMap;
 use std::hash::{DefaultHasher, Hash, Hasher};
-use std::sync::Arc;
+use std::net::IpAddr;
 use std::time::Duration;
-use tokio::sync::watch;
 
 /// The owner of every field that we write on the host.
 pub const FIELD_MANAGER: &str = "alcove";
@@ -46,6 +43,8 @@ pub struct Facts {
     pub applied: Option<Applied>,
     /// Digest of the conditions last applied to its status.
     pub conditions: Option<u64>,
+    /// A pod's own addresses; those that it shares with its node are not its own.
+    pub addresses: Vec<IpAddr>,
 }
 
 /// What was applied, and what the host made ours by it.
@@ -86,6 +85,32 @@ struct State {
     seen: HashMap<At, Value>,
     /// Keys that could not be synced because another's object has their name.
     blocked: HashMap<At, Key>,
+    /// How many of the tenant's pods have an address: two for a moment, when one went and the next got its address.
+    addresses: HashMap<IpAddr, usize>,
+}
+
+impl State {
+    /// Notes or forgets what is known of an object, and its addresses with it.
+    fn put(&mut self, at: At, facts: Option<Facts>) -> Option<Facts> {
+        let ours = facts.iter().filter(|facts| facts.owner.is_some()).flat_map(|facts| &facts.addresses);
+        for address in ours {
+            *self.addresses.entry(*address).or_default() += 1;
+        }
+        let before = match facts {
+            Some(facts) => self.facts.insert(at, facts),
+            None => self.facts.remove(&at),
+        };
+        let ours = before.iter().filter(|facts| facts.owner.is_some()).flat_map(|facts| &facts.addresses);
+        for address in ours {
+            if let Some(count) = self.addresses.get_mut(address) {
+                *count -= 1;
+                if *count == 0 {
+                    self.addresses.remove(address);
+                }
+            }
+        }
+        before
+    }
 }
 
 /// How the syncer talks to a host: with a kubeconfig, or without one as the service account of the pod that it runs in.
@@ -113,8 +138,33 @@ impl Host {
 
     /// Takes the host object that waits to be looked at, if it is this tenant object's; another one is forgotten.
     pub fn take_seen(&self, rule: &'static Rule, name: &str, uid: &str) -> Option<Value> {
-        let seen = self.state.lock().seen.remove(&(rule.resource, name.to_owned()))?;
+        let seen = self.take_any_seen(rule, name)?;
         (meta::annotation(&seen, translate::UID) == Some(uid)).then_some(seen)
+    }
+
+    /// Takes the host object that waits to be looked at.
+    pub fn take_any_seen(&self, rule: &'static Rule, name: &str) -> Option<Value> {
+        self.state.lock().seen.remove(&(rule.resource, name.to_owned()))
+    }
+
+    /// The addresses of a host pod.
+    pub fn addresses(&self, rule: &'static Rule, name: &str) -> Vec<IpAddr> {
+        let state = self.state.lock();
+        state.facts.get(&(rule.resource, name.to_owned())).map(|f| f.addresses.clone()).unwrap_or_default()
+    }
+
+    /// Whether a pod of the tenant has this address.
+    pub fn is_pod_address(&self, address: IpAddr) -> bool {
+        self.state.lock().addresses.contains_key(&address)
+    }
+
+    /// The name on the host of an object that the tenant knows as this.
+    pub fn name_of(&self, rule: &'static Rule, owner_name: &str) -> Option<String> {
+        let state = self.state.lock();
+        let of_rule = state.facts.iter().filter(|((resource, _), _)| *resource == rule.resource);
+        let mut same =
+            of_rule.filter(|(_, f)| f.owner.as_ref().is_some_and(|owner| owner.name == owner_name));
+        same.next().map(|((_, name), _)| name.clone())
     }
 
     /// Puts a host object back that could not be dealt with, unless a newer one came.
@@ -126,15 +176,15 @@ impl Host {
         }
     }
 
-    /// Notes an object as the host answered or told. `sent`: the digest of what we wrote, if this is the answer.
-    /// `None`: that state, or a newer one, is known already.
+    /// Notes an object as the host answered or told. `owner`: whose it is. `sent`: the digest of what we wrote, if this
+    /// is the answer. Gives whether that is news: no, if that state or a newer one is known already.
     pub fn observe(
         &self,
-        tenant: &Tenant,
         rule: &'static Rule,
+        owner: Option<Owner>,
         object: &Value,
         sent: Option<u64>,
-    ) -> Option<Option<Owner>> {
+    ) -> bool {
         let at = (rule.resource, meta::name(object).to_owned());
         let (uid, revision) = (meta::uid(object), meta::revision(object));
         let owned = owned_fields(object);
@@ -150,11 +200,10 @@ impl Host {
             {
                 facts.applied = Some(Applied { sent, owned });
             }
-            return None;
+            return false;
         }
-        let owner = translate::owner(tenant, object);
         let facts = Facts {
-            owner: owner.clone(),
+            owner,
             is_deleting: meta::is_deleting(object),
             grace: object
                 .pointer("/metadata/deletionGracePeriodSeconds")
@@ -164,10 +213,18 @@ impl Host {
             owned,
             applied: sent.map(|sent| Applied { sent, owned }).or(same.and_then(|facts| facts.applied)),
             conditions: same.and_then(|facts| facts.conditions),
+            addresses: own_addresses(object),
             uid: uid.to_owned(),
         };
-        state.facts.insert(at, facts);
-        Some(owner)
+        state.put(at, Some(facts));
+        true
+    }
+
+    /// Notes what was written to the tenant for a host object that is shown there.
+    pub fn note_applied(&self, rule: &'static Rule, name: &str, applied: Applied) {
+        if let Some(facts) = self.state.lock().facts.get_mut(&(rule.resource, name.to_owned())) {
+            facts.applied = Some(applied);
+        }
     }
 
     /// Notes which conditions were applied to the status of an object.
@@ -195,25 +252,24 @@ impl Host {
         if state.facts.get(&at).is_none_or(|facts| facts.uid != uid) {
             return None;
         }
-        let owner = state.facts.remove(&at).and_then(|facts| facts.owner);
+        let owner = state.put(at.clone(), None).and_then(|facts| facts.owner);
         let blocked = state.blocked.remove(&at);
-        owner.map(|owner| key(rule, &owner)).or(blocked)
+        owner.map(|owner| rule.key(&owner.namespace, &owner.name)).or(blocked)
     }
 
-    fn known(&self, rule: &'static Rule) -> HashMap<String, String> {
+    /// The names and UIDs of all objects of a kind.
+    pub fn known(&self, rule: &'static Rule) -> HashMap<String, String> {
         let state = self.state.lock();
         let of_rule = state.facts.iter().filter(|((resource, _), _)| *resource == rule.resource);
         of_rule.map(|((_, name), facts)| (name.clone(), facts.uid.clone())).collect()
     }
 
-    /// The keys of all tenant objects that have a host object.
-    pub fn keys(&self) -> Vec<Key> {
+    /// The keys of all tenant objects of a kind that have a host object.
+    pub fn keys(&self, rule: &'static Rule) -> Vec<Key> {
         let state = self.state.lock();
-        let rules = RULES.iter().flat_map(|rule| {
-            let of_rule = state.facts.iter().filter(|((resource, _), _)| *resource == rule.resource);
-            of_rule.filter_map(|(_, facts)| Some(key(rule, facts.owner.as_ref()?)))
-        });
-        rules.collect()
+        let of_rule = state.facts.iter().filter(|((resource, _), _)| *resource == rule.resource);
+        let owners = of_rule.filter_map(|(_, facts)| facts.owner.as_ref());
+        owners.map(|owner| rule.key(&owner.namespace, &owner.name)).collect()
     }
 
     /// Whose the host object is that an event names by kind, name and UID.
@@ -224,11 +280,6 @@ impl Host {
     }
 }
 
-/// `resource|namespace/name`.
-fn key(rule: &Rule, owner: &Owner) -> Key {
-    format!("{}|{}/{}", rule.resource, owner.namespace, owner.name).into()
-}
-
 /// A digest of any value.
 pub fn digest(value: &Value) -> u64 {
     let mut hasher = DefaultHasher::new();
@@ -236,8 +287,18 @@ pub fn digest(value: &Value) -> u64 {
     hasher.finish()
 }
 
+/// The addresses of a pod that it does not share with its node.
+fn own_addresses(object: &Value) -> Vec<IpAddr> {
+    let list = |pointer: &str, field: &str| -> Vec<IpAddr> {
+        let items = object.pointer(pointer).and_then(Value::as_array).into_iter().flatten();
+        items.filter_map(|item| item.get(field)?.as_str()?.parse().ok()).collect()
+    };
+    let of_node = list("/status/hostIPs", "ip");
+    list("/status/podIPs", "ip").into_iter().filter(|address| !of_node.contains(address)).collect()
+}
+
 /// A digest of the fields that `managedFields` says were applied by us and are still ours.
-fn owned_fields(object: &Value) -> u64 {
+pub fn owned_fields(object: &Value) -> u64 {
     let entries = object.pointer("/metadata/managedFields").and_then(Value::as_array);
     let ours = entries.into_iter().flatten().find(|entry| {
         let is =
@@ -278,53 +339,10 @@ impl Backoff for Pauses {
     }
 }
 
-/// Watches one kind on the host for ever. `ready` turns true when the whole state is known for the first time.
-pub async fn follow(
-    host: Arc<Host>,
-    client: Client,
-    tenant: Tenant,
-    rule: &'static Rule,
-    queue: Arc<Queue>,
-    ready: watch::Sender<bool>,
-) {
-    let api: Api<DynamicObject> = Api::namespaced_with(client, &tenant.host_namespace, &rule.host_resource());
-    let mut events = watcher(api, watcher::Config::default()).backoff(Pauses::default()).boxed();
-    let mut unseen = HashMap::new();
-    while let Some(event) = events.next().await {
-        match event {
-            Ok(watcher::Event::Init) => unseen = host.known(rule),
-            Ok(watcher::Event::InitApply(object) | watcher::Event::Apply(object)) => {
-                let Some(object) = tree(object) else { continue };
-                unseen.remove(meta::name(&object));
-                if let Some(Some(owner)) = host.observe(&tenant, rule, &object, None) {
-                    host.hand_on(rule, object);
-                    queue.add(key(rule, &owner));
-                }
-            }
-            Ok(watcher::Event::InitDone) => {
-                for (name, uid) in unseen.drain() {
-                    host.forget(rule, &name, &uid).into_iter().for_each(|key| queue.add(key));
-                }
-                ready.send_replace(true);
-            }
-            Ok(watcher::Event::Delete(object)) => {
-                let Some(object) = tree(object) else { continue };
-                if let Some(key) = host.forget(rule, meta::name(&object), meta::uid(&object)) {
-                    host.hand_on(rule, object);
-                    queue.add(key);
-                }
-            }
-            Err(error) => {
-                tracing::warn!(kind = rule.kind, %error, "the host watch failed and will be opened again")
-            }
-        }
-    }
-}
-
 impl Host {
     /// Keeps what flows back from an object until its key is worked on.
-    fn hand_on(&self, rule: &'static Rule, mut object: Value) {
-        if rule.to_tenant.is_some() {
+    pub fn hand_on(&self, rule: &'static Rule, mut object: Value) {
+        if rule.has_way_back() {
             meta::unset(&mut object, "managedFields");
             self.tell(rule, object);
         }

@@ -12,27 +12,34 @@
 mod engine;
 mod error;
 mod events;
+mod features;
 mod host;
 mod kubernetes;
+mod metrics;
+mod mirror;
 mod nodes;
 mod pods;
 mod pressure;
+mod resync;
 mod rules;
 mod services;
 mod tokens;
 pub mod translate;
 mod uses;
+mod watch;
 mod write;
 
+pub use features::{Features, State};
 pub use host::client as host_client;
+pub use rules::owners_table;
 pub use services::HostServices;
 
-use alcove_apiserver::{Server, User};
+use alcove_apiserver::{Client, Server, User};
+use alcove_config::Sync;
 use alcove_controllers::events::Recorder;
 use alcove_controllers::runtime;
 use alcove_object::Env;
 use std::sync::Arc;
-use tokio::sync::watch;
 use tokio::task::JoinSet;
 
 /// What a syncer needs to know.
@@ -42,10 +49,28 @@ pub struct Config {
     pub tenant: translate::Tenant,
     /// What pods may ask of the host.
     pub policy: translate::Policy,
+    /// What else the platform team allows.
+    pub sync: Sync,
     /// The step of the tenant's admission that asks the host for addresses, if the tenant's server has it.
     pub services: Option<HostServices>,
     /// What virtual nodes report as their kubelet's version, such as `v1.36.3`.
     pub kubelet_version: String,
+    /// Where the syncer notes which kinds it syncs, for whoever publishes that.
+    pub features: Features,
+}
+
+impl Config {
+    /// A syncer of this tenant with safe defaults.
+    pub fn new(tenant: translate::Tenant, kubelet_version: String) -> Config {
+        Config {
+            tenant,
+            policy: translate::Policy::default(),
+            sync: Sync::default(),
+            services: None,
+            kubelet_version,
+            features: Features::default(),
+        }
+    }
 }
 
 /// Starts the syncer of a tenant; `host` is best made by [`host_client`]. It ends when the returned set is dropped; the
@@ -55,8 +80,11 @@ pub fn start(server: &Server, host: kube::Client, env: &Arc<dyn Env>, config: Co
     let syncer = Arc::new(engine::Syncer {
         tenant: config.tenant,
         policy: config.policy,
+        allowed: config.sync,
+        features: config.features,
+        metrics: metrics::Metrics::default(),
         client: client.clone(),
-        host_client: host.clone(),
+        host_client: host,
         pressure: pressure::Pressure::default(),
         host: Arc::default(),
         env: env.clone(),
@@ -70,35 +98,38 @@ pub fn start(server: &Server, host: kube::Client, env: &Arc<dyn Env>, config: Co
     if let Some(services) = &config.services {
         services.attach(&syncer);
     }
-    let mut tasks = JoinSet::new();
-    let mut ready = Vec::new();
-    for rule in &rules::RULES {
-        let (sender, receiver) = watch::channel(false);
-        ready.push(receiver);
-        let (known, tenant) = (syncer.host.clone(), syncer.tenant.clone());
-        tasks.spawn(host::follow(known, host.clone(), tenant, rule, syncer.queue.clone(), sender));
-    }
-    let (sender, receiver) = watch::channel(false);
-    ready.push(receiver);
-    tasks.spawn(tokens::follow(syncer.clone(), sender));
-    // Work begins when the whole host namespace is known: what is not known must not be taken for gone.
-    tasks.spawn(async move {
-        for mut known in ready {
-            if known.wait_for(|known| *known).await.is_err() {
-                return;
-            }
+    let told = Arc::downgrade(&syncer);
+    server.add_metrics(move |out| {
+        if let Some(syncer) = told.upgrade() {
+            syncer.metrics.render(out, syncer.queue.depth());
         }
-        if let Err(status) = syncer.learn_uses() {
-            tracing::error!(error = %status, "cannot list the tenant's pods, so nothing is synced");
-            return;
-        }
-        let mut workers = JoinSet::new();
-        let sources = syncer.sources();
-        workers.spawn(events::follow_events(syncer.clone()));
-        workers.spawn(kubernetes::follow(syncer.clone()));
-        runtime::start(&mut workers, syncer.clone(), &client, &syncer.queue, sources);
-        syncer.ask_for_all();
-        while workers.join_next().await.is_some() {}
     });
+    for rule in rules::RULES.iter().filter(|rule| (rule.is_wanted)(&syncer.allowed)) {
+        syncer.features.set(rule.resource, State::Starting);
+    }
+    syncer.features.set(tokens::FEATURE, State::Starting);
+    let mut tasks = JoinSet::new();
+    tasks.spawn(run(syncer, client));
     tasks
+}
+
+async fn run(syncer: Arc<engine::Syncer>, client: Client) {
+    if let Err(status) = syncer.learn_uses() {
+        tracing::error!(error = %status, "cannot list the tenant's objects, so nothing is synced");
+        return;
+    }
+    let mut tasks = JoinSet::new();
+    // A kind is worked on as soon as the host has told what it has of it: what is not known must not be taken for gone.
+    for rule in syncer.features.wanted() {
+        tasks.spawn(watch::follow(syncer.clone(), rule));
+    }
+    tasks.spawn(tokens::follow(syncer.clone()));
+    let sources = syncer.sources();
+    runtime::start(&mut tasks, syncer.clone(), &client, &syncer.queue, sources);
+    tasks.spawn(kubernetes::follow(syncer.clone()));
+    tasks.spawn(resync::resync(syncer.clone()));
+    syncer.ask_for_nodes();
+    syncer.features.all_answered().await;
+    tasks.spawn(events::follow_events(syncer));
+    while tasks.join_next().await.is_some() {}
 }

@@ -3,6 +3,7 @@
 
 use crate::engine::Syncer;
 use crate::error::Error;
+use crate::features::State;
 use crate::host::Facts;
 use crate::nodes;
 use crate::rules::Rule;
@@ -62,7 +63,7 @@ impl Syncer {
         host_name: &str,
         known: Option<&Facts>,
     ) -> Result<Next, Error> {
-        let wanted = translate::judge(self.policy, pod).and_then(|()| (rule.to_host)(&self.tenant, pod));
+        let wanted = translate::judge(self.policy, pod).and_then(|()| rule.to_host(&self.context(), pod));
         let wanted = match wanted {
             Ok(wanted) => wanted,
             Err(refusal) => return Ok(self.refuse(pod, &refusal).await),
@@ -74,7 +75,7 @@ impl Syncer {
                 None => {}
             }
         }
-        let applied = self.apply(rule, wanted, known).await?;
+        let applied = self.apply(rule, wanted.object, known).await?;
         // A new pod's first state says nothing that the tenant does not know; its watch tells what comes then.
         if let Some(facts) = known {
             self.apply_conditions(rule, host_name, facts, pod).await?;
@@ -93,10 +94,14 @@ impl Syncer {
             let why = "the host's scheduler chooses nodes; use node affinity";
             return Ok(Some(Hold::Refused(Refusal::of("spec.nodeName", why))));
         }
-        let pod_key = key.split_once('|').map_or(&**key, |(_, pod)| pod);
-        for used in self.uses.of(pod_key) {
+        for used in self.uses.of(key) {
             let Some((resource, object)) = used.split_once('|') else { continue };
-            let Some(rule) = crate::rules::rule(resource) else { continue };
+            let Some(rule) = crate::rules::rule(resource).filter(|rule| !rule.is_cluster_wide()) else {
+                continue;
+            };
+            if let State::Off(why) = self.features.state(rule.resource) {
+                return Ok(Some(Hold::Refused(Refusal::of("spec", why))));
+            }
             let (namespace, name) = runtime::split(object);
             let on_host = host_name(&self.tenant, namespace, name);
             self.uses.wait(&used, key);

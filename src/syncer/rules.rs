@@ -1,36 +1,63 @@
 //! Which kinds are synced, and how: one row per kind over one engine.
 
-use crate::translate::{self, Refusal, Tenant};
+use crate::tokens;
+use crate::translate::{self, Context, Refusal, Wanted};
+use crate::uses;
+use alcove_config::Sync;
+use alcove_controllers::runtime::{Key, join};
 use alcove_object::{Gvr, Value, meta};
 use kube::core::{ApiResource, GroupVersionKind};
+use std::collections::BTreeSet;
 
 /// One synced kind.
 pub struct Rule {
+    /// API group, on both sides.
+    pub group: &'static str,
+    /// API version, on both sides.
+    pub version: &'static str,
     /// Kind, on both sides.
     pub kind: &'static str,
-    /// Plural resource in the core group, on both sides.
+    /// Plural resource, on both sides. No two rules have the same.
     pub resource: &'static str,
+    /// Whether the platform team wants it.
+    pub is_wanted: fn(&Sync) -> bool,
+    /// Which way objects go.
+    pub flow: Flow,
     /// Which objects are synced.
     pub when: When,
-    /// How an object lives.
-    pub life: Life,
-    /// The host object for a tenant's.
-    pub to_host: fn(&Tenant, &Value) -> Result<Value, Refusal>,
-    /// What flows back, if anything does: the tenant's object as it should be after seeing the host's. Spec and status
-    /// may differ.
-    pub to_tenant: Option<fn(&Value, &Value) -> Value>,
+    /// Resources of which the host must have told before objects of this one are looked at, since what is not known must
+    /// not be taken for gone.
+    pub after: &'static [&'static str],
+    /// What an object of this namespace uses: keys of other objects that go to the host with it, or on which its
+    /// translation depends.
+    pub uses: fn(&str, &Value) -> BTreeSet<Key>,
+    /// Who owns which field, for people: what is not said here is nobody's.
+    pub owners: Owners,
 }
 
-/// Which objects of a kind are synced.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum When {
-    /// All.
-    Always,
-    /// Those that a synced pod uses.
-    InUse,
+/// Which way objects of a kind go.
+#[derive(Clone, Copy)]
+pub enum Flow {
+    /// The tenant's go to the host.
+    Down {
+        /// How they live there.
+        life: Life,
+        /// The host object for a tenant's.
+        to_host: ToHost,
+        /// What flows back, if anything does: the tenant's object as it should be after seeing the host's. Spec and
+        /// status may differ.
+        to_tenant: Option<ToTenant>,
+        /// What becomes of a host object whose tenant object is refused from now on.
+        refused: Refused,
+    },
+    /// The host's, which belong to the whole cluster, are shown to the tenant, and are there as long as the host's are.
+    Up {
+        /// The tenant's object for a host's; `None` for what is not shown.
+        mirror: fn(&Context<'_>, &Value) -> Option<Value>,
+    },
 }
 
-/// How objects of a kind live.
+/// How objects live on the host.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Life {
     /// The host object follows the tenant's, and comes back when it is deleted on the host.
@@ -39,66 +66,238 @@ pub enum Life {
     Runs,
 }
 
+/// What becomes of a host object whose tenant object is refused from now on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Refused {
+    /// It stays as it was when it was allowed.
+    Stays,
+    /// It goes.
+    #[allow(dead_code)] // what the next kinds ask for
+    Goes,
+}
+
+/// Which objects of a kind are synced.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum When {
+    /// All.
+    Always,
+    /// Those that a synced object uses.
+    InUse,
+}
+
+/// Who owns which field, in words and paths.
+#[derive(Clone, Copy, Debug)]
+pub struct Owners {
+    /// When it is synced.
+    pub synced: &'static str,
+    /// Fields that the tenant owns, on the host.
+    pub tenant: &'static [&'static str],
+    /// Fields that the host owns, and that flow back.
+    pub host: &'static [&'static str],
+}
+
+type ToHost = fn(&Context<'_>, &Value) -> Result<Wanted, Refusal>;
+type ToTenant = fn(&Context<'_>, &Value, &Value) -> Value;
+
+/// Host objects that follow the tenant's.
+const fn follows(to_host: ToHost, to_tenant: Option<ToTenant>) -> Flow {
+    Flow::Down { life: Life::Follows, to_host, to_tenant, refused: Refused::Stays }
+}
+
+/// A rule for all objects of a kind, each on its own; a row says what differs.
+const fn row(group: &'static str, kind: &'static str, resource: &'static str, flow: Flow) -> Rule {
+    Rule {
+        group,
+        version: "v1",
+        kind,
+        resource,
+        is_wanted: |_| true,
+        flow,
+        when: When::Always,
+        after: &[],
+        uses: |_, _| BTreeSet::new(),
+        owners: Owners { synced: "always", tenant: &[], host: &[] },
+    }
+}
+
 /// All synced kinds.
-pub static RULES: [Rule; 4] = [
+pub static RULES: [Rule; 6] = [
     Rule {
-        kind: "ConfigMap",
-        resource: "configmaps",
         when: When::InUse,
-        life: Life::Follows,
-        to_host: |tenant, object| Ok(translate::config_map(tenant, object)),
-        to_tenant: None,
+        owners: Owners {
+            synced: "while a pod uses it",
+            tenant: &["labels", "`data`", "`binaryData`"],
+            host: &[],
+        },
+        ..row(
+            "",
+            "ConfigMap",
+            "configmaps",
+            follows(|context, object| Ok(translate::config_map(context.tenant, object).into()), None),
+        )
     },
     Rule {
-        kind: "Secret",
-        resource: "secrets",
         when: When::InUse,
-        life: Life::Follows,
-        to_host: |tenant, object| Ok(translate::secret(tenant, object)),
-        to_tenant: None,
+        owners: Owners {
+            synced: "while a pod uses it",
+            tenant: &["labels", "`data`", "`type` (service account and bootstrap tokens become `Opaque`)"],
+            host: &[],
+        },
+        ..row(
+            "",
+            "Secret",
+            "secrets",
+            follows(|context, object| Ok(translate::secret(context.tenant, object).into()), None),
+        )
     },
     Rule {
-        kind: "Service",
-        resource: "services",
-        when: When::Always,
-        life: Life::Follows,
-        to_host: translate::service,
-        to_tenant: Some(|tenant, host| {
-            let mut out = tenant.clone();
-            out["spec"] = translate::service_addresses(&tenant["spec"], host);
-            out["status"] = translate::service_status(tenant, host);
-            out
-        }),
+        owners: Owners {
+            synced: "always, but `default/kubernetes`",
+            tenant: &["labels", "`spec` without addresses, families and node ports"],
+            host: &["`spec` addresses, families and node ports", "`status`"],
+        },
+        ..row(
+            "",
+            "Service",
+            "services",
+            follows(
+                |context, object| translate::service(context.tenant, object).map(Wanted::from),
+                Some(|_, tenant, host| {
+                    let mut out = tenant.clone();
+                    out["spec"] = translate::service_addresses(&tenant["spec"], host);
+                    out["status"] = translate::service_status(tenant, host);
+                    out
+                }),
+            ),
+        )
     },
     Rule {
-        kind: "Pod",
-        resource: "pods",
-        when: When::Always,
-        life: Life::Runs,
-        to_host: translate::pod,
-        to_tenant: Some(|tenant, host| {
-            let mut out = tenant.clone();
-            out["status"] = translate::pod_status(tenant, host);
-            out
-        }),
+        after: &["configmaps", "secrets", tokens::FEATURE],
+        uses: uses::of_pod,
+        owners: Owners {
+            synced: "always",
+            tenant: &[
+                "labels",
+                "`spec` without service account, node and priority",
+                "conditions of its readiness gates",
+            ],
+            host: &["the node", "`status`, with the tenant's own conditions kept"],
+        },
+        ..row(
+            "",
+            "Pod",
+            "pods",
+            Flow::Down {
+                life: Life::Runs,
+                to_host: |context, object| translate::pod(context.tenant, object).map(Wanted::from),
+                to_tenant: Some(|_, tenant, host| {
+                    let mut out = tenant.clone();
+                    out["status"] = translate::pod_status(tenant, host);
+                    out
+                }),
+                refused: Refused::Stays,
+            },
+        )
+    },
+    Rule {
+        is_wanted: |allowed| allowed.storage_classes.enabled,
+        owners: Owners {
+            synced: "with `sync.storageClasses`, from the host only",
+            tenant: &[],
+            host: &[
+                "`provisioner`, `reclaimPolicy`, `volumeBindingMode`, `allowVolumeExpansion`",
+                "whether it is the default",
+            ],
+        },
+        ..row(
+            "storage.k8s.io",
+            "StorageClass",
+            "storageclasses",
+            Flow::Up {
+                mirror: |context, host| {
+                    let claims = &context.allowed.persistent_volume_claims;
+                    let is_default =
+                        claims.default_storage_class.as_ref().map(|class| class == meta::name(host));
+                    let is_shown =
+                        is_class_allowed(&claims.storage_classes, host) || is_default == Some(true);
+                    is_shown.then(|| translate::storage_class(host, is_default))
+                },
+            },
+        )
+    },
+    Rule {
+        is_wanted: |allowed| allowed.ingresses.enabled,
+        owners: Owners {
+            synced: "with `sync.ingresses`, from the host only",
+            tenant: &[],
+            host: &["`spec.controller`", "whether it is the default"],
+        },
+        ..row(
+            "networking.k8s.io",
+            "IngressClass",
+            "ingressclasses",
+            Flow::Up {
+                mirror: |context, host| {
+                    let classes = &context.allowed.ingresses.classes;
+                    let is_default = classes.first().map(|class| class == meta::name(host));
+                    is_class_allowed(classes, host).then(|| translate::ingress_class(host, is_default))
+                },
+            },
+        )
     },
 ];
+
+/// Whether a class is one of those allowed; without a list, all are.
+fn is_class_allowed(allowed: &[String], class: &Value) -> bool {
+    allowed.is_empty() || allowed.iter().any(|name| name == meta::name(class))
+}
 
 impl Rule {
     /// The resource on the tenant's side.
     pub fn gvr(&self) -> Gvr {
-        Gvr::new("", "v1", self.resource)
+        Gvr::new(self.group, self.version, self.resource)
     }
 
     /// The resource on the host's side.
     pub fn host_resource(&self) -> ApiResource {
-        ApiResource::from_gvk_with_plural(&GroupVersionKind::gvk("", "v1", self.kind), self.resource)
+        let kind = GroupVersionKind::gvk(self.group, self.version, self.kind);
+        ApiResource::from_gvk_with_plural(&kind, self.resource)
+    }
+
+    /// `resource|namespace/name`, or `resource|name` for what belongs to no namespace.
+    pub fn key(&self, namespace: &str, name: &str) -> Key {
+        format!("{}|{}", self.resource, join(namespace, name)).into()
+    }
+
+    /// Whether its objects belong to no namespace, on either side.
+    pub fn is_cluster_wide(&self) -> bool {
+        matches!(self.flow, Flow::Up { .. })
+    }
+
+    /// Whether the host runs its objects.
+    pub fn runs(&self) -> bool {
+        matches!(self.flow, Flow::Down { life: Life::Runs, .. })
+    }
+
+    /// Whether anything flows from a host object to the tenant's.
+    pub fn has_way_back(&self) -> bool {
+        !matches!(self.flow, Flow::Down { to_tenant: None, .. })
+    }
+
+    /// The host object for a tenant's.
+    pub fn to_host(&self, context: &Context<'_>, object: &Value) -> Result<Wanted, Refusal> {
+        match self.flow {
+            Flow::Down { to_host, .. } => to_host(context, object),
+            Flow::Up { .. } => {
+                Err(Refusal::of("kind", "the host's objects of this kind are shown, not made"))
+            }
+        }
     }
 
     /// The grace in seconds that a host object has whose tenant object is gone already: a pod whose deletion was forced
     /// gets the least that its kubelet still confirms. `None`: the host's default.
     pub fn last_grace(&self) -> Option<u32> {
-        (self.life == Life::Runs).then_some(1)
+        self.runs().then_some(1)
     }
 
     /// Objects that the API server keeps by itself and that mean something else on the host.
@@ -110,4 +309,53 @@ impl Rule {
 /// The rule of a resource.
 pub fn rule(resource: &str) -> Option<&'static Rule> {
     RULES.iter().find(|rule| rule.resource == resource)
+}
+
+/// Who owns which field, as a table for people: the one in docs/how-sync-works.md.
+pub fn owners_table() -> String {
+    let list = |fields: &[&str]| match fields {
+        [] => "nothing".to_owned(),
+        fields => fields.join(", "),
+    };
+    let mut table =
+        "| kind | synced | the tenant owns, on the host | flows back to the tenant |\n|---|---|---|---|\n"
+            .to_owned();
+    for rule in &RULES {
+        let Owners { synced, tenant, host } = rule.owners;
+        table += &format!("| {} | {synced} | {} | {} |\n", rule.kind, list(tenant), list(host));
+    }
+    table
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const BEGIN: &str = "<!-- owners: written by a test of src/syncer, run it with UPDATE_DOCS=1 -->\n";
+    const END: &str = "<!-- end of owners -->\n";
+
+    #[test]
+    fn the_page_says_who_owns_what() {
+        let path = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../../docs/how-sync-works.md");
+        let page = std::fs::read_to_string(&path).unwrap();
+        let (before, rest) = page.split_once(BEGIN).unwrap();
+        let (told, after) = rest.split_once(END).unwrap();
+        if std::env::var_os("UPDATE_DOCS").is_some() {
+            std::fs::write(&path, [before, BEGIN, &owners_table(), END, after].concat()).unwrap();
+            return;
+        }
+        assert_eq!(told, owners_table(), "run with UPDATE_DOCS=1 and read the diff");
+    }
+
+    #[test]
+    fn every_resource_has_one_rule_and_waits_only_for_those_that_are_there() {
+        let resources: BTreeSet<&str> = RULES.iter().map(|rule| rule.resource).collect();
+        assert_eq!(resources.len(), RULES.len());
+        for rule in &RULES {
+            for other in rule.after.iter().filter(|other| **other != tokens::FEATURE) {
+                let after = super::rule(other).map(|other| other.after);
+                assert!(after.is_some_and(|after| !after.contains(&rule.resource)), "{other}");
+            }
+        }
+    }
 }

@@ -133,14 +133,15 @@ impl Syncer {
         match made {
             Ok(host) => {
                 service["spec"] = service_addresses(&service["spec"], &host);
-                if let (false, Ok(wanted)) = (dry_run, (rule.to_host)(&self.tenant, service)) {
-                    self.host.observe(&self.tenant, rule, &host, Some(digest(&wanted)));
+                if let (false, Ok(wanted)) = (dry_run, rule.to_host(&self.context(), service)) {
+                    let owner = self.owner(rule, &host);
+                    self.host.observe(rule, owner, &host, Some(digest(&wanted.object)));
                 }
                 Ok(())
             }
             // Something of this name is on the host still: the reconciler deals with it, and the address comes later.
             Err(Error::Changed(_)) => Ok(()),
-            Err(Error::Refused(why)) => {
+            Err(Error::Refused { message: why, .. }) => {
                 let why = self.in_tenant_terms(service, &why);
                 Err(Status::forbidden("", "services", &name, &format!("the host refuses it: {why}")))
             }

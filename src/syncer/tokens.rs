@@ -8,8 +8,10 @@
 
 use crate::engine::Syncer;
 use crate::error::Error;
+use crate::features::State;
 use crate::host::{FIELD_MANAGER, Facts, Pauses, tree};
 use crate::translate::{self, TOKENS, TokenSource};
+use crate::watch::denied;
 use crate::write::ONLY_CREATE;
 use alcove_controllers::events::Kind;
 use alcove_controllers::runtime::{Key, Next, join};
@@ -26,7 +28,6 @@ use serde_json::json;
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 use std::time::Duration;
-use tokio::sync::watch;
 
 /// A token is renewed when so many hundredths of its life are over, as kubelets do.
 const RENEWED_AFTER_PERCENT: i64 = 80;
@@ -100,8 +101,11 @@ fn secrets() -> ApiResource {
     ApiResource::from_gvk_with_plural(&GroupVersionKind::gvk("", "v1", "Secret"), "secrets")
 }
 
-/// Watches the Secrets with tokens, their metadata alone. `ready` turns true when all are known.
-pub async fn follow(syncer: Arc<Syncer>, ready: watch::Sender<bool>) {
+/// What pods wait for at the start: that all Secrets with tokens are known.
+pub const FEATURE: &str = "tokens";
+
+/// Watches the Secrets with tokens, their metadata alone.
+pub async fn follow(syncer: Arc<Syncer>) {
     let only = format!("{}={},{TOKENS}", translate::CLUSTER, syncer.tenant.cluster);
     let api: Api<PartialObjectMeta<Secret>> =
         Api::namespaced(syncer.host_client.clone(), &syncer.tenant.host_namespace);
@@ -120,7 +124,9 @@ pub async fn follow(syncer: Arc<Syncer>, ready: watch::Sender<bool>) {
                 for (name, uid) in unseen.drain() {
                     syncer.tokens.forget(&name, &uid).into_iter().for_each(|pod| syncer.queue.add(pod));
                 }
-                ready.send_replace(true);
+                if syncer.features.set(FEATURE, State::On) {
+                    syncer.ask_for(FEATURE);
+                }
             }
             Ok(watcher::Event::Delete(object)) => {
                 let name = object.metadata.name.unwrap_or_default();
@@ -128,6 +134,12 @@ pub async fn follow(syncer: Arc<Syncer>, ready: watch::Sender<bool>) {
                 syncer.tokens.forget(&name, &uid).into_iter().for_each(|pod| syncer.queue.add(pod));
             }
             Err(error) => {
+                // Pods without tokens need not wait for a right that may never come.
+                if let Some(why) = denied(&secrets(), &error)
+                    && syncer.features.set(FEATURE, State::Off(why))
+                {
+                    syncer.ask_for(FEATURE);
+                }
                 tracing::warn!(%error, "the host watch of tokens failed and will be opened again")
             }
         }

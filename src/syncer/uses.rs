@@ -1,12 +1,15 @@
-//! Which ConfigMaps and Secrets are in use, and which nodes carry pods: keys, counted by the pods behind them.
+//! What uses what: a key of a tenant's object, and the keys of others that it needs on the host or on which its
+//! translation depends. So it is known which ConfigMaps and Secrets are in use, which nodes carry pods, which volumes
+//! belong to a claim, and who is to be looked at again when an address comes or goes.
 
+use crate::rules::rule;
 use crate::translate::{References, references};
 use alcove_controllers::runtime::{Key, join, split};
 use alcove_object::Value;
 use parking_lot::Mutex;
 use std::collections::{BTreeSet, HashMap};
 
-/// What pods use.
+/// What uses what.
 #[derive(Debug, Default)]
 pub struct Uses {
     state: Mutex<State>,
@@ -14,15 +17,15 @@ pub struct Uses {
 
 #[derive(Debug, Default)]
 struct State {
-    by_pod: HashMap<Key, BTreeSet<Key>>,
-    users: HashMap<Key, usize>,
-    /// Pods that wait for something to be on the host, by what they wait for.
+    used: HashMap<Key, BTreeSet<Key>>,
+    users: HashMap<Key, BTreeSet<Key>>,
+    /// Keys that wait for something to be on the host, by what they wait for.
     waiting: HashMap<Key, BTreeSet<Key>>,
 }
 
 impl State {
-    fn is_on_node(&self, pod: &Key) -> bool {
-        self.by_pod.get(pod).is_some_and(|used| used.iter().any(|key| key.starts_with(NODE)))
+    fn is_on_node(&self, user: &Key) -> bool {
+        self.used.get(user).is_some_and(|used| used.iter().any(|key| key.starts_with(NODE)))
     }
 }
 
@@ -31,65 +34,70 @@ const NODE: &str = "nodes|";
 const EPHEMERAL: &[u8] = b"\"ephemeralContainers\":[";
 
 impl Uses {
-    /// Notes what a pod uses now, from its JSON; `None` when it is gone. Gives the keys (`configmaps|ns/name`,
-    /// `secrets|ns/name`, `nodes|name`) that came into use or fell out of it.
-    pub fn see(&self, pod: &Key, json: Option<&[u8]>) -> Vec<Key> {
-        let Some(json) = json else { return self.put(pod, None) };
+    /// Notes what an object (`resource|namespace/name`) uses now, from its JSON; `None` when it is gone. Gives the keys
+    /// (such as `configmaps|ns/name`, `nodes|name`) that came into use or fell out of it.
+    pub fn see(&self, user: &Key, json: Option<&[u8]>) -> Vec<Key> {
+        let Some(json) = json else { return self.put(user, None) };
         // Names in a pod's spec stand once it has a node, so most of its events need not be read.
         let may_differ = || json.windows(EPHEMERAL.len()).any(|window| window == EPHEMERAL);
-        if self.state.lock().is_on_node(pod) && !may_differ() {
+        if self.state.lock().is_on_node(user) && !may_differ() {
             return Vec::new();
         }
-        self.put(pod, serde_json::from_slice(json).ok().as_ref())
+        self.put(user, serde_json::from_slice(json).ok().as_ref())
     }
 
-    fn put(&self, pod: &Key, tree: Option<&Value>) -> Vec<Key> {
-        let wanted = tree.map(|tree| keys(pod, tree)).unwrap_or_default();
+    fn put(&self, user: &Key, tree: Option<&Value>) -> Vec<Key> {
+        let wanted = tree.map(|tree| keys(user, tree)).unwrap_or_default();
         let state = &mut *self.state.lock();
-        let before = state.by_pod.remove(pod).unwrap_or_default();
+        let before = state.used.remove(user).unwrap_or_default();
         let mut changed = Vec::new();
         for key in wanted.difference(&before) {
             let users = state.users.entry(key.clone()).or_default();
-            *users += 1;
-            if *users == 1 {
+            users.insert(user.clone());
+            if users.len() == 1 {
                 changed.push(key.clone());
             }
         }
         for key in before.difference(&wanted) {
             if let Some(users) = state.users.get_mut(key) {
-                *users -= 1;
-                if *users == 0 {
+                users.remove(user);
+                if users.is_empty() {
                     state.users.remove(key);
                     changed.push(key.clone());
                 }
             }
         }
         if !wanted.is_empty() {
-            state.by_pod.insert(pod.clone(), wanted);
+            state.used.insert(user.clone(), wanted);
         }
         changed
     }
 
-    /// Whether any pod uses this.
+    /// Whether anything uses this.
     pub fn is_used(&self, key: &str) -> bool {
         self.state.lock().users.contains_key(key)
     }
 
-    /// What a pod (`namespace/name`) uses.
-    pub fn of(&self, pod: &str) -> BTreeSet<Key> {
-        self.state.lock().by_pod.get(pod).cloned().unwrap_or_default()
+    /// What uses this.
+    pub fn users(&self, key: &str) -> BTreeSet<Key> {
+        self.state.lock().users.get(key).cloned().unwrap_or_default()
     }
 
-    /// A pod's key waits until something was worked on.
-    pub fn wait(&self, used: &Key, pod: &Key) {
-        self.state.lock().waiting.entry(used.clone()).or_default().insert(pod.clone());
+    /// What an object uses.
+    pub fn of(&self, user: &str) -> BTreeSet<Key> {
+        self.state.lock().used.get(user).cloned().unwrap_or_default()
     }
 
-    /// A pod's key waits for it no longer.
-    pub fn wait_no_more(&self, used: &Key, pod: &Key) {
+    /// A key waits until something was worked on.
+    pub fn wait(&self, used: &Key, user: &Key) {
+        self.state.lock().waiting.entry(used.clone()).or_default().insert(user.clone());
+    }
+
+    /// A key waits for it no longer.
+    pub fn wait_no_more(&self, used: &Key, user: &Key) {
         let mut state = self.state.lock();
         let Some(waiting) = state.waiting.get_mut(used) else { return };
-        waiting.remove(pod);
+        waiting.remove(user);
         if waiting.is_empty() {
             state.waiting.remove(used);
         }
@@ -101,15 +109,24 @@ impl Uses {
     }
 }
 
-fn keys(pod: &Key, tree: &Value) -> BTreeSet<Key> {
-    let (namespace, _) = split(pod);
-    let References { config_maps, secrets } = references(tree);
-    let in_namespace =
-        |resource: &str, name: &str| -> Key { format!("{resource}|{}", join(namespace, name)).into() };
-    let node = tree.pointer("/spec/nodeName").and_then(Value::as_str).filter(|node| !node.is_empty());
-    let maps = config_maps.iter().map(|name| in_namespace("configmaps", name));
-    let secrets = secrets.iter().map(|name| in_namespace("secrets", name));
-    maps.chain(secrets).chain(node.map(|node| format!("{NODE}{node}").into())).collect()
+/// What an object uses, as its rule says.
+fn keys(user: &Key, tree: &Value) -> BTreeSet<Key> {
+    let Some((resource, object)) = user.split_once('|') else { return BTreeSet::new() };
+    rule(resource).map(|rule| (rule.uses)(split(object).0, tree)).unwrap_or_default()
+}
+
+/// A key of an object that is used.
+pub fn used(resource: &str, namespace: &str, name: &str) -> Key {
+    format!("{resource}|{}", join(namespace, name)).into()
+}
+
+/// What a pod uses.
+pub fn of_pod(namespace: &str, pod: &Value) -> BTreeSet<Key> {
+    let References { config_maps, secrets } = references(pod);
+    let node = pod.pointer("/spec/nodeName").and_then(Value::as_str).filter(|node| !node.is_empty());
+    let maps = config_maps.iter().map(|name| used("configmaps", namespace, name));
+    let secrets = secrets.iter().map(|name| used("secrets", namespace, name));
+    maps.chain(secrets).chain(node.map(|node| used("nodes", "", node))).collect()
 }
 
 #[cfg(test)]
@@ -121,7 +138,7 @@ mod tests {
     fn things_are_in_use_as_long_as_one_pod_uses_them() {
         let uses = Uses::default();
         let pod = json!({ "spec": { "volumes": [{ "configMap": { "name": "files" } }] } }).to_string();
-        let (a, b): (Key, Key) = ("d/a".into(), "d/b".into());
+        let (a, b): (Key, Key) = ("pods|d/a".into(), "pods|d/b".into());
         assert_eq!(uses.see(&a, Some(pod.as_bytes())), vec![Key::from("configmaps|d/files")]);
         assert!(uses.see(&b, Some(pod.as_bytes())).is_empty());
         assert!(uses.see(&a, None).is_empty());
@@ -133,7 +150,7 @@ mod tests {
     #[test]
     fn a_pod_on_a_node_is_read_again_only_for_ephemeral_containers() {
         let uses = Uses::default();
-        let pod: Key = "d/a".into();
+        let pod: Key = "pods|d/a".into();
         let see = |spec: Value| uses.see(&pod, Some(json!({ "spec": spec }).to_string().as_bytes()));
         assert_eq!(see(json!({ "nodeName": "n" })), vec![Key::from("nodes|n")]);
         let env = json!([{ "secretRef": { "name": "s" } }]);

@@ -22,7 +22,11 @@ pub const ONLY_CREATE: &str = "1";
 impl Syncer {
     /// The host's API for the objects of a rule.
     pub fn api(&self, rule: &Rule) -> Api<DynamicObject> {
-        Api::namespaced_with(self.host_client.clone(), &self.tenant.host_namespace, &rule.host_resource())
+        let resource = rule.host_resource();
+        match rule.is_cluster_wide() {
+            true => Api::all_with(self.host_client.clone(), &resource),
+            false => Api::namespaced_with(self.host_client.clone(), &self.tenant.host_namespace, &resource),
+        }
     }
 
     /// One request to the host, when it may be asked.
@@ -32,6 +36,7 @@ impl Syncer {
             Ok(answer) => answer.map_err(Error::of),
             Err(_) => Err(Error::silence(ANSWER_TIMEOUT)),
         };
+        self.metrics.asked_host(answer.as_ref().map_or_else(Error::code, |_| 200));
         match &answer {
             Err(Error::Unavailable { retry_after, .. }) => self.pressure.pushed(*retry_after),
             _ => self.pressure.eased(),
@@ -63,7 +68,7 @@ impl Syncer {
         let api = self.api(rule);
         let answer = self.ask(api.patch(meta::name(&wanted), &params, &Patch::Apply(&wanted))).await;
         let mut applied = answer.map(tree)?.unwrap_or_default();
-        self.host.observe(&self.tenant, rule, &applied, Some(sent));
+        self.host.observe(rule, self.owner(rule, &applied), &applied, Some(sent));
         meta::unset(&mut applied, "managedFields");
         Ok(Some(applied))
     }
@@ -82,7 +87,7 @@ impl Syncer {
             return Ok(());
         }
         let body = json!({
-            "apiVersion": "v1", "kind": rule.kind,
+            "apiVersion": rule.host_resource().api_version, "kind": rule.kind,
             "metadata": { "name": name, "namespace": self.tenant.host_namespace, "uid": known.uid },
             "status": { "conditions": conditions },
         });

@@ -153,7 +153,8 @@ fn metrics(call: &Call) -> Answer {
             objects.push((gvr.group.clone(), gvr.resource.clone(), server.store.count(&resource.table)));
         }
     }
-    let text = call.front.metrics.render(&version::git_version(server.minor), &objects);
+    let mut text = call.front.metrics.render(&version::git_version(server.minor), &objects);
+    server.render_more_metrics(&mut text);
     respond::answer(200, "text/plain; version=0.0.4; charset=utf-8", Body::full(text))
 }
 

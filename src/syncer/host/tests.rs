@@ -1,6 +1,7 @@
 //! What the host is known to be, told by events one after another.
 
 use super::*;
+use crate::translate::Tenant;
 use serde_json::json;
 
 fn tenant() -> Tenant {
@@ -25,6 +26,10 @@ fn object(uid: &str, revision: u64, ours: &Value) -> Value {
     } })
 }
 
+fn see(host: &Host, object: &Value, sent: Option<u64>) -> bool {
+    host.observe(service(), translate::owner(&tenant(), object), object, sent)
+}
+
 const NAME: &str = "web-x-default-x-demo";
 
 fn facts(host: &Host) -> Facts {
@@ -34,28 +39,24 @@ fn facts(host: &Host) -> Facts {
 #[test]
 fn a_field_that_somebody_takes_is_drift_and_others_are_not() {
     let (host, ours) = (Host::default(), json!({ "f:spec": { "f:type": {} } }));
-    host.observe(&tenant(), service(), &object("u", 5, &ours), Some(42));
+    see(&host, &object("u", 5, &ours), Some(42));
     assert!(facts(&host).is_intact(42));
     assert!(!facts(&host).is_intact(43), "the tenant wants something else");
     let mut elsewhere = object("u", 6, &ours);
     elsewhere["spec"] = json!({ "clusterIP": "10.0.0.1" });
-    assert!(host.observe(&tenant(), service(), &elsewhere, None).is_some());
+    assert!(see(&host, &elsewhere, None));
     assert!(facts(&host).is_intact(42));
-    host.observe(&tenant(), service(), &object("u", 7, &json!({})), None);
+    see(&host, &object("u", 7, &json!({})), None);
     assert!(!facts(&host).is_intact(42));
 }
 
 #[test]
 fn what_is_older_than_what_is_known_is_passed_over() {
     let (host, ours) = (Host::default(), json!({}));
-    host.observe(&tenant(), service(), &object("u", 5, &ours), Some(42));
-    assert_eq!(host.observe(&tenant(), service(), &object("u", 4, &json!({"f:a": {}})), None), None);
-    assert_eq!(
-        host.observe(&tenant(), service(), &object("u", 5, &ours), None),
-        None,
-        "the echo of our write"
-    );
-    assert_eq!(host.observe(&tenant(), service(), &object("before", 3, &ours), None), None);
+    see(&host, &object("u", 5, &ours), Some(42));
+    assert!(!see(&host, &object("u", 4, &json!({"f:a": {}})), None));
+    assert!(!see(&host, &object("u", 5, &ours), None), "the echo of our write");
+    assert!(!see(&host, &object("before", 3, &ours), None));
     assert!(facts(&host).is_intact(42));
     assert_eq!(host.forget(service(), NAME, "before"), None);
     assert_eq!(host.forget(service(), NAME, "u").as_deref(), Some("services|default/web"));
@@ -67,7 +68,7 @@ fn a_state_is_handed_on_once_and_to_its_own_object_only() {
     host.hand_on(service(), object("u", 5, &ours));
     assert_eq!(host.take_seen(service(), NAME, "another"), None);
     assert_eq!(host.take_seen(service(), NAME, "t"), None);
-    host.observe(&tenant(), service(), &object("u2", 6, &ours), None);
+    see(&host, &object("u2", 6, &ours), None);
     host.put_back(service(), NAME, object("u", 5, &ours));
     assert_eq!(host.take_seen(service(), NAME, "t"), None, "the object was replaced meanwhile");
     host.put_back(service(), NAME, object("u2", 6, &ours));
@@ -80,7 +81,7 @@ fn a_state_is_handed_on_once_and_to_its_own_object_only() {
 fn who_was_blocked_is_told_when_the_name_is_free() {
     let host = Host::default();
     let foreign = json!({ "metadata": { "name": NAME, "uid": "f", "resourceVersion": "3" } });
-    assert_eq!(host.observe(&tenant(), service(), &foreign, None), Some(None));
+    assert!(see(&host, &foreign, None));
     host.block(service(), NAME, "services|default/web".into());
     assert_eq!(host.forget(service(), NAME, "f").as_deref(), Some("services|default/web"));
 }
@@ -92,4 +93,24 @@ fn pauses_grow_and_start_again() {
     assert_eq!((first[0], first[9]), (WATCH_PAUSE_MIN, WATCH_PAUSE_MAX));
     pauses.reset();
     assert_eq!(pauses.next(), Some(WATCH_PAUSE_MIN));
+}
+
+#[test]
+fn an_address_is_the_tenants_while_a_pod_of_its_own_has_it() {
+    let pods = crate::rules::rule("pods").unwrap();
+    let pod = |revision: u64, ips: Value, node: &str| {
+        json!({ "metadata": { "name": "p", "uid": "u", "resourceVersion": revision.to_string() },
+                "status": { "podIPs": ips, "hostIPs": [{ "ip": node }] } })
+    };
+    let ours = || Some(Owner { namespace: "default".into(), name: "p".into(), uid: "t".into() });
+    let (host, address) = (Host::default(), "10.0.0.7".parse().unwrap());
+    host.observe(pods, ours(), &pod(1, json!([{ "ip": "10.0.0.7" }]), "192.0.2.1"), None);
+    assert!(host.is_pod_address(address));
+    host.observe(pods, ours(), &pod(2, json!([{ "ip": "10.0.0.7" }]), "10.0.0.7"), None);
+    assert!(!host.is_pod_address(address), "it is the node's");
+    host.observe(pods, ours(), &pod(3, json!([{ "ip": "10.0.0.7" }]), "192.0.2.1"), None);
+    host.forget(pods, "p", "u");
+    assert!(!host.is_pod_address(address));
+    host.observe(pods, None, &pod(4, json!([{ "ip": "10.0.0.7" }]), "192.0.2.1"), None);
+    assert!(!host.is_pod_address(address), "another's pod");
 }

@@ -15,6 +15,8 @@ pub const NAME: &str = "alcove.dev/name";
 pub const UID: &str = "alcove.dev/uid";
 /// Annotation: the kind in the tenant.
 pub const KIND: &str = "alcove.dev/kind";
+/// Label: a tenant's object that shows one of the host's.
+pub const MIRROR: &str = "alcove.dev/mirror";
 
 /// Whose a host object is, as its annotations say.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]

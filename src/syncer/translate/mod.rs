@@ -5,7 +5,9 @@
 //! `alcove`); whatever is not named belongs to the host and is left alone. Status and the choice of a node belong to
 //! the host and flow back. No field has two owners, so nobody ever guesses who changed it last.
 
+mod class;
 mod config;
+mod context;
 mod event;
 mod labels;
 mod metadata;
@@ -17,10 +19,12 @@ mod pod_tokens;
 mod policy;
 mod service;
 
+pub use class::{STORAGE_CLASS_FIELDS, ingress_class, storage_class};
 pub use config::{config_map, secret};
+pub use context::{Context, Known, Nothing, Wanted, names};
 pub use event::{event, in_tenant_terms};
 pub use labels::{Map as LabelMap, selector};
-pub use metadata::{CLUSTER, KIND, NAME, NAMESPACE, Owner, UID, metadata, owner};
+pub use metadata::{CLUSTER, KIND, MIRROR, NAME, NAMESPACE, Owner, UID, metadata, owner};
 pub use name::host_name;
 pub use pod::pod;
 pub use pod_refs::{References, references};

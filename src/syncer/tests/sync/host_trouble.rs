@@ -1,9 +1,10 @@
 //! A host that is away, that forgot its history, or that asks for patience.
 
 use crate::support::host::creates;
-use crate::support::tenant::{pod, service};
+use crate::support::tenant::{config_map, pod, pod_with, secret, service};
 use crate::support::{Host, Side, phase, server_uid};
 use alcove_object::Status;
+use alcove_syncer::State;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
@@ -66,5 +67,48 @@ async fn a_host_that_asks_for_patience_gets_it() {
     side.create("services", service("web")).await;
     host.until("services", "web-x-default-x-demo", |_| true).await;
     assert_eq!(refused.load(Ordering::SeqCst), 3, "once for each time it was asked to wait, then once more");
+    side.settled(&host).await;
+}
+
+#[tokio::test]
+async fn a_kind_that_the_host_refuses_is_off_and_the_others_go_on() {
+    let host = Host::start().await;
+    host.deny(Some("secrets"));
+    let side = Side::start(&host, "demo", 2).await;
+    side.create("services", service("web")).await;
+    side.create("configmaps", config_map("app", "v1")).await;
+    side.create("secrets", secret("app")).await;
+    side.create("pods", pod("plain")).await;
+    host.until("services", "web-x-default-x-demo", |_| true).await;
+    host.until("pods", "plain-x-default-x-demo", |_| true).await;
+    side.create("pods", pod_with("web", "app")).await;
+    let event = side.until_event("web", "SyncRefused").await;
+    let message = event["message"].as_str().unwrap();
+    assert!(message.contains("list and watch secrets") && message.contains("platform team"), "{message}");
+    assert!(matches!(side.features.state("secrets"), State::Off(_)));
+    assert_eq!(side.features.state("pods"), State::On);
+    // As soon as the right is there, it goes on.
+    host.deny(None);
+    host.until("pods", "web-x-default-x-demo", |_| true).await;
+    assert_eq!(side.features.state("secrets"), State::On);
+    side.settled(&host).await;
+}
+
+#[tokio::test]
+async fn a_right_that_is_taken_away_deletes_nothing() {
+    let host = Host::start().await;
+    let side = Side::start(&host, "demo", 2).await;
+    side.create("services", service("web")).await;
+    let before = server_uid(&host.until("services", "web-x-default-x-demo", |_| true).await);
+    host.deny(Some("services"));
+    host.proxy.shut();
+    host.proxy.open();
+    let mut states = side.features.follow();
+    states.wait_for(|states| matches!(states["services"], State::Off(_))).await.unwrap();
+    side.create("services", service("later")).await;
+    side.until_event("later", "SyncUnavailable").await;
+    host.deny(None);
+    host.until("services", "later-x-default-x-demo", |_| true).await;
+    assert_eq!(server_uid(&host.get("services", "web-x-default-x-demo").unwrap()), before);
     side.settled(&host).await;
 }

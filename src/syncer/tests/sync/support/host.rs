@@ -1,12 +1,13 @@
 //! The host of a test, with hands that do what its scheduler and kubelets would.
 
 use super::proxy::Proxy;
-use super::{Changes, get, gvr, list, missing, server};
-use alcove_apiserver::admission::{Admission, Admitting, Attributes};
+use super::rights::Rights;
+use super::{Changes, get, gvr, list, missing};
+use alcove_apiserver::admission::{Admission, Admitting, Attributes, NamespaceLifecycle};
 use alcove_apiserver::options::{DeleteOptions, PatchType, WriteOptions};
 use alcove_apiserver::request::Verb;
-use alcove_apiserver::testing::TestEnv;
 use alcove_apiserver::testing::front::Https;
+use alcove_apiserver::testing::{TestEnv, memory_store};
 use alcove_apiserver::{Client, Server, User};
 use alcove_object::{Status, Value, meta};
 use parking_lot::Mutex;
@@ -52,6 +53,7 @@ pub struct Host {
     pub proxy: Proxy,
     pub changes: Changes,
     pub webhook: Arc<Webhook>,
+    rights: Arc<Rights>,
     front: Https,
     env: Arc<TestEnv>,
     tasks: JoinSet<()>,
@@ -60,18 +62,22 @@ pub struct Host {
 impl Host {
     pub async fn start() -> Host {
         let webhook: Arc<Webhook> = Arc::default();
-        let (server, env) = server(1, vec![webhook.clone()]);
-        Host::with(webhook, server, env).await
+        let (env, store) = (Arc::new(TestEnv::new(1)), memory_store());
+        let steps: Vec<Arc<dyn Admission>> =
+            vec![Arc::new(NamespaceLifecycle::new(store.clone())), webhook.clone()];
+        let rights: Arc<Rights> = Arc::default();
+        Host::with(webhook, super::server_of(env.clone(), store, steps, rights.clone()), rights, env).await
     }
 
     /// A host that gives services addresses, as hosts do.
     pub async fn start_with_addresses() -> Host {
         let webhook: Arc<Webhook> = Arc::default();
-        let env = Arc::new(TestEnv::new(1));
-        Host::with(webhook.clone(), server_with_addresses(webhook, env.clone()), env).await
+        let (rights, env): (Arc<Rights>, _) = (Arc::default(), Arc::new(TestEnv::new(1)));
+        let server = server_with_addresses(webhook.clone(), rights.clone(), env.clone());
+        Host::with(webhook, server, rights, env).await
     }
 
-    async fn with(webhook: Arc<Webhook>, server: Server, env: Arc<TestEnv>) -> Host {
+    async fn with(webhook: Arc<Webhook>, server: Server, rights: Arc<Rights>, env: Arc<TestEnv>) -> Host {
         alcove_apiserver::bootstrap(&server, &[]).await.unwrap();
         let client = server.client(User::component("platform-team"), "kubectl");
         let namespace = json!({ "apiVersion": "v1", "kind": "Namespace", "metadata": { "name": NAMESPACE } });
@@ -80,7 +86,7 @@ impl Host {
         let proxy = Proxy::start(front.address).await;
         let (changes, mut tasks) = (Changes::new(), JoinSet::new());
         changes.follow(&client, &mut tasks);
-        Host { server, client, proxy, changes, webhook, front, env, tasks }
+        Host { server, client, proxy, changes, webhook, rights, front, env, tasks }
     }
 
     /// Starts the host's controllers: its garbage collector among them.
@@ -100,6 +106,11 @@ impl Host {
     /// What tenants' writes meet from now on.
     pub fn admit(&self, hook: impl Fn(&mut Attributes<'_>) -> Result<(), Status> + Send + Sync + 'static) {
         *self.webhook.hook.lock() = Some(Box::new(hook));
+    }
+
+    /// The host does not let tenants list or watch this resource from now on.
+    pub fn deny(&self, resource: Option<&str>) {
+        self.rights.deny(resource);
     }
 
     /// How many writes the syncer sent so far, such as `Create pods`.
@@ -186,16 +197,16 @@ pub fn running() -> Value {
     })
 }
 
-fn server_with_addresses(webhook: Arc<Webhook>, env: Arc<TestEnv>) -> Server {
-    use alcove_apiserver::admission::{AddressConfig, LocalAddresses, NamespaceLifecycle, ServiceIp};
-    let store = alcove_apiserver::testing::memory_store();
+fn server_with_addresses(webhook: Arc<Webhook>, rights: Arc<Rights>, env: Arc<TestEnv>) -> Server {
+    use alcove_apiserver::admission::{AddressConfig, LocalAddresses, ServiceIp};
+    let store = memory_store();
     let addresses = LocalAddresses::new(AddressConfig::default(), store.clone(), env.clone());
     let admission: Vec<Arc<dyn Admission>> = vec![
         Arc::new(NamespaceLifecycle::new(store.clone())),
         webhook,
         Arc::new(ServiceIp::new(Arc::new(addresses))),
     ];
-    super::server_of(env, store, admission)
+    super::server_of(env, store, admission, rights)
 }
 
 /// Whether a write is a create of this resource: for webhooks.

@@ -4,6 +4,7 @@
 
 pub mod host;
 pub mod proxy;
+pub mod rights;
 pub mod tenant;
 
 use alcove_apiserver::{Client, Server};
@@ -136,13 +137,14 @@ pub fn server(
     let store = testing::memory_store();
     let mut admission: Vec<Arc<dyn Admission>> = vec![Arc::new(NamespaceLifecycle::new(store.clone()))];
     admission.extend(more);
-    (server_of(env.clone(), store, admission), env)
+    (server_of(env.clone(), store, admission, Arc::default()), env)
 }
 
 pub fn server_of(
     env: Arc<alcove_apiserver::testing::TestEnv>,
     store: alcove_store::Store,
     admission: Vec<Arc<dyn alcove_apiserver::admission::Admission>>,
+    rights: Arc<rights::Rights>,
 ) -> Server {
     use alcove_apiserver::authn::{ServiceAccountTokens, SigningKeys};
     let keys = SigningKeys::generate().unwrap();
@@ -153,7 +155,7 @@ pub fn server_of(
         store,
         resources: alcove_apiserver::kinds::resources(alcove_schema::Minor::DEFAULT),
         admission,
-        authorizer: Arc::new(alcove_apiserver::authorization::AlwaysAllow),
+        authorizer: rights,
         connector: None,
         tokens: Some(Arc::new(tokens)),
     })

@@ -7,8 +7,9 @@ use alcove_apiserver::options::{DeleteOptions, PatchType, WriteOptions};
 use alcove_apiserver::testing::TestEnv;
 use alcove_apiserver::{Client, Server, User};
 use alcove_object::{Env, Value, meta};
+use alcove_syncer::Features;
 use alcove_syncer::HostServices;
-use alcove_syncer::translate::{self, Policy, Tenant};
+use alcove_syncer::translate::{self, Tenant};
 use serde_json::json;
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -20,6 +21,8 @@ pub struct Side {
     pub tenant: Tenant,
     pub changes: Changes,
     pub env: Arc<TestEnv>,
+    pub allowed: alcove_config::Sync,
+    pub features: Features,
     services: Option<HostServices>,
     syncer: Option<JoinSet<()>>,
     tasks: JoinSet<()>,
@@ -52,16 +55,16 @@ impl Side {
         let mut tasks = JoinSet::new();
         host.changes.follow(&client, &mut tasks);
         let tenant = Tenant { cluster: cluster.into(), host_namespace: NAMESPACE.into() };
-        Side { server, client, tenant, changes: host.changes.clone(), env, services, syncer: None, tasks }
+        let (allowed, features) = (Default::default(), Features::default());
+        let changes = host.changes.clone();
+        Side { server, client, tenant, changes, allowed, features, env, services, syncer: None, tasks }
     }
 
     pub async fn start_syncer(&mut self, host: &Host) {
-        let config = alcove_syncer::Config {
-            tenant: self.tenant.clone(),
-            policy: Policy::Baseline,
-            services: self.services.clone(),
-            kubelet_version: "v1.36.3".into(),
-        };
+        let mut config = alcove_syncer::Config::new(self.tenant.clone(), "v1.36.3".into());
+        config.services = self.services.clone();
+        config.sync = self.allowed.clone();
+        config.features = self.features.clone();
         let env: Arc<dyn Env> = self.env.clone();
         self.syncer = Some(alcove_syncer::start(&self.server, host.kube().await, &env, config));
     }
