@@ -1,5 +1,6 @@
 //! The command line: commands, flags, and the help that people read.
 
+use crate::commands::{connect, create, delete, describe, disconnect, doctor, list, pause};
 use alcove_config::KubernetesVersion;
 use alcove_schema::Minor;
 use clap::{Args, Parser, Subcommand, ValueEnum};
@@ -21,19 +22,50 @@ pub enum Command {
     /// Serve one control plane: API server, store and controllers.
     #[command(after_help = SERVE_EXAMPLES)]
     Serve(ServeArguments),
+    /// Make a tenant on a host cluster, or change one.
+    #[command(after_help = create::EXAMPLES)]
+    Create(Box<create::Arguments>),
+    /// Go to a tenant: a context in your kubeconfig, or one command.
+    #[command(after_help = connect::EXAMPLES)]
+    Connect(connect::Arguments),
+    /// Leave a tenant: back to the context from before.
+    #[command(after_help = disconnect::EXAMPLES)]
+    Disconnect(disconnect::Arguments),
+    /// List the tenants of a host cluster.
+    #[command(visible_alias = "ls", after_help = list::EXAMPLES)]
+    List(list::Arguments),
+    /// Show all about one tenant.
+    #[command(after_help = describe::EXAMPLES)]
+    Describe(describe::Arguments),
+    /// Delete a tenant and all that it has on the host.
+    #[command(after_help = delete::EXAMPLES)]
+    Delete(delete::Arguments),
+    /// End all processes of a tenant, and keep the rest.
+    #[command(after_help = pause::PAUSE_EXAMPLES)]
+    Pause(pause::Arguments),
+    /// Start a paused tenant again.
+    #[command(after_help = pause::RESUME_EXAMPLES)]
+    Resume(pause::Arguments),
+    /// Find out what is wrong, and what to do.
+    #[command(after_help = doctor::EXAMPLES)]
+    Doctor(doctor::Arguments),
     /// Print a completion script for a shell.
-    #[command(after_help = "Example:\n  source <(alcove completion bash)")]
+    #[command(after_help = COMPLETION_EXAMPLES)]
     Completion {
         /// The shell.
         shell: clap_complete::Shell,
     },
-    /// Print the version of alcove and the Kubernetes versions it serves.
-    Version {
-        /// How to print.
-        #[arg(short, long, value_enum, default_value_t = Output::Text)]
-        output: Output,
-    },
+    /// Print the version of alcove, of the Kubernetes that it serves, and of the clusters that it is pointed at.
+    #[command(after_help = "Examples:\n  alcove version\n  alcove version --client -o json")]
+    Version(crate::version::Arguments),
 }
+
+const COMPLETION_EXAMPLES: &str = "\
+Examples:
+  source <(alcove completion bash)
+  alcove completion zsh > \"${fpath[1]}/_alcove\"
+
+As a plugin of kubectl: a link named kubectl-alcove in the PATH makes `kubectl alcove` of it.";
 
 const DEV_EXAMPLES: &str = "\
 Examples:

@@ -82,7 +82,8 @@ async fn start_tenant(
     let kubeconfig = host.kubeconfig(&format!("alcove:{name}"))?;
     let host_client = alcove_syncer::host_client(Some(&kubeconfig)).await.map_err(Error::Host)?;
     let on_host = Host { name: name.to_owned(), namespace: name.to_owned(), kubeconfig: None };
-    let place = Place { data: data.join(name), address: IpAddr::V4(Ipv4Addr::LOCALHOST), port, minor };
+    let address = IpAddr::V4(Ipv4Addr::LOCALHOST);
+    let place = Place { data: data.join(name), address, port, minor, pause_note: None };
     // Simulated pods ask nothing. Whoever wants to ask finds the port in the log.
     let config = Config { dns: Dns { port: 0, ..Dns::default() }, ..Config::default() };
     let tenant = tenant::start(&config, &on_host, host_client, place).await?;

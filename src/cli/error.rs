@@ -43,6 +43,14 @@ pub enum Error {
     Neighbour { name: String, other: String, namespace: String },
     #[error(transparent)]
     Dns(#[from] alcove_dns::Error),
+    #[error(transparent)]
+    OnHost(#[from] crate::host::Error),
+    #[error(transparent)]
+    Contexts(#[from] crate::contexts::Error),
+    #[error(transparent)]
+    Tenants(#[from] crate::tenants::Error),
+    #[error(transparent)]
+    Command(#[from] crate::commands::Error),
     #[error("cannot set up TLS: {0}")]
     Tls(String),
     #[error("{what} was not ready after {seconds} s; look at the log with --log info")]

@@ -9,24 +9,34 @@
 //! not know SQL, or how a request is answered.
 
 mod arguments;
+mod commands;
+mod contexts;
 mod control_plane;
 mod dev;
 mod error;
 mod files;
+mod host;
 mod kubeconfigs;
 mod logging;
+mod output;
+mod rewind;
 mod serve;
 mod tenant;
+mod tenants;
 mod version;
 
 use arguments::{Arguments, Command};
-use clap::{CommandFactory, Parser};
+use clap::{CommandFactory, FromArgMatches};
+use commands::{connect, create, delete, describe, disconnect, doctor, list, pause};
 use error::Error;
 use std::process::ExitCode;
 
+/// What kubectl looks for to make `kubectl alcove` of it.
+const PLUGIN: &str = "kubectl-alcove";
+
 /// Runs the command that the process was started with.
 pub fn main() -> ExitCode {
-    let arguments = match Arguments::try_parse() {
+    let arguments = match command().try_get_matches().and_then(|m| Arguments::from_arg_matches(&m)) {
         Ok(arguments) => arguments,
         Err(error) => {
             // Help and version go to standard output and are no failure.
@@ -36,7 +46,7 @@ pub fn main() -> ExitCode {
         }
     };
     match run(arguments) {
-        Ok(()) => ExitCode::SUCCESS,
+        Ok(code) => code,
         Err(error) => {
             eprintln!("error: {}", error.chain());
             ExitCode::FAILURE
@@ -44,25 +54,47 @@ pub fn main() -> ExitCode {
     }
 }
 
-fn run(arguments: Arguments) -> Result<(), Error> {
-    match arguments.command {
-        Command::Dev(arguments) => {
-            logging::start(&arguments.log, "warn")?;
-            on_runtime(dev::run(arguments))
-        }
-        Command::Serve(arguments) => {
-            logging::start(&arguments.log, "info")?;
-            on_runtime(serve::run(arguments))
-        }
-        Command::Completion { shell } => {
-            clap_complete::generate(shell, &mut Arguments::command(), "alcove", &mut std::io::stdout());
-            Ok(())
-        }
-        Command::Version { output } => version::print(output),
+/// The command line, under the name that it was called by.
+fn command() -> clap::Command {
+    let called = std::env::args_os().next().map(std::path::PathBuf::from);
+    let is_plugin = called.is_some_and(|path| path.file_name().is_some_and(|name| name == PLUGIN));
+    match is_plugin {
+        true => Arguments::command().name(PLUGIN).bin_name("kubectl alcove"),
+        false => Arguments::command(),
     }
 }
 
-fn on_runtime(work: impl Future<Output = Result<(), Error>>) -> Result<(), Error> {
+fn run(arguments: Arguments) -> Result<ExitCode, Error> {
+    let done = |result: Result<(), Error>| result.map(|()| ExitCode::SUCCESS);
+    match arguments.command {
+        Command::Dev(arguments) => {
+            logging::start(&arguments.log, "warn")?;
+            done(on_runtime(dev::run(arguments)))
+        }
+        Command::Serve(arguments) => {
+            logging::start(&arguments.log, "info")?;
+            done(on_runtime(serve::run(arguments)))
+        }
+        Command::Create(arguments) => on_runtime(create::run(*arguments)),
+        Command::Connect(arguments) => on_runtime(connect::run(arguments)),
+        Command::Disconnect(arguments) => disconnect::run(&arguments),
+        Command::List(arguments) => on_runtime(list::run(arguments)),
+        Command::Describe(arguments) => on_runtime(describe::run(arguments)),
+        Command::Delete(arguments) => on_runtime(delete::run(arguments)),
+        Command::Pause(arguments) => on_runtime(pause::pause(arguments)),
+        Command::Resume(arguments) => on_runtime(pause::resume(arguments)),
+        Command::Doctor(arguments) => on_runtime(doctor::run(arguments)),
+        Command::Completion { shell } => {
+            let mut command = command();
+            let name = command.get_name().to_owned();
+            clap_complete::generate(shell, &mut command, name, &mut std::io::stdout());
+            Ok(ExitCode::SUCCESS)
+        }
+        Command::Version(arguments) => done(on_runtime(version::run(arguments))),
+    }
+}
+
+fn on_runtime<T>(work: impl Future<Output = Result<T, Error>>) -> Result<T, Error> {
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .enable_all()
         .build()

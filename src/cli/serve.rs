@@ -3,8 +3,8 @@
 use crate::arguments::ServeArguments;
 use crate::control_plane::{ControlPlane, Options};
 use crate::error::Error;
-use crate::files;
 use crate::tenant::{self, Place};
+use crate::{files, rewind};
 use alcove_apiserver::admission::StoreLimits;
 use alcove_config::Config;
 use std::net::{IpAddr, Ipv4Addr};
@@ -29,6 +29,7 @@ pub async fn run(arguments: ServeArguments) -> Result<(), Error> {
         address: arguments.address.or(config.address).unwrap_or(IpAddr::V4(nowhere)),
         port: arguments.port.or(config.port).unwrap_or(PORT),
         minor: arguments.kubernetes_version.unwrap_or(config.kubernetes_version.0),
+        pause_note: arguments.config.as_deref().map(|path| path.with_file_name(rewind::NOTE)),
     };
     let plane = match &config.host {
         Some(host) => {

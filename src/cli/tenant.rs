@@ -3,7 +3,7 @@
 
 use crate::control_plane::{ControlPlane, Options};
 use crate::error::Error;
-use crate::kubeconfigs;
+use crate::{kubeconfigs, rewind};
 use alcove_apiserver::admission::StoreLimits;
 use alcove_apiserver::version::git_version;
 use alcove_config::{Config, Host};
@@ -29,6 +29,8 @@ pub struct Place {
     pub port: u16,
     /// Kubernetes version.
     pub minor: Minor,
+    /// Where a pause is noted.
+    pub pause_note: Option<PathBuf>,
 }
 
 /// Starts a tenant. It is ready when its API is; a host that is down is waited for meanwhile, and what needs it works
@@ -52,6 +54,8 @@ pub async fn start(
         services: Some(Arc::new(services.clone())),
     })
     .await?;
+    // Before the syncer misses them on the host.
+    rewind::after_pause(&plane, place.pause_note.as_deref(), &place.data).await?;
     if config.dns.enabled {
         let dns = alcove_dns::start(&plane.server, dns(config, place.address)).await?;
         tracing::info!(addresses = ?dns.addresses, "DNS is served");

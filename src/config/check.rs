@@ -12,7 +12,7 @@ const BYTES_MAX: usize = 1024 * 1024;
 /// Two keys are near if this many letters differ at most.
 const NEAR_LETTERS: usize = 3;
 /// The longest name of a tenant: it stands in names of 63 characters with two others.
-const NAME_MAX: usize = 40;
+pub const NAME_MAX: usize = 40;
 
 /// What is wrong with a configuration: a sentence with the place.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]

@@ -14,7 +14,7 @@ mod types;
 mod values;
 mod version;
 
-pub use check::Problem;
+pub use check::{NAME_MAX, Problem};
 pub use control_plane::{ControlPlane, Image, Storage, Toggle};
 pub use document::{json_schema, markdown};
 pub use exposure::{ArgoCd, Expose, ExposeType, Ingress, Kubeconfig, KubeconfigSecret, ParentRef, TlsRoute};

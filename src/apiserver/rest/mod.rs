@@ -14,6 +14,7 @@ mod page;
 mod patch;
 mod pods;
 mod read;
+mod rewind;
 mod scale;
 mod selection;
 mod stored;
