@@ -17,6 +17,7 @@ use parking_lot::Mutex;
 use std::collections::HashMap;
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 use std::time::Duration;
@@ -152,12 +153,17 @@ impl Forwarder {
 
     async fn fly(self: Arc<Self>, key: Question, question: Query, flags: Flags) -> Arc<Answer> {
         let begin = Instant::now();
-        let mut answer = match timeout(FORWARD_TIMEOUT, self.round(&question, flags)).await {
-            Ok(Some(answer)) => {
+        // A panic must not leave the flight behind, for others to wait on.
+        let asked = AssertUnwindSafe(self.round(&question, flags)).catch_unwind();
+        let mut answer = match timeout(FORWARD_TIMEOUT, asked).await {
+            Ok(Ok(Some(answer))) => {
                 self.metrics.forward(begin.elapsed());
                 answer
             }
-            _ => {
+            failed => {
+                if matches!(failed, Ok(Err(_))) {
+                    self.metrics.panics.fetch_add(1, Relaxed);
+                }
                 self.metrics.forward_failures.fetch_add(1, Relaxed);
                 Answer::empty(ResponseCode::ServFail)
             }

@@ -37,6 +37,8 @@ pub struct Metrics {
     requests: [AtomicU64; TYPES.len() + 1],
     responses: [AtomicU64; CODES.len() + 1],
     transports: [AtomicU64; 2],
+    /// Packets that made us panic. There must be none.
+    pub panics: AtomicU64,
     /// Packets that were thrown away unanswered.
     pub dropped: AtomicU64,
     /// Questions to others that were answered from what is kept.
@@ -96,6 +98,7 @@ impl Metrics {
         );
         family(&mut out, "alcove_dns_responses_total", "rcode", counted(&self.responses, codes));
         for (name, number) in [
+            ("alcove_dns_panics_total", &self.panics),
             ("alcove_dns_dropped_total", &self.dropped),
             ("alcove_dns_cache_hits_total", &self.cache_hits),
             ("alcove_dns_cache_misses_total", &self.cache_misses),

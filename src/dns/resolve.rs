@@ -10,6 +10,7 @@ use crate::zone::{View, Zones, limited};
 use hickory_proto::op::{Query, ResponseCode};
 use hickory_proto::rr::{Record, RecordType};
 use std::net::IpAddr;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 
@@ -60,8 +61,16 @@ enum Reached {
 }
 
 impl Resolver {
-    /// What is to be done with a packet of this client.
+    /// What is to be done with a packet of this client. Should one make us panic, it alone goes unanswered.
     pub fn receive(&self, packet: &[u8], client: IpAddr, transport: Transport) -> Outcome {
+        catch_unwind(AssertUnwindSafe(|| self.take(packet, client, transport))).unwrap_or_else(|_| {
+            tracing::error!(%client, "a DNS question was not understood");
+            self.metrics.panics.fetch_add(1, Relaxed);
+            Outcome::Drop
+        })
+    }
+
+    fn take(&self, packet: &[u8], client: IpAddr, transport: Transport) -> Outcome {
         let request = match Request::read(packet) {
             Ok(request) => request,
             Err(Refused::Dropped) => {

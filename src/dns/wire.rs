@@ -3,9 +3,12 @@
 
 use crate::answer::Answer;
 use hickory_proto::ProtoError;
-use hickory_proto::op::{Edns, Message, MessageType, OpCode, Query, ResponseCode};
+use hickory_proto::op::{
+    Edns, Header, Message, MessageType, OpCode, Query, ResponseCode, emit_message_parts,
+};
 use hickory_proto::rr::rdata::opt::{EdnsCode, EdnsOption};
 use hickory_proto::rr::{DNSClass, RecordType};
+use hickory_proto::serialize::binary::BinEncoder;
 use std::net::IpAddr;
 
 /// A UDP answer is never larger, whatever the asker says that it takes: larger ones are lost on their way too often
@@ -18,6 +21,10 @@ const EXTRA_RECORDS_MAX: u16 = 4;
 /// The EDNS option in which our own questions carry who asks. From the range for local use (RFC 6891).
 const MARK: u16 = 65_313;
 const HEADER_BYTES: usize = 12;
+/// An OPT record without options.
+const OPT_BYTES: u16 = 11;
+/// The TC bit, in the third byte.
+const TRUNCATED: u8 = 0x02;
 
 /// A question as it came.
 #[derive(Clone, Debug)]
@@ -116,10 +123,8 @@ impl Request {
         }
     }
 
-    /// The packet that says this. What does not fit is left out: first what was not asked for, then answers, which the
-    /// asker is told of.
+    /// The packet that says this. What does not fit is left out, and the asker told if it was an answer.
     pub fn reply(&self, answer: Answer, transport: Transport) -> Vec<u8> {
-        let limit = usize::from(self.limit(transport));
         let mut message = Message::response(self.id, OpCode::Query);
         message.metadata.response_code = answer.code;
         message.metadata.authoritative = answer.authoritative;
@@ -131,45 +136,46 @@ impl Request {
         message.answers = answer.answers;
         message.authorities = answer.authorities;
         message.additionals = answer.additionals;
-        if let Some(asker) = &self.edns {
-            let mut edns = Edns::new();
-            edns.set_max_payload(UDP_BYTES_MAX);
-            edns.set_dnssec_ok(asker.flags().dnssec_ok);
-            message.edns = Some(edns);
-        }
-        fitted(message, limit).unwrap_or_else(|_| {
-            let header = [self.id.to_be_bytes()[0], self.id.to_be_bytes()[1], 0, 0];
-            let mut whole = [0; HEADER_BYTES];
-            whole[..4].copy_from_slice(&header);
-            bare(&whole, ResponseCode::ServFail)
+        let signatures = self.edns.as_ref().map(|asker| asker.flags().dnssec_ok);
+        fitted(&message, signatures, self.limit(transport)).unwrap_or_else(|_| {
+            let mut header = [0; HEADER_BYTES];
+            header[..2].copy_from_slice(&self.id.to_be_bytes());
+            bare(&header, ResponseCode::ServFail)
         })
     }
 }
 
-/// Encodes a message, cut until it fits.
-fn fitted(mut message: Message, limit: usize) -> Result<Vec<u8>, ProtoError> {
-    let mut bytes = encoded(&message)?;
-    if bytes.len() > limit && !message.additionals.is_empty() {
-        message.additionals.clear();
-        bytes = encoded(&message)?;
+/// Encodes as much of a message as fits, in order. The asker is told when answers were left out. `signatures`: whether
+/// the asker wants them, if it speaks EDNS at all; then it is told what we take.
+fn fitted(message: &Message, signatures: Option<bool>, limit: u16) -> Result<Vec<u8>, ProtoError> {
+    let mut packet = Vec::with_capacity(512);
+    let mut encoder = BinEncoder::new(&mut packet);
+    let room = if signatures.is_some() { OPT_BYTES } else { 0 };
+    encoder.set_max_size(limit - room);
+    let Header { counts, .. } = emit_message_parts(
+        &message.metadata,
+        &mut message.queries.iter(),
+        &mut message.answers.iter(),
+        &mut message.authorities.iter(),
+        &mut message.additionals.iter(),
+        None,
+        None,
+        &mut encoder,
+    )?;
+    // Away with the part of the record that did not fit.
+    encoder.trim();
+    let whole = usize::from(counts.answers) == message.answers.len()
+        && usize::from(counts.authorities) == message.authorities.len();
+    if whole {
+        packet[2] &= !TRUNCATED;
     }
-    while bytes.len() > limit {
-        message.metadata.truncation = true;
-        message.authorities.clear();
-        let records = message.answers.len();
-        // In proportion, and always fewer than before.
-        message.answers.truncate((records * limit / bytes.len()).min(records.saturating_sub(1)));
-        bytes = encoded(&message)?;
-        if records == 0 {
-            break;
-        }
+    if let Some(signatures) = signatures {
+        let [high, low] = UDP_BYTES_MAX.to_be_bytes();
+        let code = message.metadata.response_code.high();
+        packet.extend([0, 0, 41, high, low, code, 0, u8::from(signatures) << 7, 0, 0, 0]);
+        packet[10..12].copy_from_slice(&(counts.additionals + 1).to_be_bytes());
     }
-    Ok(bytes)
-}
-
-/// Encodes a message of at most 64 KiB; the encoder leaves out what is beyond and says so in the message.
-fn encoded(message: &Message) -> Result<Vec<u8>, ProtoError> {
-    message.to_vec()
+    Ok(packet)
 }
 
 /// A header alone.

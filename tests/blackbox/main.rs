@@ -8,6 +8,7 @@ mod api;
 mod architecture;
 mod bad_input;
 mod dev;
+mod dns;
 mod durability;
 mod harness;
 mod helm;
