@@ -5,13 +5,13 @@ use crate::error::Error;
 use crate::features::{Features, State};
 use crate::host::{Facts, Host};
 use crate::metrics::{Metrics, Outcome};
-use crate::nodes;
 use crate::pressure::Pressure;
 use crate::rules::{Flow, Refused, Rule, When, rule};
 use crate::services::Reserved;
 use crate::tokens::Tokens;
 use crate::translate::{self, Context, Known, Owner, Policy, Refusal, Tenant, host_name};
-use crate::uses::{Uses, used};
+use crate::uses::{Uses, depends};
+use crate::virtuals;
 use alcove_apiserver::options::ListOptions;
 use alcove_apiserver::{Client, Event};
 use alcove_config::Sync;
@@ -68,14 +68,9 @@ pub struct Syncer {
 impl Syncer {
     /// All synced kinds of the tenant, and its virtual nodes.
     pub fn sources(self: &Arc<Self>) -> Vec<Source> {
-        let nodes: Mapper = Box::new(|event, add| {
-            if let Event::Added(o) | Event::Deleted(o) = event {
-                add(format!("nodes|{}", o.key).into());
-            }
-        });
         let rules = self.features.wanted();
         let mut sources: Vec<Source> = rules.map(|rule| Source::new(rule.gvr(), self.mapper(rule))).collect();
-        sources.push(Source::new(nodes::resource(), nodes));
+        sources.extend(virtuals::sources());
         sources
     }
 
@@ -87,6 +82,9 @@ impl Syncer {
             // What an object uses goes to the host before it.
             let is_gone = matches!(event, Event::Deleted(_));
             this.uses.see(&key, (!is_gone).then_some(&*o.bytes)).into_iter().for_each(&mut *add);
+            // Who looks at it is looked at again, and what is shown of it follows.
+            this.uses.users(&format!("={key}")).into_iter().for_each(&mut *add);
+            this.uses.of(&key).into_iter().filter(|used| virtuals::follows(used)).for_each(&mut *add);
             add(key);
         })
     }
@@ -121,7 +119,7 @@ impl Syncer {
     pub fn addresses_moved(&self, before: &[IpAddr], after: &[IpAddr]) {
         let moved = before.iter().chain(after).filter(|a| before.contains(a) != after.contains(a));
         for address in moved {
-            let key = used("addresses", "", &address.to_string());
+            let key = depends("addresses", "", &address.to_string());
             self.uses.users(&key).into_iter().for_each(|user| self.queue.add(user));
         }
     }
@@ -207,8 +205,10 @@ impl Syncer {
         let host_name = host_name(&self.tenant, namespace, name);
         let facts = self.host.facts(rule, &host_name);
         let ours = facts.clone().filter(|f| f.owner.is_some());
-        let is_wanted =
-            |object: &Value| !rule.is_exempt(object) && (rule.when == When::Always || self.uses.is_used(key));
+        let is_wanted = |object: &Value| {
+            let is_ours = !rule.is_exempt(object) && !(rule.is_derived)(&self.context(), object);
+            is_ours && (rule.when == When::Always || self.uses.is_used(key))
+        };
         if let (None, Some(left)) = (&object, self.reserved.time_left(key)) {
             return Ok(Next::After(left));
         }
@@ -326,7 +326,7 @@ impl Syncer {
 
     /// Notes what all objects use, so that nothing in use is taken for unused while watches start.
     pub fn learn_uses(&self) -> Result<(), Status> {
-        for rule in self.features.wanted() {
+        for rule in self.features.wanted().filter(|rule| rule.uses.is_some()) {
             for object in self.client.list(&rule.gvr(), "", &ListOptions::default())?.items {
                 self.uses.see(&format!("{}|{}", rule.resource, object.key).into(), Some(&object.bytes));
             }
@@ -348,14 +348,6 @@ impl Syncer {
         let objects = self.client.list(&rule.gvr(), "", &ListOptions::default());
         let objects = objects.map(|list| list.items).unwrap_or_default();
         objects.iter().map(|object| format!("{}|{}", rule.resource, object.key).into()).collect()
-    }
-
-    /// Asks for all virtual nodes, since their pods may have gone while nobody watched.
-    pub fn ask_for_nodes(&self) {
-        let nodes = self.client.list(&nodes::resource(), "", &ListOptions::default());
-        for node in nodes.map(|l| l.items).unwrap_or_default() {
-            self.queue.add(format!("nodes|{}", node.key).into());
-        }
     }
 }
 
@@ -386,12 +378,10 @@ impl Reconciler for Syncer {
     async fn reconcile(&self, key: &Key) -> Result<Next, Failure> {
         let Some((resource, object)) = key.split_once('|') else { return Ok(Next::Done) };
         let Some(rule) = rule(resource) else {
-            return Ok(self.sync_node(key, object).await.map(|()| Next::Done)?);
+            return Ok(self.sync_virtual(key, resource, object).await.map(|()| Next::Done)?);
         };
         let done = self.sync(rule, key).await;
-        if rule.when == When::InUse {
-            self.uses.woken(key).into_iter().for_each(|pod| self.queue.add(pod));
-        }
+        self.uses.woken(key).into_iter().for_each(|pod| self.queue.add(pod));
         let outcome = match &done {
             Ok(_) => Outcome::Done,
             Err(Error::Unavailable { .. }) => Outcome::Unavailable,

@@ -21,11 +21,13 @@ mod nodes;
 mod pods;
 mod pressure;
 mod resync;
+mod rows;
 mod rules;
 mod services;
 mod tokens;
 pub mod translate;
 mod uses;
+mod virtuals;
 mod watch;
 mod write;
 
@@ -128,7 +130,7 @@ async fn run(syncer: Arc<engine::Syncer>, client: Client) {
     runtime::start(&mut tasks, syncer.clone(), &client, &syncer.queue, sources);
     tasks.spawn(kubernetes::follow(syncer.clone()));
     tasks.spawn(resync::resync(syncer.clone()));
-    syncer.ask_for_nodes();
+    syncer.ask_for_virtuals();
     syncer.features.all_answered().await;
     tasks.spawn(events::follow_events(syncer));
     while tasks.join_next().await.is_some() {}

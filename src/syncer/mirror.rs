@@ -8,7 +8,7 @@ use crate::rules::Rule;
 use crate::translate::{Context, MIRROR};
 use alcove_apiserver::options::{DeleteOptions, PatchType, WriteOptions};
 use alcove_controllers::runtime::Next;
-use alcove_object::{Reason, Status, Value, meta};
+use alcove_object::{Gvr, Reason, Status, Value, meta};
 
 type Mirror = fn(&Context<'_>, &Value) -> Option<Value>;
 
@@ -18,7 +18,7 @@ impl Syncer {
         let current = self.tenant_object(rule, "", name)?;
         let Some(host_name) = self.host.name_of(rule, name) else {
             if let Some(current) = current.filter(|object| meta::label(object, MIRROR).is_some()) {
-                self.remove_mirror(rule, &current).await?;
+                self.remove_mirror(&rule.gvr(), &current).await?;
             }
             return Ok(Next::Done);
         };
@@ -46,33 +46,36 @@ impl Syncer {
     }
 
     async fn apply_mirror(&self, rule: &Rule, wanted: Value) -> Result<Value, Status> {
-        let mut applied = self.apply_part(rule, "", wanted.clone()).await;
+        let gvr = rule.gvr();
+        let mut applied = self.apply_part(&gvr, "", wanted.clone()).await;
         // What cannot be changed is made again.
         if applied.as_ref().is_err_and(|status| status.is(Reason::INVALID))
             && let Some(current) = self.tenant_object(rule, "", meta::name(&wanted))?
         {
-            self.remove_mirror(rule, &current).await?;
-            applied = self.apply_part(rule, "", wanted.clone()).await;
+            self.remove_mirror(&gvr, &current).await?;
+            applied = self.apply_part(&gvr, "", wanted.clone()).await;
         }
         let applied = applied?;
         match wanted.get("status") {
-            Some(_) => self.apply_part(rule, "status", wanted).await,
+            Some(_) => self.apply_part(&gvr, "status", wanted).await,
             None => Ok(applied),
         }
     }
 
-    async fn apply_part(&self, rule: &Rule, subresource: &str, wanted: Value) -> Result<Value, Status> {
+    /// Applies our fields of a tenant's object that belongs to no namespace.
+    pub async fn apply_part(&self, gvr: &Gvr, subresource: &str, wanted: Value) -> Result<Value, Status> {
         let options =
             WriteOptions { force: true, field_manager: FIELD_MANAGER.into(), ..WriteOptions::default() };
         let name = meta::name(&wanted).to_owned();
         let kind = PatchType::Apply;
-        let applied = self.client.patch(&rule.gvr(), subresource, "", &name, kind, wanted, &options).await?;
+        let applied = self.client.patch(gvr, subresource, "", &name, kind, wanted, &options).await?;
         Ok(applied.parse())
     }
 
-    async fn remove_mirror(&self, rule: &Rule, object: &Value) -> Result<(), Status> {
+    /// Deletes a tenant's object that we made.
+    pub async fn remove_mirror(&self, gvr: &Gvr, object: &Value) -> Result<(), Status> {
         let options = DeleteOptions { uid: Some(meta::uid(object).to_owned()), ..DeleteOptions::default() };
-        match self.client.delete(&rule.gvr(), "", meta::name(object), &options).await {
+        match self.client.delete(gvr, "", meta::name(object), &options).await {
             Err(status) if !status.is(Reason::NOT_FOUND) && !status.is(Reason::CONFLICT) => Err(status),
             _ => Ok(()),
         }

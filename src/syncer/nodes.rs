@@ -1,15 +1,10 @@
 //! Virtual nodes: a node is there while it carries a tenant's pods. It shows nothing of the host's node but its name.
 
-use alcove_object::{Env, Gvr, Value, time};
+use alcove_object::{Env, Value, time};
 use serde_json::json;
 
 /// Marks nodes that the syncer made.
 pub const VIRTUAL: &str = "alcove.dev/virtual-node";
-
-/// Nodes, on both sides.
-pub fn resource() -> Gvr {
-    Gvr::new("", "v1", "nodes")
-}
 
 /// A virtual node. Sizes are round numbers, not the host's.
 pub fn node(name: &str, version: &str, env: &dyn Env) -> Value {

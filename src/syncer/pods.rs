@@ -5,7 +5,6 @@ use crate::engine::Syncer;
 use crate::error::Error;
 use crate::features::State;
 use crate::host::Facts;
-use crate::nodes;
 use crate::rules::Rule;
 use crate::translate::{self, Refusal, host_name};
 use alcove_apiserver::options::{DeleteOptions, PatchType, WriteOptions};
@@ -99,8 +98,10 @@ impl Syncer {
             let Some(rule) = crate::rules::rule(resource).filter(|rule| !rule.is_cluster_wide()) else {
                 continue;
             };
-            if let State::Off(why) = self.features.state(rule.resource) {
-                return Ok(Some(Hold::Refused(Refusal::of("spec", why))));
+            match self.features.state(rule.resource) {
+                State::Off(why) => return Ok(Some(Hold::Refused(Refusal::of("spec", why)))),
+                State::NotWanted => continue,
+                State::Starting | State::On => {}
             }
             let (namespace, name) = runtime::split(object);
             let on_host = host_name(&self.tenant, namespace, name);
@@ -162,39 +163,6 @@ impl Syncer {
             Err(status) if status.is(Reason::NOT_FOUND) => Ok(pod),
             Err(status) => Err(status.into()),
         }
-    }
-
-    async fn ensure_node(&self, name: &str) -> Result<(), Status> {
-        match self.client.get(&nodes::resource(), "", name) {
-            Ok(_) => return Ok(()),
-            Err(status) if status.is(Reason::NOT_FOUND) => {}
-            Err(status) => return Err(status),
-        }
-        let node = nodes::node(name, &self.kubelet_version, self.env.as_ref());
-        let made = match self.client.create(&nodes::resource(), "", node.clone()).await {
-            Err(status) if status.is(Reason::ALREADY_EXISTS) => return Ok(()),
-            made => made?,
-        };
-        let mut made = made.parse();
-        made["status"] = node["status"].clone();
-        self.client.update_subresource(&nodes::resource(), "status", "", made).await.map(drop)
-    }
-
-    /// A virtual node is there exactly while pods are on it.
-    pub async fn sync_node(&self, key: &str, name: &str) -> Result<(), Status> {
-        if self.uses.is_used(key) {
-            return self.ensure_node(name).await;
-        }
-        let node = match self.client.get(&nodes::resource(), "", name) {
-            Ok(node) => node.parse(),
-            Err(status) if status.is(Reason::NOT_FOUND) => return Ok(()),
-            Err(status) => return Err(status),
-        };
-        if meta::label(&node, nodes::VIRTUAL).is_none() {
-            return Ok(());
-        }
-        let options = DeleteOptions { uid: Some(meta::uid(&node).to_owned()), ..DeleteOptions::default() };
-        gone_is_fine(self.client.delete(&nodes::resource(), "", name, &options).await.map(drop))
     }
 
     /// The host's pod is gone, so the tenant's may go.

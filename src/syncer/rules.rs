@@ -1,5 +1,6 @@
 //! Which kinds are synced, and how: one row per kind over one engine.
 
+use crate::rows;
 use crate::tokens;
 use crate::translate::{self, Context, Refusal, Wanted};
 use crate::uses;
@@ -28,9 +29,11 @@ pub struct Rule {
     /// Resources of which the host must have told before objects of this one are looked at, since what is not known must
     /// not be taken for gone.
     pub after: &'static [&'static str],
+    /// Objects that follow from others and that the host makes by itself.
+    pub is_derived: fn(&Context<'_>, &Value) -> bool,
     /// What an object of this namespace uses: keys of other objects that go to the host with it, or on which its
     /// translation depends.
-    pub uses: fn(&str, &Value) -> BTreeSet<Key>,
+    pub uses: Option<fn(&str, &Value) -> BTreeSet<Key>>,
     /// Who owns which field, for people: what is not said here is nobody's.
     pub owners: Owners,
 }
@@ -72,7 +75,6 @@ pub enum Refused {
     /// It stays as it was when it was allowed.
     Stays,
     /// It goes.
-    #[allow(dead_code)] // what the next kinds ask for
     Goes,
 }
 
@@ -100,12 +102,12 @@ type ToHost = fn(&Context<'_>, &Value) -> Result<Wanted, Refusal>;
 type ToTenant = fn(&Context<'_>, &Value, &Value) -> Value;
 
 /// Host objects that follow the tenant's.
-const fn follows(to_host: ToHost, to_tenant: Option<ToTenant>) -> Flow {
+pub const fn follows(to_host: ToHost, to_tenant: Option<ToTenant>) -> Flow {
     Flow::Down { life: Life::Follows, to_host, to_tenant, refused: Refused::Stays }
 }
 
 /// A rule for all objects of a kind, each on its own; a row says what differs.
-const fn row(group: &'static str, kind: &'static str, resource: &'static str, flow: Flow) -> Rule {
+pub const fn row(group: &'static str, kind: &'static str, resource: &'static str, flow: Flow) -> Rule {
     Rule {
         group,
         version: "v1",
@@ -115,13 +117,14 @@ const fn row(group: &'static str, kind: &'static str, resource: &'static str, fl
         flow,
         when: When::Always,
         after: &[],
-        uses: |_, _| BTreeSet::new(),
+        is_derived: |_, _| false,
+        uses: None,
         owners: Owners { synced: "always", tenant: &[], host: &[] },
     }
 }
 
 /// All synced kinds.
-pub static RULES: [Rule; 6] = [
+pub static RULES: [Rule; 13] = [
     Rule {
         when: When::InUse,
         owners: Owners {
@@ -172,8 +175,8 @@ pub static RULES: [Rule; 6] = [
         )
     },
     Rule {
-        after: &["configmaps", "secrets", tokens::FEATURE],
-        uses: uses::of_pod,
+        after: &["configmaps", "secrets", "persistentvolumeclaims", "serviceaccounts", tokens::FEATURE],
+        uses: Some(uses::of_pod),
         owners: Owners {
             synced: "always",
             tenant: &[
@@ -199,58 +202,16 @@ pub static RULES: [Rule; 6] = [
             },
         )
     },
-    Rule {
-        is_wanted: |allowed| allowed.storage_classes.enabled,
-        owners: Owners {
-            synced: "with `sync.storageClasses`, from the host only",
-            tenant: &[],
-            host: &[
-                "`provisioner`, `reclaimPolicy`, `volumeBindingMode`, `allowVolumeExpansion`",
-                "whether it is the default",
-            ],
-        },
-        ..row(
-            "storage.k8s.io",
-            "StorageClass",
-            "storageclasses",
-            Flow::Up {
-                mirror: |context, host| {
-                    let claims = &context.allowed.persistent_volume_claims;
-                    let is_default =
-                        claims.default_storage_class.as_ref().map(|class| class == meta::name(host));
-                    let is_shown =
-                        is_class_allowed(&claims.storage_classes, host) || is_default == Some(true);
-                    is_shown.then(|| translate::storage_class(host, is_default))
-                },
-            },
-        )
-    },
-    Rule {
-        is_wanted: |allowed| allowed.ingresses.enabled,
-        owners: Owners {
-            synced: "with `sync.ingresses`, from the host only",
-            tenant: &[],
-            host: &["`spec.controller`", "whether it is the default"],
-        },
-        ..row(
-            "networking.k8s.io",
-            "IngressClass",
-            "ingressclasses",
-            Flow::Up {
-                mirror: |context, host| {
-                    let classes = &context.allowed.ingresses.classes;
-                    let is_default = classes.first().map(|class| class == meta::name(host));
-                    is_class_allowed(classes, host).then(|| translate::ingress_class(host, is_default))
-                },
-            },
-        )
-    },
+    rows::CLAIMS,
+    rows::STORAGE_CLASSES,
+    rows::ENDPOINTS,
+    rows::ENDPOINT_SLICES,
+    rows::INGRESSES,
+    rows::INGRESS_CLASSES,
+    rows::NETWORK_POLICIES,
+    rows::DISRUPTION_BUDGETS,
+    rows::SERVICE_ACCOUNTS,
 ];
-
-/// Whether a class is one of those allowed; without a list, all are.
-fn is_class_allowed(allowed: &[String], class: &Value) -> bool {
-    allowed.is_empty() || allowed.iter().any(|name| name == meta::name(class))
-}
 
 impl Rule {
     /// The resource on the tenant's side.

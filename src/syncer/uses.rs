@@ -5,7 +5,7 @@
 use crate::rules::rule;
 use crate::translate::{References, references};
 use alcove_controllers::runtime::{Key, join, split};
-use alcove_object::Value;
+use alcove_object::{Value, meta};
 use parking_lot::Mutex;
 use std::collections::{BTreeSet, HashMap};
 
@@ -37,17 +37,21 @@ impl Uses {
     /// Notes what an object (`resource|namespace/name`) uses now, from its JSON; `None` when it is gone. Gives the keys
     /// (such as `configmaps|ns/name`, `nodes|name`) that came into use or fell out of it.
     pub fn see(&self, user: &Key, json: Option<&[u8]>) -> Vec<Key> {
-        let Some(json) = json else { return self.put(user, None) };
+        let Some(of) = user.split_once('|').and_then(|(resource, _)| rule(resource)?.uses) else {
+            return Vec::new();
+        };
+        let Some(json) = json else { return self.put(user, BTreeSet::new()) };
         // Names in a pod's spec stand once it has a node, so most of its events need not be read.
         let may_differ = || json.windows(EPHEMERAL.len()).any(|window| window == EPHEMERAL);
         if self.state.lock().is_on_node(user) && !may_differ() {
             return Vec::new();
         }
-        self.put(user, serde_json::from_slice(json).ok().as_ref())
+        let (namespace, _) = split(user.split_once('|').map_or(user, |(_, object)| object));
+        let tree: Option<Value> = serde_json::from_slice(json).ok();
+        self.put(user, tree.map(|tree| of(namespace, &tree)).unwrap_or_default())
     }
 
-    fn put(&self, user: &Key, tree: Option<&Value>) -> Vec<Key> {
-        let wanted = tree.map(|tree| keys(user, tree)).unwrap_or_default();
+    fn put(&self, user: &Key, wanted: BTreeSet<Key>) -> Vec<Key> {
         let state = &mut *self.state.lock();
         let before = state.used.remove(user).unwrap_or_default();
         let mut changed = Vec::new();
@@ -109,24 +113,36 @@ impl Uses {
     }
 }
 
-/// What an object uses, as its rule says.
-fn keys(user: &Key, tree: &Value) -> BTreeSet<Key> {
-    let Some((resource, object)) = user.split_once('|') else { return BTreeSet::new() };
-    rule(resource).map(|rule| (rule.uses)(split(object).0, tree)).unwrap_or_default()
-}
-
 /// A key of an object that is used.
 pub fn used(resource: &str, namespace: &str, name: &str) -> Key {
     format!("{resource}|{}", join(namespace, name)).into()
 }
 
+/// A key of something on which a translation depends, and that need not go to the host for it.
+pub fn depends(resource: &str, namespace: &str, name: &str) -> Key {
+    format!("={resource}|{}", join(namespace, name)).into()
+}
+
+/// The claims that a pod mounts. One that comes and goes with the pod is named after it by the tenant's controllers.
+fn claims(pod: &Value) -> impl Iterator<Item = String> {
+    let volumes = pod.pointer("/spec/volumes").and_then(Value::as_array).into_iter().flatten();
+    volumes.filter_map(|volume| match volume.get("ephemeral") {
+        Some(_) => Some(format!("{}-{}", meta::name(pod), volume["name"].as_str()?)),
+        None => volume.pointer("/persistentVolumeClaim/claimName")?.as_str().map(str::to_owned),
+    })
+}
+
 /// What a pod uses.
 pub fn of_pod(namespace: &str, pod: &Value) -> BTreeSet<Key> {
     let References { config_maps, secrets } = references(pod);
+    let claims = claims(pod).map(|name| used("persistentvolumeclaims", namespace, &name));
+    let account = pod.pointer("/spec/serviceAccountName").and_then(Value::as_str);
+    let account = account.map(|name| used("serviceaccounts", namespace, name));
+    let more: Vec<Key> = claims.chain(account).collect();
     let node = pod.pointer("/spec/nodeName").and_then(Value::as_str).filter(|node| !node.is_empty());
     let maps = config_maps.iter().map(|name| used("configmaps", namespace, name));
     let secrets = secrets.iter().map(|name| used("secrets", namespace, name));
-    maps.chain(secrets).chain(node.map(|node| used("nodes", "", node))).collect()
+    maps.chain(secrets).chain(node.map(|node| used("nodes", "", node))).chain(more).collect()
 }
 
 #[cfg(test)]

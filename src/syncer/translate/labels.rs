@@ -12,6 +12,9 @@ use serde_json::{Map as JsonMap, Value, json};
 use sha2::{Digest, Sha256};
 
 const DOMAIN: &str = "labels.alcove.dev";
+const NAMESPACE_DOMAIN: &str = "namespace.alcove.dev";
+/// The label that every namespace has.
+const NAMESPACE_NAME: &str = "kubernetes.io/metadata.name";
 /// The longest prefix of a label key.
 const PREFIX_MAX: usize = 253;
 
@@ -21,22 +24,38 @@ pub struct Map;
 impl Map {
     /// The host's key for a tenant's key.
     pub fn key(key: &str) -> String {
-        match key.split_once('/') {
-            None => format!("{DOMAIN}/{key}"),
-            Some((prefix, name)) if prefix.len() + 1 + DOMAIN.len() <= PREFIX_MAX => {
-                format!("{prefix}.{DOMAIN}/{name}")
-            }
-            Some((prefix, name)) => {
-                let digest = Sha256::digest(prefix);
-                let hash: String = digest.iter().take(8).map(|byte| format!("{byte:02x}")).collect();
-                format!("{hash}.{DOMAIN}/{name}")
-            }
-        }
+        key_in(key, DOMAIN)
+    }
+
+    /// The host's key, on a pod, for a key of its namespace's labels. Namespaces are on every pod by name already.
+    pub fn namespace_key(key: &str) -> String {
+        if key == NAMESPACE_NAME { NAMESPACE.to_owned() } else { key_in(key, NAMESPACE_DOMAIN) }
+    }
+
+    /// A tenant namespace's labels as the host's pods have them.
+    pub fn namespace_labels(labels: Option<&Value>) -> JsonMap<String, Value> {
+        let entries = alcove_object::meta::entries(labels).filter(|(key, _)| *key != NAMESPACE_NAME);
+        entries.map(|(key, value)| (Map::namespace_key(key), value.into())).collect()
     }
 
     /// A tenant's labels as the host has them.
     pub fn labels(labels: Option<&Value>) -> JsonMap<String, Value> {
         alcove_object::meta::entries(labels).map(|(k, v)| (Map::key(k), v.into())).collect()
+    }
+}
+
+/// A tenant's key with a domain of ours at the end of its prefix.
+pub fn key_in(key: &str, domain: &str) -> String {
+    match key.split_once('/') {
+        None => format!("{domain}/{key}"),
+        Some((prefix, name)) if prefix.len() + 1 + domain.len() <= PREFIX_MAX => {
+            format!("{prefix}.{domain}/{name}")
+        }
+        Some((prefix, name)) => {
+            let digest = Sha256::digest(prefix);
+            let hash: String = digest.iter().take(8).map(|byte| format!("{byte:02x}")).collect();
+            format!("{hash}.{domain}/{name}")
+        }
     }
 }
 
@@ -66,6 +85,29 @@ pub fn selector(tenant: &Tenant, namespace: Option<&str>, selector: &Value) -> V
     out
 }
 
+/// Narrows a selector over a tenant's pods to those in namespaces that this one selects.
+pub fn within(mut selector: Value, namespaces: &Value) -> Value {
+    for (key, value) in alcove_object::meta::entries(namespaces.get("matchLabels")) {
+        let requirement = json!({ "key": Map::namespace_key(key), "operator": "In", "values": [value] });
+        require(&mut selector, requirement);
+    }
+    for expression in namespaces["matchExpressions"].as_array().into_iter().flatten() {
+        let mut expression = expression.clone();
+        let key = Map::namespace_key(expression["key"].as_str().unwrap_or_default());
+        expression["key"] = key.into();
+        require(&mut selector, expression);
+    }
+    selector
+}
+
+/// Adds a requirement to a selector.
+pub fn require(selector: &mut Value, requirement: Value) {
+    match selector.get_mut("matchExpressions").and_then(Value::as_array_mut) {
+        Some(expressions) => expressions.push(requirement),
+        None => selector["matchExpressions"] = json!([requirement]),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -77,6 +119,26 @@ mod tests {
         assert_eq!(Map::key("alcove.dev/cluster"), "alcove.dev.labels.alcove.dev/cluster");
         let long = Map::key(&format!("{}/name", "a".repeat(253)));
         assert!(long.split_once('/').unwrap().0.len() <= PREFIX_MAX);
+    }
+
+    #[test]
+    fn namespaces_are_selected_by_labels_that_their_pods_carry() {
+        let tenant = Tenant { cluster: "demo".into(), host_namespace: "h".into() };
+        let labels = json!({ "kubernetes.io/metadata.name": "shop", "team": "red", "a.b/c": "d" });
+        let carried = Map::namespace_labels(Some(&labels));
+        assert_eq!(
+            Value::Object(carried),
+            json!({ "namespace.alcove.dev/team": "red", "a.b.namespace.alcove.dev/c": "d" })
+        );
+        let namespaces = json!({ "matchLabels": { "kubernetes.io/metadata.name": "shop" },
+            "matchExpressions": [{ "key": "team", "operator": "Exists" }] });
+        let host = within(selector(&tenant, None, &json!({})), &namespaces);
+        assert_eq!(
+            host["matchExpressions"],
+            json!([
+            { "key": NAMESPACE, "operator": "In", "values": ["shop"] },
+            { "key": "namespace.alcove.dev/team", "operator": "Exists" }])
+        );
     }
 
     #[test]

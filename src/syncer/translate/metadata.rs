@@ -42,6 +42,15 @@ pub fn metadata(tenant: &Tenant, object: &Value) -> Value {
     })
 }
 
+/// Lets a tenant's annotations with these keys through to the host's metadata; never what speaks of ownership.
+pub fn annotations(host: &mut Value, object: &Value, allowed: &[String]) {
+    for (key, value) in meta::entries(object.pointer("/metadata/annotations")) {
+        if super::names(allowed, key) && !key.starts_with("alcove.dev/") {
+            host["annotations"][key] = value.into();
+        }
+    }
+}
+
 /// Whose a host object is: `None` unless its marks name this tenant and its name is the one that we would give it, so
 /// that a copy made by hand is nobody's.
 pub fn owner(tenant: &Tenant, host: &Value) -> Option<Owner> {

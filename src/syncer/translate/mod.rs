@@ -5,13 +5,20 @@
 //! `alcove`); whatever is not named belongs to the host and is left alone. Status and the choice of a node belong to
 //! the host and flow back. No field has two owners, so nobody ever guesses who changed it last.
 
+mod account;
+mod address;
+mod claim;
 mod class;
 mod config;
 mod context;
+mod disruption;
+mod endpoint;
 mod event;
+mod ingress;
 mod labels;
 mod metadata;
 mod name;
+mod network_policy;
 mod pod;
 mod pod_refs;
 mod pod_status;
@@ -19,13 +26,19 @@ mod pod_tokens;
 mod policy;
 mod service;
 
+pub use account::service_account;
+pub use claim::{CLAIM_FIELDS, CLAIM_STATUS_FIELDS, claim, claim_back, volume, volume_name};
 pub use class::{STORAGE_CLASS_FIELDS, ingress_class, storage_class};
 pub use config::{config_map, secret};
 pub use context::{Context, Known, Nothing, Wanted, names};
+pub use disruption::{BUDGET_FIELDS, BUDGET_STATUS_FIELDS, disruption_budget, disruption_budget_back};
+pub use endpoint::{SERVICE_NAME, addresses, endpoint_slice, endpoints, follows_from_selector, service_of};
 pub use event::{event, in_tenant_terms};
+pub use ingress::{ingress, ingress_back, ingress_secrets};
 pub use labels::{Map as LabelMap, selector};
-pub use metadata::{CLUSTER, KIND, MIRROR, NAME, NAMESPACE, Owner, UID, metadata, owner};
+pub use metadata::{CLUSTER, KIND, MIRROR, NAME, NAMESPACE, Owner, UID, annotations, metadata, owner};
 pub use name::host_name;
+pub use network_policy::network_policy;
 pub use pod::pod;
 pub use pod_refs::{References, references};
 pub use pod_status::{condition_owners, gate_conditions, pod_status};

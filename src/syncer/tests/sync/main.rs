@@ -4,11 +4,14 @@
 #![allow(clippy::unwrap_used)] // in tests a panic is the failure
 
 mod addresses;
+mod endpoints;
 mod host_trouble;
 mod kinds;
 mod lifecycle;
 mod ownership;
+mod policies;
 mod refusals;
+mod storage;
 mod support;
 mod tenants;
 mod tokens;

@@ -168,6 +168,16 @@ impl Host {
         self.client.create_subresource(&gvr("pods"), "binding", NAMESPACE, pod, binding).await.unwrap();
     }
 
+    /// What a controller of the host reports about an object.
+    pub async fn status(&self, resource: &str, name: &str, status: Value) {
+        self.patch_part(resource, "status", name, json!({ "status": status })).await;
+    }
+
+    /// Creates an object that belongs to no namespace.
+    pub async fn create_cluster_wide(&self, resource: &str, object: Value) -> Value {
+        self.client.create(&gvr(resource), "", object).await.unwrap().parse()
+    }
+
     /// What a kubelet reports.
     pub async fn report(&self, pod: &str, status: Value) {
         self.patch_part("pods", "status", pod, json!({ "status": status })).await;

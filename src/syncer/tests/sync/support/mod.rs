@@ -21,12 +21,37 @@ pub use tenant::Side;
 const PATIENCE: Duration = Duration::from_secs(60);
 
 pub fn gvr(resource: &str) -> Gvr {
-    Gvr::new("", "v1", resource)
+    let group = match resource {
+        "endpointslices" => "discovery.k8s.io",
+        "ingresses" | "ingressclasses" | "networkpolicies" => "networking.k8s.io",
+        "poddisruptionbudgets" => "policy",
+        "storageclasses" => "storage.k8s.io",
+        _ => "",
+    };
+    Gvr::new(group, "v1", resource)
 }
 
 /// What is synced.
 pub const KINDS: [&str; 4] = ["configmaps", "secrets", "services", "pods"];
-const WATCHED: [&str; 7] = ["configmaps", "secrets", "services", "pods", "events", "nodes", "namespaces"];
+const WATCHED: [&str; 17] = [
+    "configmaps",
+    "secrets",
+    "services",
+    "pods",
+    "events",
+    "nodes",
+    "namespaces",
+    "persistentvolumeclaims",
+    "persistentvolumes",
+    "storageclasses",
+    "endpoints",
+    "endpointslices",
+    "ingresses",
+    "ingressclasses",
+    "networkpolicies",
+    "poddisruptionbudgets",
+    "serviceaccounts",
+];
 
 /// Tells that anything was written anywhere.
 #[derive(Clone)]

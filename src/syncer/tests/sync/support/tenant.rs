@@ -69,6 +69,15 @@ impl Side {
         self.syncer = Some(alcove_syncer::start(&self.server, host.kube().await, &env, config));
     }
 
+    /// Waits until an object that belongs to no namespace is there and as asked.
+    pub async fn until_cluster_wide(&self, resource: &str, name: &str, is: impl Fn(&Value) -> bool) -> Value {
+        let check = || {
+            let object = get(&self.client, resource, "", name);
+            object.clone().filter(|o| is(o)).ok_or_else(|| missing(name, object.as_ref()))
+        };
+        self.changes.until(check).await
+    }
+
     pub async fn stop_syncer(&mut self) {
         if let Some(mut syncer) = self.syncer.take() {
             syncer.shutdown().await;

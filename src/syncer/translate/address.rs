@@ -1,0 +1,112 @@
+//! Which addresses a tenant may write: those of its own pods, and what the platform team names.
+
+use super::Context;
+use std::net::{IpAddr, Ipv6Addr};
+
+/// A range of addresses, such as `10.0.0.0/8`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Range {
+    first: IpAddr,
+    bits: u8,
+}
+
+impl Range {
+    /// Reads a CIDR, or one address.
+    pub fn parse(text: &str) -> Option<Range> {
+        let (address, bits) = text.split_once('/').unwrap_or((text, ""));
+        let first: IpAddr = address.parse().ok()?;
+        let width = if first.is_ipv4() { 32 } else { 128 };
+        let bits = if bits.is_empty() { width } else { bits.parse().ok()? };
+        (bits <= width).then_some(Range { first, bits })
+    }
+
+    /// Whether an address is in it.
+    pub fn contains(&self, address: IpAddr) -> bool {
+        let same = |a: u128, b: u128, width: u32| {
+            let shift = width - u32::from(self.bits);
+            shift >= 128 || a >> shift == b >> shift
+        };
+        match (self.first, address) {
+            (IpAddr::V4(a), IpAddr::V4(b)) => same(u32::from(a).into(), u32::from(b).into(), 32),
+            (IpAddr::V6(a), IpAddr::V6(b)) => same(a.into(), b.into(), 128),
+            _ => false,
+        }
+    }
+}
+
+/// The address that a text means; an IPv4 address in IPv6 clothes is an IPv4 address.
+pub fn address(text: &str) -> Option<IpAddr> {
+    Some(text.parse::<IpAddr>().ok()?.to_canonical())
+}
+
+/// Addresses that mean another machine to everybody who reads them: never to be written by a tenant.
+pub fn is_local(address: IpAddr) -> bool {
+    let is_special = address.is_loopback() || address.is_unspecified() || address.is_multicast();
+    is_special
+        || match address {
+            IpAddr::V4(v4) => v4.is_link_local() || v4.is_broadcast(),
+            IpAddr::V6(v6) => v6.is_unicast_link_local() || is_metadata(v6),
+        }
+}
+
+/// Where clouds answer questions about the machine over IPv6 (AWS).
+fn is_metadata(address: Ipv6Addr) -> bool {
+    address == Ipv6Addr::new(0xfd00, 0xec2, 0, 0, 0, 0, 0, 0x254)
+}
+
+/// Why a tenant may not send traffic to an address; `None`: it may.
+pub fn refused(context: &Context<'_>, text: &str) -> Option<String> {
+    let Some(found) = address(text) else { return Some(format!("{text} is no IP address")) };
+    if is_local(found) {
+        return Some(format!("{text} is a loopback, link-local or multicast address"));
+    }
+    let ranges = &context.allowed.endpoints.allowed;
+    let is_allowed =
+        || ranges.iter().filter_map(|range| Range::parse(range)).any(|range| range.contains(found));
+    let is_known = context.known.is_pod_address(found) || is_allowed();
+    (!is_known).then(|| {
+        format!("{text} is not the address of a pod of this cluster; ask the platform team for sync.endpoints.allowed")
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn ranges_hold_what_they_say() {
+        for (range, address, expected) in [
+            ("10.0.0.0/8", "10.255.0.1", true),
+            ("10.0.0.0/8", "11.0.0.1", false),
+            ("192.0.2.7", "192.0.2.7", true),
+            ("192.0.2.7/32", "192.0.2.8", false),
+            ("0.0.0.0/0", "203.0.113.1", true),
+            ("::/0", "2001:db8::1", true),
+            ("0.0.0.0/0", "2001:db8::1", false),
+            ("2001:db8::/32", "2001:db9::1", false),
+        ] {
+            let found = Range::parse(range).unwrap().contains(address.parse().unwrap());
+            assert_eq!(found, expected, "{address} in {range}");
+        }
+        assert_eq!(["10.0.0.0/33", "x", "::/129", "10.0.0.0/-1"].map(Range::parse), [None; 4]);
+    }
+
+    #[test]
+    fn local_addresses_are_known_in_all_clothes() {
+        for text in [
+            "127.0.0.1",
+            "::1",
+            "169.254.169.254",
+            "fe80::1",
+            "::ffff:127.0.0.1",
+            "::ffff:169.254.169.254",
+            "0.0.0.0",
+            "224.0.0.1",
+            "fd00:ec2::254",
+            "255.255.255.255",
+        ] {
+            assert!(is_local(address(text).unwrap()), "{text}");
+        }
+        assert!(!is_local(address("10.0.0.1").unwrap()) && !is_local(address("2001:db8::1").unwrap()));
+    }
+}

@@ -1,0 +1,104 @@
+//! What the tenant is shown of things that the host keeps for it: the nodes that carry its pods and the volumes of its
+//! claims. Each is there exactly while something of the tenant's uses it.
+
+use crate::engine::Syncer;
+use crate::nodes;
+use crate::translate::{MIRROR, volume};
+use alcove_apiserver::Event;
+use alcove_apiserver::options::ListOptions;
+use alcove_controllers::runtime::{Mapper, Source, split};
+use alcove_object::{Gvr, Reason, Status, Value, meta};
+
+/// Resources of which the tenant is shown some that no rule brings.
+const RESOURCES: [&str; 2] = ["nodes", "persistentvolumes"];
+
+/// Whether this shows something of what uses it, so that it changes when that does.
+pub fn follows(key: &str) -> bool {
+    key.starts_with("persistentvolumes|")
+}
+
+fn gvr(resource: &str) -> Gvr {
+    Gvr::new("", "v1", resource)
+}
+
+/// What the tenant does to them.
+pub fn sources() -> Vec<Source> {
+    let of = |resource: &'static str| {
+        let mapper: Mapper = Box::new(move |event, add| {
+            let (Event::Added(o) | Event::Modified(o) | Event::Deleted(o)) = event else { return };
+            // A kubelet's or a user's word about a node is no business of ours.
+            if follows(&format!("{resource}|")) || !matches!(event, Event::Modified(_)) {
+                add(format!("{resource}|{}", o.key).into());
+            }
+        });
+        Source::new(gvr(resource), mapper)
+    };
+    RESOURCES.into_iter().map(of).collect()
+}
+
+impl Syncer {
+    /// Asks for all of them, since who used them may have gone while nobody watched.
+    pub fn ask_for_virtuals(&self) {
+        for resource in RESOURCES {
+            let found = self.client.list(&gvr(resource), "", &ListOptions::default());
+            for object in found.map(|l| l.items).unwrap_or_default() {
+                self.queue.add(format!("{resource}|{}", object.key).into());
+            }
+        }
+    }
+
+    /// One of them is there exactly while it is used.
+    pub async fn sync_virtual(&self, key: &str, resource: &str, name: &str) -> Result<(), Status> {
+        if self.uses.is_used(key) {
+            return match resource {
+                "nodes" => self.ensure_node(name).await,
+                _ => self.show_volume(key).await,
+            };
+        }
+        let object = match self.client.get(&gvr(resource), "", name) {
+            Ok(object) => object.parse(),
+            Err(status) if status.is(Reason::NOT_FOUND) => return Ok(()),
+            Err(status) => return Err(status),
+        };
+        if [nodes::VIRTUAL, MIRROR].iter().all(|mark| meta::label(&object, mark).is_none()) {
+            return Ok(());
+        }
+        self.remove_mirror(&gvr(resource), &object).await
+    }
+
+    /// The volume of a claim, as the claim says it is.
+    async fn show_volume(&self, key: &str) -> Result<(), Status> {
+        let claims = self.uses.users(key);
+        let Some((_, claim)) = claims.first().and_then(|claim| claim.split_once('|')) else { return Ok(()) };
+        let (namespace, name) = split(claim);
+        let claim = match self.client.get(&gvr("persistentvolumeclaims"), namespace, name) {
+            Ok(claim) => claim.parse(),
+            Err(status) if status.is(Reason::NOT_FOUND) => return Ok(()),
+            Err(status) => return Err(status),
+        };
+        let Some(wanted) = volume(&claim).filter(|v| crate::translate::volume_name(&claim) == meta::name(v))
+        else {
+            return Ok(());
+        };
+        self.apply_part(&gvr("persistentvolumes"), "", wanted.clone()).await?;
+        self.apply_part(&gvr("persistentvolumes"), "status", wanted).await.map(drop)
+    }
+
+    /// Makes a virtual node, if it is not there.
+    pub async fn ensure_node(&self, name: &str) -> Result<(), Status> {
+        let nodes = gvr("nodes");
+        match self.client.get(&nodes, "", name) {
+            Ok(_) => return Ok(()),
+            Err(status) if status.is(Reason::NOT_FOUND) => {}
+            Err(status) => return Err(status),
+        }
+        let node = nodes::node(name, &self.kubelet_version, self.env.as_ref());
+        let made = match self.client.create(&nodes, "", node.clone()).await {
+            Err(status) if status.is(Reason::ALREADY_EXISTS) => return Ok(()),
+            made => made?,
+        };
+        let mut made: Value = made.parse();
+        made["status"] = node["status"].clone();
+        self.client.update_subresource(&nodes, "status", "", made).await.map(drop)
+    }
+}
