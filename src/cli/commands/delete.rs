@@ -31,6 +31,10 @@ pub struct Arguments {
     /// Deletes the namespace, too, if `alcove create` made it.
     #[arg(long, conflicts_with = "keep_data")]
     pub delete_namespace: bool,
+    /// Removes what the tenant has on the host and leaves what it is made of to helm, which calls this before it
+    /// uninstalls.
+    #[arg(long, hide = true, conflicts_with = "delete_namespace")]
+    pub synced_only: bool,
     /// Is content if the tenant is not there.
     #[arg(long)]
     pub ignore_not_found: bool,
@@ -81,8 +85,9 @@ pub async fn run(arguments: Arguments) -> Result<ExitCode, crate::Error> {
     confirm(&arguments, &namespace)?;
     eprintln!("deleting the tenant {name} in namespace {namespace} of {}", host.called());
     let progress = Progress::start();
+    let parts = if arguments.synced_only { Parts::Synced } else { Parts::All };
     let removed =
-        everything(&host, name, &namespace, arguments.keep_data, arguments.timeout, &progress).await?;
+        everything(&host, name, &namespace, parts, arguments.keep_data, arguments.timeout, &progress).await?;
     if arguments.delete_namespace {
         delete_namespace(&host, &namespace, arguments.timeout).await?;
         progress.done(&format!("namespace {namespace} is gone"));
@@ -141,6 +146,15 @@ fn selectors(name: &str) -> [String; 2] {
     [format!("{}={name}", alcove_operator::provision::TENANT), tenants::synced(name)]
 }
 
+/// What of a tenant is removed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Parts {
+    /// Everything.
+    All,
+    /// What it has on the host; what it is made of stays, its process excepted.
+    Synced,
+}
+
 /// What was removed, counted by kind.
 pub type Removed = BTreeMap<String, usize>;
 
@@ -149,6 +163,7 @@ pub async fn everything(
     host: &Host,
     name: &str,
     namespace: &str,
+    parts: Parts,
     keep_data: bool,
     timeout: Duration,
     progress: &Progress,
@@ -160,7 +175,8 @@ pub async fn everything(
         // First who would write everything anew.
         stop(host, name, namespace).await?;
         progress.done("the control plane is stopped");
-        for selector in [tenants::synced(name), selectors(name)[0].clone()] {
+        let made_of = (parts == Parts::All).then(|| selectors(name)[0].clone());
+        for selector in std::iter::once(tenants::synced(name)).chain(made_of) {
             let these = find(host, &kinds, namespace, &selector, keep_data).await?;
             remove(host, namespace, &these, &mut removed).await?;
             gone(host, namespace, &these, &selector).await;
@@ -180,6 +196,9 @@ pub async fn everything(
                     kind.kind
                 )),
             }
+        }
+        if parts == Parts::Synced {
+            return Ok(removed);
         }
         remove_helm_records(host, name, namespace, &mut removed).await?;
         Ok::<_, crate::Error>(removed)
@@ -216,7 +235,7 @@ async fn still_there(host: &Host, name: &str, namespace: &str, keep_data: bool, 
 /// Undoes a `create` that failed, as far as it can.
 pub async fn roll_back(host: &Host, name: &str, namespace: &str, with_namespace: bool) {
     let timeout = Duration::from_secs(60);
-    let removed = everything(host, name, namespace, false, timeout, &Progress::silent()).await;
+    let removed = everything(host, name, namespace, Parts::All, false, timeout, &Progress::silent()).await;
     let namespace_gone = match with_namespace {
         true => delete_namespace(host, namespace, timeout).await,
         false => Ok(()),

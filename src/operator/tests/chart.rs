@@ -49,7 +49,11 @@ fn helm(version: &str, arguments: &[&str]) -> Output {
 fn render(version: &str, name: &str, namespace: &str, values: &Path) -> Result<String, String> {
     let (chart, values) = (root("manifests/chart"), values.to_str().unwrap().to_owned());
     let chart = chart.to_str().unwrap();
-    let out = helm(version, &["template", name, chart, "--namespace", namespace, "--values", &values]);
+    // What an uninstall runs is no part of the tenant.
+    let out = helm(
+        version,
+        &["template", name, chart, "--namespace", namespace, "--values", &values, "--no-hooks"],
+    );
     match out.status.success() {
         true => Ok(String::from_utf8(out.stdout).unwrap()),
         false => Err(String::from_utf8(out.stderr).unwrap()),
