@@ -139,7 +139,8 @@ impl Numbers {
     }
 }
 
-/// Starts the server for the cluster behind this API server. It answers when this returns.
+/// Starts the server for the cluster behind this API server, whose metrics tell its numbers from now on. It answers when
+/// this returns.
 pub async fn start(server: &Server, config: Config) -> Result<Dns, Error> {
     let resolv_conf = match tokio::fs::read_to_string(&config.resolv_conf).await {
         Ok(text) => ResolvConf::parse(&text),
@@ -176,7 +177,10 @@ pub async fn start(server: &Server, config: Config) -> Result<Dns, Error> {
         tasks.spawn(serve::udp(udp, resolver.clone()));
         tasks.spawn(serve::tcp(tcp, resolver.clone()));
     }
-    Ok(Dns { addresses, numbers: Numbers { metrics, forwarder }, tasks })
+    let numbers = Numbers { metrics, forwarder };
+    let told = numbers.clone();
+    server.add_metrics(move |out| out.push_str(&told.text()));
+    Ok(Dns { addresses, numbers, tasks })
 }
 
 fn zones(config: &Config, host: Option<hickory_proto::rr::Name>) -> Result<Zones, Error> {

@@ -89,28 +89,53 @@ impl Metrics {
         let types = or_other(TYPES.iter().map(ToString::to_string).collect());
         let codes = or_other(CODES.iter().map(|(name, _)| (*name).to_owned()).collect());
         let transports = vec!["udp".to_owned(), "tcp".to_owned()];
-        family(&mut out, "alcove_dns_requests_total", "type", counted(&self.requests, types));
-        family(
-            &mut out,
-            "alcove_dns_requests_by_transport_total",
-            "transport",
-            counted(&self.transports, transports),
-        );
-        family(&mut out, "alcove_dns_responses_total", "rcode", counted(&self.responses, codes));
-        for (name, number) in [
-            ("alcove_dns_panics_total", &self.panics),
-            ("alcove_dns_dropped_total", &self.dropped),
-            ("alcove_dns_cache_hits_total", &self.cache_hits),
-            ("alcove_dns_cache_misses_total", &self.cache_misses),
-            ("alcove_dns_forward_failures_total", &self.forward_failures),
-            ("alcove_dns_forward_rejected_total", &self.forward_rejected),
-            ("alcove_dns_forward_mismatches_total", &self.forward_mismatches),
-            ("alcove_dns_connections_rejected_total", &self.connections_rejected),
+        for (name, help, label, numbers) in [
+            ("alcove_dns_requests_total", "Questions by type.", "type", counted(&self.requests, types)),
+            (
+                "alcove_dns_requests_by_transport_total",
+                "Questions by the way they came.",
+                "transport",
+                counted(&self.transports, transports),
+            ),
+            ("alcove_dns_responses_total", "Answers by code.", "rcode", counted(&self.responses, codes)),
         ] {
-            let _ = writeln!(out, "# TYPE {name} counter\n{name} {}", number.load(Relaxed));
+            head(&mut out, name, help, "counter");
+            for (value, number) in numbers.into_iter().filter(|(_, number)| *number > 0) {
+                let _ = writeln!(out, "{name}{{{label}=\"{value}\"}} {number}");
+            }
         }
-        for (name, number) in [("alcove_dns_cache_entries", kept.0), ("alcove_dns_cache_bytes", kept.1)] {
-            let _ = writeln!(out, "# TYPE {name} gauge\n{name} {number}");
+        for (name, help, number) in [
+            ("panics", "Packets that made the server panic.", &self.panics),
+            ("dropped", "Packets that were thrown away unanswered.", &self.dropped),
+            ("cache_hits", "Questions about the world answered from what is kept.", &self.cache_hits),
+            ("cache_misses", "Questions about the world that others were asked.", &self.cache_misses),
+            ("forward_failures", "Questions that no resolver answered.", &self.forward_failures),
+            (
+                "forward_rejected",
+                "Questions not passed on since too many were under way.",
+                &self.forward_rejected,
+            ),
+            (
+                "forward_mismatches",
+                "Packets of resolvers that answered something else.",
+                &self.forward_mismatches,
+            ),
+            (
+                "connections_rejected",
+                "Connections closed since too many were open.",
+                &self.connections_rejected,
+            ),
+        ] {
+            let name = format!("alcove_dns_{name}_total");
+            head(&mut out, &name, help, "counter");
+            let _ = writeln!(out, "{name} {}", number.load(Relaxed));
+        }
+        for (name, help, number) in [
+            ("alcove_dns_cache_entries", "Answers that are kept.", kept.0),
+            ("alcove_dns_cache_bytes", "Bytes of answers that are kept.", kept.1),
+        ] {
+            head(&mut out, name, help, "gauge");
+            let _ = writeln!(out, "{name} {number}");
         }
         self.latency(&mut out);
         out
@@ -118,7 +143,7 @@ impl Metrics {
 
     fn latency(&self, out: &mut String) {
         const NAME: &str = "alcove_dns_forward_duration_seconds";
-        let _ = writeln!(out, "# TYPE {NAME} histogram");
+        head(out, NAME, "How long resolvers took to answer.", "histogram");
         let mut total = 0;
         for (place, number) in self.forwards.iter().enumerate() {
             total += number.load(Relaxed);
@@ -131,11 +156,8 @@ impl Metrics {
     }
 }
 
-fn family(out: &mut String, name: &str, label: &str, numbers: Vec<(String, u64)>) {
-    let _ = writeln!(out, "# TYPE {name} counter");
-    for (value, number) in numbers.into_iter().filter(|(_, number)| *number > 0) {
-        let _ = writeln!(out, "{name}{{{label}=\"{value}\"}} {number}");
-    }
+fn head(out: &mut String, name: &str, help: &str, kind: &str) {
+    let _ = writeln!(out, "# HELP {name} {help}\n# TYPE {name} {kind}");
 }
 
 #[cfg(test)]

@@ -283,11 +283,16 @@ impl<'a> View<'a> {
         if let Some(key) = self.index.service_at(address) {
             return self.below(key, &[]).into_iter().collect();
         }
-        let endpoints = self.index.endpoints_at(address).into_iter();
-        let mut names: Vec<Name> =
-            endpoints.filter_map(|(key, endpoint)| self.below(key, &[&host(endpoint)])).collect();
-        names.sort();
-        names.dedup();
+        let mut endpoints = self.index.endpoints_at(address);
+        // Many look at the first name alone, so the names that somebody chose come first.
+        endpoints.sort_by_key(|(_, endpoint)| endpoint.hostname.is_none());
+        let all = endpoints.into_iter().filter_map(|(key, endpoint)| self.below(key, &[&host(endpoint)]));
+        let mut names: Vec<Name> = Vec::new();
+        for name in all {
+            if !names.contains(&name) {
+                names.push(name);
+            }
+        }
         names
     }
 

@@ -46,6 +46,8 @@ fn services_are_found_by_name_from_the_moment_they_exist() {
     ] {
         assert_eq!(dig(&port, &question), expected, "{question:?}");
     }
+    let metrics = api.get("/metrics").text();
+    assert!(metrics.contains("alcove_dns_requests_total{type=\"TXT\"} 1\n"), "{metrics}");
     for turn in 0..20 {
         let service = json!({
             "apiVersion": "v1", "kind": "Service", "metadata": { "name": "web" },

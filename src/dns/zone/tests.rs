@@ -196,6 +196,17 @@ fn addresses_take_turns_and_keep_the_case_of_the_question() {
 }
 
 #[test]
+fn the_name_that_somebody_chose_comes_first() {
+    let mut index = index();
+    let endpoints = json!([{ "addresses": ["10.1.0.1"] }]);
+    let (part, key, object) = slice("default/a-1", "web", json!([]), endpoints);
+    index.put(part, &key.as_str().into(), Some(object.to_string().as_bytes()));
+    let answer = ask(&index, "1.0.1.10.in-addr.arpa.", "PTR").unwrap();
+    let names: Vec<String> = answer.answers.iter().map(|record| record.data.to_string()).collect();
+    assert_eq!(names, ["cat.pets.default.svc.cluster.local.", "10-1-0-1.web.default.svc.cluster.local."]);
+}
+
+#[test]
 fn nothing_is_left_of_what_was_deleted() {
     let mut index = index();
     for (part, key, _) in objects() {

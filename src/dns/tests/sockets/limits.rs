@@ -66,8 +66,11 @@ async fn answers_are_never_answered() {
     assert_eq!(world.number("alcove_dns_dropped_total"), 2);
 }
 
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn a_client_has_its_share_of_questions_under_way() {
+    // While this is waited for, the clock stands still: no question is given up.
+    let (go_on, wait) = std::sync::mpsc::channel::<()>();
+    let standing = tokio::task::spawn_blocking(move || wait.recv());
     let upstream = Upstream::new(|_, _| Vec::new()).await;
     let world = World::new(&[upstream.address]).await;
     let socket = UdpSocket::bind(LOOPBACK).await.unwrap();
@@ -84,6 +87,8 @@ async fn a_client_has_its_share_of_questions_under_way() {
     let refused = udp(world.address(), &question("more.example.org.", RecordType::A)).await;
     assert_eq!(refused.metadata.response_code, ResponseCode::ServFail);
     assert_eq!(world.number("alcove_dns_forward_rejected_total"), 1);
+    drop(go_on);
+    assert!(standing.await.unwrap().is_err());
 }
 
 #[tokio::test]
