@@ -13,12 +13,13 @@ use crate::authn::Identity;
 use crate::authorization::Action;
 use crate::metrics::{Labels, Metrics};
 use crate::request::{RequestInfo, Verb};
+use crate::rest::Held;
 use crate::user::User;
 use alcove_object::time::Duration as GoDuration;
 use alcove_object::{Env, Status};
 use bytes::Bytes;
 use futures_util::FutureExt;
-use http::{HeaderMap, HeaderValue, Method, Request, header};
+use http::{HeaderMap, HeaderValue, Method, Request, StatusCode, Version, header};
 use hyper::body::Incoming;
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
@@ -68,6 +69,8 @@ impl Front {
         let audit_id = audit_id(request.headers(), &*self.server.env);
         let takes_gzip = negotiate::takes_gzip(request.headers());
         let is_head = request.method() == Method::HEAD;
+        let asks_for_upgrade =
+            request.version() == Version::HTTP_11 && request.headers().contains_key(header::UPGRADE);
         let query = Query::parse(request.uri().query().unwrap_or_default());
         let info = RequestInfo::parse(request.method(), request.uri(), &query);
         let (mut answer, labels) = match info {
@@ -78,6 +81,10 @@ impl Front {
             }
         };
         finish(&mut answer, &audit_id);
+        if asks_for_upgrade && answer.status() != StatusCode::SWITCHING_PROTOCOLS {
+            // What the client sent after its request, sure of being understood, is no request.
+            answer.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
+        }
         if takes_gzip && answer.body().is_large() && !answer.headers().contains_key(header::CONTENT_ENCODING)
         {
             answer = compress(answer);
@@ -108,13 +115,16 @@ impl Front {
     async fn admitted(
         self: Arc<Front>,
         identity: &Identity,
-        request: Request<Incoming>,
+        mut request: Request<Incoming>,
         info: RequestInfo,
         query: Query,
     ) -> Result<Answer, Status> {
         let user = self.authenticator.authenticate(identity, request.headers()).await?;
         let user = impersonation::acting(&self.server, user, request.headers())?;
-        let place = Place::take(&self.metrics, &self.limits, &info, &user)?;
+        let place = Arc::new(Place::take(&self.metrics, &self.limits, &info, &user)?);
+        if request.headers().contains_key(header::UPGRADE) {
+            Held::keep(&mut request, place.clone());
+        }
         self.server.authorize(&user, &Action::of(&info))?;
         let deadline = match is_long_running(&info) {
             true => None,

@@ -9,6 +9,9 @@ use super::limits::{
 };
 use crate::authn::{DeferredVerifier, Identity};
 use crate::metrics::Metrics;
+use crate::rest::Held;
+use http::{Request, header};
+use hyper::body::Incoming;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use hyper_util::server::conn::auto;
@@ -79,8 +82,7 @@ pub async fn serve(
             front: front.clone(),
             acceptor: acceptor.clone(),
             builder: builder.clone(),
-            _open: open,
-            _serving: serving.clone(),
+            held: Arc::new(Kept { _open: open, _serving: serving.clone() }),
         };
         tokio::spawn(connection.serve(stream));
     }
@@ -126,6 +128,11 @@ struct Connection {
     front: Arc<Front>,
     acceptor: TlsAcceptor,
     builder: Arc<auto::Builder<TokioExecutor>>,
+    held: Arc<Kept>,
+}
+
+/// What ends with a connection, also when it became something else than HTTP.
+struct Kept {
     _open: Open,
     _serving: mpsc::Sender<Infallible>,
 }
@@ -154,7 +161,10 @@ impl Connection {
     async fn serve_http(&self, stream: TlsStream<TcpStream>) {
         let identity = Arc::new(Identity::of(stream.get_ref().1.peer_certificates().unwrap_or_default()));
         let activity = Arc::new(Activity::default());
-        let service = service_fn(|request| {
+        let service = service_fn(|mut request: Request<Incoming>| {
+            if request.headers().contains_key(header::UPGRADE) {
+                Held::keep(&mut request, self.held.clone());
+            }
             // In a box, since the connection keeps this future's room for as long as the body lasts: hours, for a watch.
             let answer = Box::pin(self.front.clone().answer(identity.clone(), request));
             let busy = activity.begin();

@@ -6,9 +6,12 @@ use crate::options::WriteOptions;
 use crate::request::Verb;
 use crate::server::ApiServer;
 use alcove_object::{Status, Value};
+use alcove_schema::Minor;
 use bytes::Bytes;
+use std::any::Any;
 use std::future::Future;
 use std::pin::Pin;
+use std::sync::Arc;
 
 /// A streamed HTTP body, request or response.
 pub type HttpBody =
@@ -26,6 +29,19 @@ pub struct Connection {
     pub request: http::Request<HttpBody>,
 }
 
+/// What ends with a request that asks to become something else: its places among the connections that are open and the
+/// requests that are under way. It stands in the request's extensions; whoever takes the connection over keeps those
+/// until its last byte.
+#[derive(Clone, Default)]
+pub struct Held(Vec<Arc<dyn Any + Send + Sync>>);
+
+impl Held {
+    /// Lets something end with the request.
+    pub fn keep<B>(request: &mut http::Request<B>, what: Arc<dyn Any + Send + Sync>) {
+        request.extensions_mut().get_or_insert_default::<Held>().0.push(what);
+    }
+}
+
 /// Answers connections: the syncer by relaying to the host, an embedded host by itself.
 pub trait Connector: Send + Sync {
     /// Answers one connection.
@@ -36,8 +52,10 @@ pub trait Connector: Send + Sync {
 }
 
 impl ApiServer {
-    /// Admits a connection and hands it to the connector. 404 when its object is not there, 503 without a connector.
+    /// Admits a connection and hands it to the connector. 403 for who may get but not create what runs in pods, 404 when
+    /// its object is not there, 503 without a connector.
     pub async fn connect(&self, connection: Connection) -> Result<http::Response<HttpBody>, Status> {
+        self.authorize_create(&connection)?;
         let name = object_name(&connection.target).to_owned();
         let parent = Target { subresource: None, name, ..connection.target.clone() };
         self.get_newest(&parent)?;
@@ -51,6 +69,21 @@ impl ApiServer {
             Some(connector) => connector.connect(connection).await,
             None => Err(Status::unavailable("nothing that runs pods is connected to this server")),
         }
+    }
+}
+
+impl ApiServer {
+    /// What a WebSocket's GET starts in a pod needs the right to create it, as the POST of older clients does: whoever
+    /// may only read must not run commands (k8s.io/kubernetes/pkg/registry/core/pod/rest/authorize.go, from 1.35 on).
+    fn authorize_create(&self, connection: &Connection) -> Result<(), Status> {
+        let runs = matches!(connection.target.subresource_name(), "exec" | "attach" | "portforward");
+        if !runs || self.minor < Minor(35) || connection.request.method() == http::Method::POST {
+            return Ok(());
+        }
+        let action = connection.target.action(Verb::Create);
+        let gvr = &connection.target.resource.gvr;
+        let allowed = self.authorizer.authorize(&connection.caller.user, &action);
+        allowed.map_err(|why| Status::forbidden(&gvr.group, &gvr.resource, action.name, &why))
     }
 }
 

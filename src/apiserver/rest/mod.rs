@@ -26,7 +26,7 @@ mod watch;
 mod write;
 
 pub use body::{Body, Encoding};
-pub use connect::{Connection, Connector, HttpBody};
+pub use connect::{Connection, Connector, Held, HttpBody};
 pub use target::{Caller, Target};
 pub use watch::Watch;
 
