@@ -14,6 +14,7 @@ use alcove_apiserver::custom::Definitions;
 use alcove_apiserver::health::{Check, Health};
 use alcove_apiserver::http::{Front, FrontConfig, Limits, provider, serve, tls_config};
 use alcove_apiserver::options::ListOptions;
+use alcove_apiserver::rest::Connector;
 use alcove_apiserver::{ApiServer, Event, Server, ServerConfig, SystemEnv, User, bootstrap, kinds};
 use alcove_object::selector::Fields;
 use alcove_object::{Env, Gvr};
@@ -57,6 +58,8 @@ pub struct Options {
     pub services: Option<Arc<dyn Admission>>,
     /// How much its store may hold.
     pub limits: StoreLimits,
+    /// Who answers exec, logs and what else goes to pods; `None`: 503.
+    pub connector: Option<Arc<dyn Connector>>,
 }
 
 /// A control plane that serves.
@@ -246,7 +249,7 @@ fn server(options: &Options, store: Store, env: Arc<dyn Env>, tokens: Arc<Servic
         resources: kinds::resources(options.minor),
         admission,
         authorizer: rbac,
-        connector: None,
+        connector: options.connector.clone(),
         tokens: Some(tokens),
     })
 }

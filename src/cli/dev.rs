@@ -3,16 +3,18 @@
 use crate::arguments::DevArguments;
 use crate::control_plane::{ControlPlane, Options};
 use crate::error::Error;
-use crate::tenant::{self, Place};
+use crate::tenant::{self, Place, Reach};
 use crate::{files, serve};
 use alcove_apiserver::User;
 use alcove_apiserver::admission::StoreLimits;
 use alcove_config::{Config, Dns, Host};
 use alcove_object::{Gvr, Reason, Status, Value};
+use alcove_sandbox::Silence;
 use alcove_schema::Minor;
 use serde_json::json;
 use std::net::{IpAddr, Ipv4Addr};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::Instant;
 
 /// The host's name: of its directory, its kubeconfig and its context.
@@ -62,6 +64,7 @@ async fn start_host(data: &Path, port: u16, minor: Minor) -> Result<ControlPlane
         names: Vec::new(),
         limits: StoreLimits::default(),
         services: None,
+        connector: Some(Arc::new(Silence)),
     })
     .await?;
     files::write_private(&kubeconfig_path(data, HOST), &plane.kubeconfig("kubernetes-admin")?)?;
@@ -80,13 +83,13 @@ async fn start_tenant(
     let client = host.server.client(User::component("system:apiserver"), "alcove");
     found_is_fine(client.create(&Gvr::new("", "v1", "namespaces"), "", namespace).await)?;
     let kubeconfig = host.kubeconfig(&format!("alcove:{name}"))?;
-    let host_client = alcove_syncer::host_client(Some(&kubeconfig)).await.map_err(Error::Host)?;
+    let reach = Reach::new(Some(&kubeconfig)).await?;
     let on_host = Host { name: name.to_owned(), namespace: name.to_owned(), kubeconfig: None };
     let address = IpAddr::V4(Ipv4Addr::LOCALHOST);
     let place = Place { data: data.join(name), address, port, minor, pause_note: None };
     // Simulated pods ask nothing. Whoever wants to ask finds the port in the log.
     let config = Config { dns: Dns { port: 0, ..Dns::default() }, ..Config::default() };
-    let tenant = tenant::start(&config, &on_host, host_client, place).await?;
+    let tenant = tenant::start(&config, &on_host, reach, place).await?;
     let front = front_service(name, tenant.address.port());
     found_is_fine(client.create(&Gvr::new("", "v1", "services"), name, front).await)?;
     files::write_private(&kubeconfig_path(data, name), &tenant.kubeconfig("kubernetes-admin")?)?;

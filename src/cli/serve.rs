@@ -3,7 +3,7 @@
 use crate::arguments::ServeArguments;
 use crate::control_plane::{ControlPlane, Options};
 use crate::error::Error;
-use crate::tenant::{self, Place};
+use crate::tenant::{self, Place, Reach};
 use crate::{files, rewind};
 use alcove_apiserver::admission::StoreLimits;
 use alcove_config::Config;
@@ -34,9 +34,9 @@ pub async fn run(arguments: ServeArguments) -> Result<(), Error> {
     let plane = match &config.host {
         Some(host) => {
             let kubeconfig = host.kubeconfig.as_deref().map(files::read).transpose()?;
-            let client = alcove_syncer::host_client(kubeconfig.as_deref()).await.map_err(Error::Host)?;
-            tenant::check_neighbours(&config, host, &client).await?;
-            tenant::start(&config, host, client, place).await?
+            let reach = Reach::new(kubeconfig.as_deref()).await?;
+            tenant::check_neighbours(&config, host, &reach.client).await?;
+            tenant::start(&config, host, reach, place).await?
         }
         None => alone(place).await?,
     };
@@ -58,6 +58,7 @@ async fn alone(place: Place) -> Result<ControlPlane, Error> {
         names: Vec::new(),
         limits: StoreLimits::default(),
         services: None,
+        connector: None,
     })
     .await
 }

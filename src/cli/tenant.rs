@@ -8,8 +8,8 @@ use alcove_apiserver::admission::StoreLimits;
 use alcove_apiserver::version::git_version;
 use alcove_config::{Config, Host};
 use alcove_schema::Minor;
-use alcove_syncer::HostServices;
 use alcove_syncer::translate::Tenant;
+use alcove_syncer::{HostServices, HostStreams};
 use k8s_openapi::api::core::v1::Service;
 use kube::api::{Api, ListParams};
 use std::net::{IpAddr, SocketAddr};
@@ -33,14 +33,27 @@ pub struct Place {
     pub pause_note: Option<PathBuf>,
 }
 
+/// How a tenant reaches its host.
+pub struct Reach {
+    /// For objects.
+    pub client: kube::Client,
+    /// For exec, logs and the like.
+    pub streams: HostStreams,
+}
+
+impl Reach {
+    /// With a kubeconfig, or without one as the service account of the pod that this runs in.
+    pub async fn new(kubeconfig: Option<&str>) -> Result<Reach, Error> {
+        let config = alcove_syncer::host_config(kubeconfig).await.map_err(Error::Host)?;
+        let streams = HostStreams::new(&config).map_err(|e| Error::Host(e.to_string()))?;
+        Ok(Reach { client: alcove_syncer::host_client(kubeconfig).await.map_err(Error::Host)?, streams })
+    }
+}
+
 /// Starts a tenant. It is ready when its API is; a host that is down is waited for meanwhile, and what needs it works
 /// as soon as it is back.
-pub async fn start(
-    config: &Config,
-    host: &Host,
-    client: kube::Client,
-    place: Place,
-) -> Result<ControlPlane, Error> {
+pub async fn start(config: &Config, host: &Host, reach: Reach, place: Place) -> Result<ControlPlane, Error> {
+    let Reach { client, streams } = reach;
     let services = HostServices::default();
     let minor = place.minor;
     let mut plane = ControlPlane::start(Options {
@@ -52,6 +65,7 @@ pub async fn start(
         names: names(config, host),
         limits: StoreLimits { objects: config.quota.objects, bytes: config.quota.bytes },
         services: Some(Arc::new(services.clone())),
+        connector: Some(Arc::new(streams.clone())),
     })
     .await?;
     // Before the syncer misses them on the host.
@@ -65,6 +79,7 @@ pub async fn start(
     let mut syncer = alcove_syncer::Config::new(whose, git_version(minor));
     syncer.services = Some(services);
     syncer.sync = config.sync.clone();
+    syncer.streams = Some(streams);
     plane.attach(alcove_syncer::start(&plane.server, client.clone(), &plane.env, syncer));
     plane.attach(kubeconfigs::publish(&plane, config, host, client, place.data));
     Ok(plane)

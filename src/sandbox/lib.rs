@@ -12,6 +12,9 @@ mod kubelet;
 mod nodes;
 mod pod_status;
 mod scheduler;
+mod silence;
+
+pub use silence::Silence;
 
 use alcove_apiserver::{Client, User};
 use alcove_controllers::runtime::{self, Failure, Source};

@@ -113,18 +113,19 @@ impl State {
     }
 }
 
-/// How the syncer talks to a host: with a kubeconfig, or without one as the service account of the pod that it runs in.
-/// Waiting and trying again is the syncer's own business, for all objects at once, so the client's is off. Errors: a
-/// kubeconfig that is none, credentials that cannot be used, or no pod around us.
+/// How a host is reached: with a kubeconfig, or without one as the service account of the pod that this runs in. Errors:
+/// a kubeconfig that is none, or no pod around us.
+pub async fn config(kubeconfig: Option<&str>) -> Result<kube::Config, String> {
+    let Some(text) = kubeconfig else { return kube::Config::incluster().map_err(|e| e.to_string()) };
+    let parsed = kube::config::Kubeconfig::from_yaml(text).map_err(|e| e.to_string())?;
+    let context = kube::config::KubeConfigOptions::default();
+    kube::Config::from_custom_kubeconfig(parsed, &context).await.map_err(|e| e.to_string())
+}
+
+/// How the syncer talks to a host, reached as by [`config`]. Waiting and trying again is the syncer's own business, for
+/// all objects at once, so the client's is off. Errors: those of [`config`], and credentials that cannot be used.
 pub async fn client(kubeconfig: Option<&str>) -> Result<Client, String> {
-    let mut config = match kubeconfig {
-        Some(text) => {
-            let parsed = kube::config::Kubeconfig::from_yaml(text).map_err(|e| e.to_string())?;
-            let context = kube::config::KubeConfigOptions::default();
-            kube::Config::from_custom_kubeconfig(parsed, &context).await.map_err(|e| e.to_string())?
-        }
-        None => kube::Config::incluster().map_err(|e| e.to_string())?,
-    };
+    let mut config = config(kubeconfig).await?;
     config.default_retry = false;
     config.connect_timeout = Some(CONNECT_TIMEOUT);
     Client::try_from(config).map_err(|e| e.to_string())

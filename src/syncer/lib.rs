@@ -24,6 +24,7 @@ mod resync;
 mod rows;
 mod rules;
 mod services;
+mod streams;
 mod tokens;
 pub mod translate;
 mod uses;
@@ -32,9 +33,10 @@ mod watch;
 mod write;
 
 pub use features::{Features, State};
-pub use host::client as host_client;
+pub use host::{client as host_client, config as host_config};
 pub use rules::owners_table;
 pub use services::HostServices;
+pub use streams::HostStreams;
 
 use alcove_apiserver::{Client, Server, User};
 use alcove_config::Sync;
@@ -55,6 +57,8 @@ pub struct Config {
     pub sync: Sync,
     /// The step of the tenant's admission that asks the host for addresses, if the tenant's server has it.
     pub services: Option<HostServices>,
+    /// What relays exec, logs and the like to the host, if the tenant's server has it.
+    pub streams: Option<HostStreams>,
     /// What virtual nodes report as their kubelet's version, such as `v1.36.3`.
     pub kubelet_version: String,
     /// Where the syncer notes which kinds it syncs, for whoever publishes that.
@@ -69,6 +73,7 @@ impl Config {
             policy: translate::Policy::default(),
             sync: Sync::default(),
             services: None,
+            streams: None,
             kubelet_version,
             features: Features::default(),
         }
@@ -111,6 +116,9 @@ pub fn start(server: &Server, host: kube::Client, env: &Arc<dyn Env>, config: Co
     }
     syncer.features.set(tokens::FEATURE, State::Starting);
     let mut tasks = JoinSet::new();
+    if let Some(streams) = &config.streams {
+        streams.attach(&syncer, &mut tasks);
+    }
     tasks.spawn(run(syncer, client));
     tasks
 }

@@ -12,6 +12,7 @@ mod ownership;
 mod policies;
 mod refusals;
 mod storage;
+mod streams;
 mod support;
 mod tenants;
 mod tokens;

@@ -6,6 +6,7 @@ use super::{Changes, get, gvr, list, missing};
 use alcove_apiserver::admission::{Admission, Admitting, Attributes, NamespaceLifecycle};
 use alcove_apiserver::options::{DeleteOptions, PatchType, WriteOptions};
 use alcove_apiserver::request::Verb;
+use alcove_apiserver::rest::Connector;
 use alcove_apiserver::testing::front::Https;
 use alcove_apiserver::testing::{TestEnv, memory_store};
 use alcove_apiserver::{Client, Server, User};
@@ -61,12 +62,22 @@ pub struct Host {
 
 impl Host {
     pub async fn start() -> Host {
+        Host::made(None).await
+    }
+
+    /// A host whose pods are reached through this.
+    pub async fn start_with_connector(connector: Arc<dyn Connector>) -> Host {
+        Host::made(Some(connector)).await
+    }
+
+    async fn made(connector: Option<Arc<dyn Connector>>) -> Host {
         let webhook: Arc<Webhook> = Arc::default();
         let (env, store) = (Arc::new(TestEnv::new(1)), memory_store());
         let steps: Vec<Arc<dyn Admission>> =
             vec![Arc::new(NamespaceLifecycle::new(store.clone())), webhook.clone()];
         let rights: Arc<Rights> = Arc::default();
-        Host::with(webhook, super::server_of(env.clone(), store, steps, rights.clone()), rights, env).await
+        let server = super::server_of(env.clone(), store, steps, rights.clone(), connector);
+        Host::with(webhook, server, rights, env).await
     }
 
     /// A host that gives services addresses, as hosts do.
@@ -98,9 +109,13 @@ impl Host {
 
     /// A client as the syncer has it.
     pub async fn kube(&self) -> kube::Client {
+        alcove_syncer::host_client(Some(&self.kubeconfig())).await.unwrap()
+    }
+
+    /// How the syncer reaches it.
+    pub fn kubeconfig(&self) -> String {
         let kubeconfig = self.front.admin_kubeconfig();
-        let through = kubeconfig.replace(&self.front.address.to_string(), &self.proxy.address.to_string());
-        alcove_syncer::host_client(Some(&through)).await.unwrap()
+        kubeconfig.replace(&self.front.address.to_string(), &self.proxy.address.to_string())
     }
 
     /// What tenants' writes meet from now on.
@@ -216,7 +231,7 @@ fn server_with_addresses(webhook: Arc<Webhook>, rights: Arc<Rights>, env: Arc<Te
         webhook,
         Arc::new(ServiceIp::new(Arc::new(addresses))),
     ];
-    super::server_of(env, store, admission, rights)
+    super::server_of(env, store, admission, rights, None)
 }
 
 /// Whether a write is a create of this resource: for webhooks.

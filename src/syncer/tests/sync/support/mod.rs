@@ -155,6 +155,7 @@ pub fn server_uid(object: &Value) -> String {
 pub fn server(
     seed: u64,
     more: Vec<Arc<dyn alcove_apiserver::admission::Admission>>,
+    connector: Option<Arc<dyn alcove_apiserver::rest::Connector>>,
 ) -> (Server, Arc<alcove_apiserver::testing::TestEnv>) {
     use alcove_apiserver::admission::{Admission, NamespaceLifecycle};
     use alcove_apiserver::testing;
@@ -162,7 +163,7 @@ pub fn server(
     let store = testing::memory_store();
     let mut admission: Vec<Arc<dyn Admission>> = vec![Arc::new(NamespaceLifecycle::new(store.clone()))];
     admission.extend(more);
-    (server_of(env.clone(), store, admission, Arc::default()), env)
+    (server_of(env.clone(), store, admission, Arc::default(), connector), env)
 }
 
 pub fn server_of(
@@ -170,6 +171,7 @@ pub fn server_of(
     store: alcove_store::Store,
     admission: Vec<Arc<dyn alcove_apiserver::admission::Admission>>,
     rights: Arc<rights::Rights>,
+    connector: Option<Arc<dyn alcove_apiserver::rest::Connector>>,
 ) -> Server {
     use alcove_apiserver::authn::{ServiceAccountTokens, SigningKeys};
     let keys = SigningKeys::generate().unwrap();
@@ -181,7 +183,7 @@ pub fn server_of(
         resources: alcove_apiserver::kinds::resources(alcove_schema::Minor::DEFAULT),
         admission,
         authorizer: rights,
-        connector: None,
+        connector,
         tokens: Some(Arc::new(tokens)),
     })
 }

@@ -4,12 +4,12 @@ use super::host::NAMESPACE;
 use super::{Changes, Host, covers, get, gvr, list, missing, server};
 use alcove_apiserver::admission::Admission;
 use alcove_apiserver::options::{DeleteOptions, PatchType, WriteOptions};
+use alcove_apiserver::rest::Connector;
 use alcove_apiserver::testing::TestEnv;
 use alcove_apiserver::{Client, Server, User};
 use alcove_object::{Env, Value, meta};
-use alcove_syncer::Features;
-use alcove_syncer::HostServices;
 use alcove_syncer::translate::{self, Tenant};
+use alcove_syncer::{Features, HostServices, HostStreams};
 use serde_json::json;
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -24,6 +24,7 @@ pub struct Side {
     pub allowed: alcove_config::Sync,
     pub features: Features,
     services: Option<HostServices>,
+    streams: Option<HostStreams>,
     syncer: Option<JoinSet<()>>,
     tasks: JoinSet<()>,
 }
@@ -38,18 +39,34 @@ impl Side {
 
     /// A tenant whose services get their addresses from the host before they are stored.
     pub async fn start_with_addresses(host: &Host, cluster: &str, seed: u64) -> Side {
-        let mut side = Side::new(host, cluster, seed, Some(HostServices::default())).await;
+        let mut side = Side::new(host, cluster, seed, Some(HostServices::default()), None).await;
         side.start_syncer(host).await;
         side
     }
 
-    pub async fn without_syncer(host: &Host, cluster: &str, seed: u64) -> Side {
-        Side::new(host, cluster, seed, None).await
+    /// A tenant whose pods are reached through the host.
+    pub async fn start_with_streams(host: &Host, cluster: &str, seed: u64) -> (Side, HostStreams) {
+        let config = alcove_syncer::host_config(Some(&host.kubeconfig())).await.unwrap();
+        let streams = HostStreams::new(&config).unwrap();
+        let mut side = Side::new(host, cluster, seed, None, Some(streams.clone())).await;
+        side.start_syncer(host).await;
+        (side, streams)
     }
 
-    async fn new(host: &Host, cluster: &str, seed: u64, services: Option<HostServices>) -> Side {
+    pub async fn without_syncer(host: &Host, cluster: &str, seed: u64) -> Side {
+        Side::new(host, cluster, seed, None, None).await
+    }
+
+    async fn new(
+        host: &Host,
+        cluster: &str,
+        seed: u64,
+        services: Option<HostServices>,
+        streams: Option<HostStreams>,
+    ) -> Side {
         let steps = services.iter().map(|step| Arc::new(step.clone()) as Arc<dyn Admission>);
-        let (server, env) = server(seed, steps.collect());
+        let connector = streams.clone().map(|streams| Arc::new(streams) as Arc<dyn Connector>);
+        let (server, env) = server(seed, steps.collect(), connector);
         alcove_apiserver::bootstrap(&server, &[]).await.unwrap();
         let client = server.client(User::component("tenant-admin"), "kubectl");
         let mut tasks = JoinSet::new();
@@ -57,12 +74,25 @@ impl Side {
         let tenant = Tenant { cluster: cluster.into(), host_namespace: NAMESPACE.into() };
         let (allowed, features) = (Default::default(), Features::default());
         let changes = host.changes.clone();
-        Side { server, client, tenant, changes, allowed, features, env, services, syncer: None, tasks }
+        Side {
+            server,
+            client,
+            tenant,
+            changes,
+            allowed,
+            features,
+            env,
+            services,
+            streams,
+            syncer: None,
+            tasks,
+        }
     }
 
     pub async fn start_syncer(&mut self, host: &Host) {
         let mut config = alcove_syncer::Config::new(self.tenant.clone(), "v1.36.3".into());
         config.services = self.services.clone();
+        config.streams = self.streams.clone();
         config.sync = self.allowed.clone();
         config.features = self.features.clone();
         let env: Arc<dyn Env> = self.env.clone();
