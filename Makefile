@@ -52,9 +52,10 @@ lint: $(DENY) ## check formatting, lints, and what dependencies may be there
 	cargo clippy --workspace --all-targets -- -D warnings
 	$(DENY) check bans licenses sources
 
-tools: ## put the real kubectl and helm that tests drive into .cache/tools
-	@echo "make tools: kubectl and helm into $(CACHE)/tools"
+tools: ## put the real kubectl and helm that tests drive into .cache/tools, and dig onto the machine
+	@echo "make tools: kubectl and helm into $(CACHE)/tools; dig from Debian's bind9-dnsutils"
 	@python3 tests/tools/install.py $(CACHE)/tools
+	@command -v dig >/dev/null || tests/tools/dig.sh
 
 $(DENY):
 	@echo "make lint: installing cargo-deny $(DENY_VERSION), once; this takes some minutes"
