@@ -8,6 +8,7 @@ use crate::kinds::validation::{
 use crate::registry::{Context, Strategy};
 use alcove_object::field::{Error, Path};
 use alcove_object::{Value, meta};
+use serde_json::json;
 use std::collections::BTreeSet;
 
 /// Deployments.
@@ -79,7 +80,7 @@ impl Strategy for StatefulSet {
         let mut errors: Vec<Error> =
             ["replicas", "minReadySeconds"].iter().filter_map(|f| non_negative(spec, f, &path)).collect();
         errors.extend(selects_template(spec, "statefulset", &path));
-        errors.extend(lasting_template(spec, "StatefulSet", &path));
+        errors.extend(lasting_template(&as_in_pods(spec), "StatefulSet", &path));
         errors
     }
 
@@ -98,6 +99,29 @@ impl Strategy for StatefulSet {
         }
         errors
     }
+}
+
+/// A StatefulSet's spec as its pods will have it: claims made from templates are volumes, in the place of those of the
+/// same name; hostname and subdomain are the controller's (upstream's pkg/apis/apps/validation).
+fn as_in_pods(spec: &Value) -> Value {
+    let mut spec = spec.clone();
+    let templates = spec.get("volumeClaimTemplates").and_then(Value::as_array).cloned().unwrap_or_default();
+    let claims: Vec<Value> = templates
+        .iter()
+        .map(meta::name)
+        .map(|name| json!({ "name": name, "persistentVolumeClaim": { "claimName": name } }))
+        .collect();
+    if let Some(pod) = spec.pointer_mut("/template/spec").and_then(Value::as_object_mut) {
+        pod.remove("hostname");
+        pod.remove("subdomain");
+        let own = pod.get("volumes").and_then(Value::as_array).cloned().unwrap_or_default();
+        let is_replaced = |volume: &Value| claims.iter().any(|claim| claim["name"] == volume["name"]);
+        let own = own.into_iter().filter(|volume| !is_replaced(volume)).collect::<Vec<_>>();
+        if !claims.is_empty() {
+            pod.insert("volumes".into(), claims.into_iter().chain(own).collect::<Vec<_>>().into());
+        }
+    }
+    spec
 }
 
 /// DaemonSets, whose annotation counts the templates: what is left of a field of old.
