@@ -157,6 +157,8 @@ fn pages_point_to_what_exists() {
     let pages = ["README.md", "ARCHITECTURE.md", "CONTRIBUTING.md", "SECURITY.md", "CHANGELOG.md"];
     let pages = pages.iter().map(|page| (page.to_string(), "")).chain([
         ("docs/limits.md".to_owned(), "docs"),
+        ("docs/quickstart.md".to_owned(), "docs"),
+        ("manifests/chart/README.md".to_owned(), "manifests/chart"),
         ("docs/dependencies.md".to_owned(), "docs"),
         ("benches/README.md".to_owned(), "benches"),
     ]);

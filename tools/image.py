@@ -17,7 +17,8 @@ import subprocess
 import sys
 import tempfile
 
-import oci
+sys.dont_write_bytecode = True
+import oci  # noqa: E402
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent
 REPOSITORY = "ghcr.io/alcove-dev/alcove"

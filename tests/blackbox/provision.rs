@@ -61,7 +61,7 @@ fn helm_takes_over(helm: &str) {
     let before = session.ok(generation);
     session.ok(&format!("helm upgrade --install red {} -n $NS", chart.display()));
     assert_eq!(session.ok(generation), before, "{helm} changed what was there already");
-    session.ok("helm uninstall red -n $NS");
+    session.ok("helm uninstall red -n $NS --no-hooks");
     assert_eq!(
         session.ok("kubectl get all,secrets,roles,networkpolicies -l alcove.dev/tenant=red -o name"),
         ""
@@ -90,5 +90,5 @@ fn a_second_tenant_in_a_namespace_is_refused_unless_it_is_named() {
     assert!(refused.output.contains(expected), "{}", refused.output);
     session.ok(&format!("helm install blue {chart} -n $NS --set 'isolation.sharedWith={{red}}'"));
     session.ok(&format!("helm upgrade blue {chart} -n $NS --set 'isolation.sharedWith={{red}}'"));
-    session.ok("helm uninstall red blue -n $NS");
+    session.ok("helm uninstall red blue -n $NS --no-hooks");
 }
