@@ -96,6 +96,9 @@ impl Write<'_> {
             let why = "This pod has more than one PodDisruptionBudget, which the eviction subresource does not support.";
             return Err(Status::internal(why));
         }
+        if !is_ready(pod) && spares_unhealthy(&budget) {
+            return Ok(());
+        }
         let target = super::Target::new(resource, "status", &self.target.namespace, meta::name(&budget))?;
         let (name, now) = (self.target.name.clone(), self.now.clone());
         let edit = |budget: &mut Value| spend(budget, &name, &now);
@@ -129,6 +132,19 @@ impl Write<'_> {
 fn is_outside_budgets(pod: &Value) -> bool {
     let phase = pod.pointer("/status/phase").and_then(Value::as_str).unwrap_or_default();
     matches!(phase, "Succeeded" | "Failed" | "Pending") || meta::is_deleting(pod)
+}
+
+fn is_ready(pod: &Value) -> bool {
+    let conditions = pod.pointer("/status/conditions").and_then(Value::as_array);
+    conditions.into_iter().flatten().any(|c| c["type"] == "Ready" && c["status"] == "True")
+}
+
+/// Whether pods that are not ready may go at no cost: always, or while enough others are healthy.
+fn spares_unhealthy(budget: &Value) -> bool {
+    let number = |path: &str| budget.pointer(path).and_then(Value::as_i64).unwrap_or(0);
+    let desired = number("/status/desiredHealthy");
+    budget.pointer("/spec/unhealthyPodEvictionPolicy").is_some_and(|policy| policy == "AlwaysAllow")
+        || desired > 0 && number("/status/currentHealthy") >= desired
 }
 
 fn selects(budget: &Value, pod: &Value) -> bool {

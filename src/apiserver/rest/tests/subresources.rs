@@ -92,7 +92,8 @@ fn eviction() -> Value {
 async fn with_budget(allowed: i64, observed: i64) -> (World, Gvr, Gvr) {
     let (w, pods) = World::with_pod(pod("a")).await;
     w.post_to("binding", "a", binding("n1")).await.unwrap();
-    w.set_status(&pods, "a", json!({"phase": "Running"})).await;
+    let ready = json!([{"type": "Ready", "status": "True"}]);
+    w.set_status(&pods, "a", json!({"phase": "Running", "conditions": ready})).await;
     let budgets = Gvr::new("policy", "v1", "poddisruptionbudgets");
     let budget = json!({
         "metadata": {"name": "b"}, "spec": {"minAvailable": 1, "selector": {"matchLabels": {"app": "a"}}},
@@ -128,6 +129,25 @@ async fn a_spent_or_stale_budget_refuses() {
         let details = status.details.clone().unwrap();
         assert_eq!((&*details.causes[0].reason, details.retry_after_seconds), ("DisruptionBudget", wait));
         assert!(!meta::is_deleting(&w.client.get(&pods, "default", "a").unwrap().parse()));
+    }
+}
+
+#[tokio::test]
+async fn a_pod_that_is_not_ready_costs_nothing_while_others_are() {
+    for (policy, healthy, code) in
+        [("IfHealthyBudget", 1, None), ("IfHealthyBudget", 0, Some(429)), ("AlwaysAllow", 0, None)]
+    {
+        let (w, pods, budgets) = with_budget(0, 2).await;
+        w.set_status(&pods, "a", json!({"phase": "Running"})).await;
+        let mut budget = w.client.get(&budgets, "default", "b").unwrap().parse();
+        budget["spec"]["unhealthyPodEvictionPolicy"] = policy.into();
+        w.client.update(&budgets, "default", budget.clone()).await.unwrap();
+        budget["status"]["currentHealthy"] = healthy.into();
+        w.set_status(&budgets, "b", budget["status"].clone()).await;
+        let evicted = w.post_to("eviction", "a", eviction()).await;
+        assert_eq!(evicted.err().map(|status| status.code), code, "{policy} with {healthy} healthy");
+        let budget = w.client.get(&budgets, "default", "b").unwrap().parse();
+        assert_eq!(budget["status"]["disruptionsAllowed"], 0);
     }
 }
 

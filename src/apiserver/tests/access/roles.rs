@@ -96,6 +96,27 @@ async fn users_do_what_their_roles_say() {
 }
 
 #[tokio::test]
+async fn who_may_only_read_runs_nothing_in_pods() {
+    let mut world = World::new().await;
+    world.account("default").await;
+    let pod = json!({"metadata": {"name": "p"}, "spec": {"containers": [{"name": "c", "image": "i"}]}});
+    world.made(&format!("{CORE}/pods"), pod).await;
+    let runs = json!(["pods/exec", "pods/attach", "pods/portforward"]);
+    world.allow("ada", json!([{"verbs": ["get"], "apiGroups": [""], "resources": runs}])).await;
+    world.allow("bob", json!([{"verbs": ["get", "create"], "apiGroups": [""], "resources": runs}])).await;
+    let upgrade = [("connection", "Upgrade"), ("upgrade", "websocket")];
+    // Nobody answers for pods here: 503 is as far as one gets.
+    for (user, code) in [("ada", 403), ("bob", 503)] {
+        for subresource in ["exec", "attach", "portforward"] {
+            let mut connection = world.user(user, &["dev"]).await;
+            let path = format!("{CORE}/pods/p/{subresource}");
+            let answer = connection.send(Method::GET, &path, &upgrade, "").await;
+            assert_eq!(answer.status, code, "{user} {subresource}: {}", answer.text());
+        }
+    }
+}
+
+#[tokio::test]
 async fn nobody_gives_away_more_than_they_have() {
     let mut world = World::new().await;
     let all = json!(["get", "list", "create", "update", "patch", "delete"]);
