@@ -73,6 +73,8 @@ pub struct Authority {
     pem: String,
     der: CertificateDer<'static>,
     issuer: Issuer<'static, KeyPair>,
+    /// Held while a kept certificate and its key are read or written: two that ask at once must not mix theirs.
+    keeping: Mutex<()>,
 }
 
 impl Authority {
@@ -113,7 +115,7 @@ impl Authority {
         let der = CertificateDer::from_pem_slice(pem.as_bytes())
             .map_err(|_| Error::NoCertificate { path: path.to_owned() })?;
         let issuer = Issuer::from_ca_cert_pem(&pem, KeyPair::from_pem(key)?)?;
-        Ok(Authority { pem, der, issuer })
+        Ok(Authority { pem, der, issuer, keeping: Mutex::new(()) })
     }
 
     /// The authority's certificate in PEM, for kubeconfigs and `kube-root-ca.crt`.
@@ -166,6 +168,7 @@ impl Authority {
         now: Timestamp,
         validity: Duration,
     ) -> Result<Issued, Error> {
+        let _alone = self.keeping.lock();
         let pki = pki_dir(dir)?;
         let (certificate, key) = (pki.join(format!("{file}.crt")), pki.join(format!("{file}.key")));
         if let (Ok(kept), Ok(kept_key)) = (read(&certificate), read(&key))
@@ -425,6 +428,22 @@ mod tests {
         assert_eq!(get(&authority, after(22)), second);
         let other = Authority::generate(now()).unwrap();
         assert_ne!(get(&other, after(22)), second, "another authority's is no use");
+    }
+
+    #[test]
+    fn two_that_ask_for_a_kept_certificate_at_once_get_one() {
+        for _ in 0..8 {
+            let dir = tempfile::tempdir().unwrap();
+            let authority = Authority::generate(now()).unwrap();
+            let get = || authority.kept_client(dir.path(), "admin", "ada", &["dev"], now(), DAY).unwrap();
+            let all: Vec<Issued> = std::thread::scope(|scope| {
+                let asking: Vec<_> = (0..4).map(|_| scope.spawn(get)).collect();
+                asking.into_iter().map(|thread| thread.join().unwrap()).collect()
+            });
+            for other in &all[1..] {
+                assert_eq!((&other.certificate, &other.key), (&all[0].certificate, &all[0].key));
+            }
+        }
     }
 
     #[test]
