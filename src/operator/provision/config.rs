@@ -2,6 +2,8 @@
 
 use super::{API_PORT, DATA, Release};
 use alcove_object::Value;
+use base64::Engine;
+use base64::prelude::BASE64_STANDARD;
 use serde_json::json;
 use sha2::{Digest, Sha256};
 use std::fmt::Write;
@@ -13,7 +15,8 @@ pub const SET_BY_THE_CHART: [&str; 4] = ["address", "data", "host", "port"];
 pub fn secret(release: &Release) -> Value {
     let mut secret = release.object("v1", "Secret", &release.part("config"));
     secret["type"] = "Opaque".into();
-    secret["stringData"] = json!({ "config.yaml": text(release) });
+    // Not `stringData`, which no API server keeps: whoever applies it finds a conflict with whoever applied it before.
+    secret["data"] = json!({ "config.yaml": BASE64_STANDARD.encode(text(release)) });
     secret
 }
 

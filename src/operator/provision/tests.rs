@@ -1,6 +1,8 @@
 //! What must hold of every release, whatever its values.
 
 use super::*;
+use base64::Engine;
+use base64::prelude::BASE64_STANDARD;
 use std::collections::BTreeSet;
 
 fn release(values: Value) -> Release {
@@ -96,9 +98,9 @@ fn rights_are_as_narrow_as_their_features() {
 #[test]
 fn the_process_reads_the_release_from_its_secret() {
     let objects = objects(&release(json!({ "dns": { "upstreams": ["1.1.1.1"] } })));
-    let text =
-        found(&objects, "Secret", "red-config").unwrap()["stringData"]["config.yaml"].as_str().unwrap();
-    let read = Config::parse(text).unwrap();
+    let data = found(&objects, "Secret", "red-config").unwrap()["data"]["config.yaml"].as_str().unwrap();
+    let text = String::from_utf8(BASE64_STANDARD.decode(data).unwrap()).unwrap();
+    let read = Config::parse(&text).unwrap();
     let host = read.host.unwrap();
     assert_eq!((host.name.as_str(), host.namespace.as_str()), ("red", "team"));
     assert_eq!((read.port, read.data.unwrap().to_str()), (Some(8443), Some("/var/lib/alcove/data")));

@@ -39,12 +39,17 @@ fn stateful_set(release: &Release) -> Value {
     if storage.persistent {
         let mut spec = json!({
             "accessModes": ["ReadWriteOnce"],
+            "volumeMode": "Filesystem",
             "resources": { "requests": { "storage": storage.size } },
         });
         put(&mut spec, "storageClassName", storage.class.clone());
-        // Templates of claims cannot change, so their labels are only those that never do.
+        // Templates of claims cannot change, so their labels are only those that never do. The list is applied as a
+        // whole, so it says what would be defaulted: it would differ from itself otherwise.
         let metadata = json!({ "name": "data", "labels": release.selector() });
-        set["spec"]["volumeClaimTemplates"] = json!([{ "metadata": metadata, "spec": spec }]);
+        set["spec"]["volumeClaimTemplates"] = json!([{
+            "apiVersion": "v1", "kind": "PersistentVolumeClaim",
+            "metadata": metadata, "spec": spec, "status": { "phase": "Pending" },
+        }]);
     }
     set
 }
