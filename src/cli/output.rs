@@ -35,7 +35,9 @@ pub fn print(text: &str) {
 
 /// A tree as YAML.
 pub fn yaml(tree: &Value) -> String {
-    serde_saphyr::to_string(tree).unwrap_or_else(|_| tree.to_string())
+    // Certificates stay on one line, as everybody who cuts kubeconfigs apart expects.
+    let options = serde_saphyr::ser_options! { prefer_block_scalars: false };
+    serde_saphyr::to_string_with_options(tree, options).unwrap_or_else(|_| tree.to_string())
 }
 
 /// Prints a tree as JSON or YAML; gives false for the other formats.

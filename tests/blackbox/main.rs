@@ -17,3 +17,4 @@ mod kubectl;
 mod media;
 mod process;
 mod provision;
+mod tenants;

@@ -158,6 +158,9 @@ pub enum Parts {
 /// What was removed, counted by kind.
 pub type Removed = BTreeMap<String, usize>;
 
+/// Who keeps Endpoints for Services, as a label of them tells: they go with their Services.
+const KEPT_FOR_SERVICES: (&str, &str) = ("endpoints.kubernetes.io/managed-by", "endpoint-controller");
+
 /// Removes a tenant wholly and waits until it is gone. Errors: rights, and what is still there when time is up.
 pub async fn everything(
     host: &Host,
@@ -173,7 +176,7 @@ pub async fn everything(
         let elsewhere = elsewhere(host, name, namespace).await;
         let mut removed = Removed::new();
         // First who would write everything anew.
-        stop(host, name, namespace).await?;
+        stop(host, name, namespace, &mut removed).await?;
         progress.done("the control plane is stopped");
         let made_of = (parts == Parts::All).then(|| selectors(name)[0].clone());
         for selector in std::iter::once(tenants::synced(name)).chain(made_of) {
@@ -307,7 +310,10 @@ async fn find(
         }
         let ours = list.into_iter().filter(|object| {
             let goes_with_owner = meta::controller_of(object).is_some() && kind.kind != "Pod";
-            !goes_with_owner && (!host::is_cluster_wide(kind) || is_of(object, namespace))
+            let goes_with_service = meta::label(object, KEPT_FOR_SERVICES.0) == Some(KEPT_FOR_SERVICES.1);
+            !goes_with_owner
+                && !goes_with_service
+                && (!host::is_cluster_wide(kind) || is_of(object, namespace))
         });
         found.extend(ours.map(|object| (kind.clone(), object)));
     }
@@ -328,18 +334,21 @@ pub fn is_of(object: &Value, namespace: &str) -> bool {
 }
 
 fn count(removed: &mut Removed, kind: &ApiResource) {
-    *removed.entry(kind.plural.clone()).or_default() += 1;
+    *removed.entry(kind.kind.clone()).or_default() += 1;
 }
 
 /// Removes the StatefulSet and its pod, and waits until the process is gone.
-async fn stop(host: &Host, name: &str, namespace: &str) -> Result<(), crate::Error> {
-    host.delete(&tenants::stateful_sets(), namespace, name, None).await?;
+async fn stop(host: &Host, name: &str, namespace: &str, removed: &mut Removed) -> Result<(), crate::Error> {
+    if host.delete(&tenants::stateful_sets(), namespace, name, None).await? {
+        count(removed, &tenants::stateful_sets());
+    }
     let (pods, pod) = (kind("v1", "Pod"), tenants::pod(name));
     let Some(running) = host.get(&pods, namespace, &pod).await? else { return Ok(()) };
     if meta::label(&running, alcove_operator::provision::TENANT) != Some(name) {
         return Ok(());
     }
     host.delete(&pods, namespace, &pod, Some(meta::uid(&running))).await?;
+    count(removed, &pods);
     gone(host, namespace, &vec![(pods, running)], &selectors(name)[0]).await;
     Ok(())
 }
@@ -469,11 +478,35 @@ fn forget_contexts(host: &Host, name: &str, namespace: &str) -> Result<Vec<Strin
     Ok(gone)
 }
 
-/// `3 pods, 1 service`.
+/// `3 Pods, 1 Service`.
 fn in_words(removed: &Removed) -> String {
-    let one = |(plural, count): (&String, &usize)| format!("{count} {plural}");
+    let one = |(kind, count): (&String, &usize)| match count {
+        1 => format!("1 {kind}"),
+        _ => format!("{count} {}", plural(kind)),
+    };
     match removed.is_empty() {
         true => "there was nothing left of it".into(),
         false => format!("removed {}", removed.iter().map(one).collect::<Vec<_>>().join(", ")),
+    }
+}
+
+fn plural(kind: &str) -> String {
+    match kind.strip_suffix('y') {
+        Some(stem) if !kind.ends_with("way") => format!("{stem}ies"),
+        _ if kind.ends_with('s') => format!("{kind}es"),
+        _ => format!("{kind}s"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_was_removed_is_counted_in_words() {
+        let removed = [("Ingress", 2), ("NetworkPolicy", 2), ("Pod", 3), ("Secret", 1)];
+        let removed: Removed = removed.map(|(kind, count)| (kind.to_owned(), count)).into();
+        assert_eq!(in_words(&removed), "removed 2 Ingresses, 2 NetworkPolicies, 3 Pods, 1 Secret");
+        assert_eq!(in_words(&Removed::new()), "there was nothing left of it");
     }
 }

@@ -48,12 +48,15 @@ pub async fn run(arguments: Arguments) -> Result<ExitCode, crate::Error> {
         let found = examine(&host, tenant).await?;
         checked.push((format!("tenant {}", tenant.name), json!(tenant.namespace), found));
     }
-    tell(arguments.format.output, &checked);
+    let paused = tenants.iter().filter(|tenant| tenant.replicas() == 0);
+    let paused: Vec<String> =
+        paused.map(|tenant| format!("tenant {} (namespace {})", tenant.name, tenant.namespace)).collect();
+    tell(arguments.format.output, &checked, &paused);
     let is_well = checked.iter().all(|(_, _, findings)| findings.is_empty());
     Ok(if is_well { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 
-fn tell(format: Format, checked: &[(String, Value, Vec<Finding>)]) {
+fn tell(format: Format, checked: &[(String, Value, Vec<Finding>)], paused: &[String]) {
     let items: Vec<Value> = checked
         .iter()
         .flat_map(|(of, namespace, findings)| {
@@ -72,7 +75,10 @@ fn tell(format: Format, checked: &[(String, Value, Vec<Finding>)]) {
     for (of, namespace, findings) in checked {
         let of = namespace.as_str().map_or(of.clone(), |namespace| format!("{of} (namespace {namespace})"));
         if findings.is_empty() {
-            output::print(&format!("{of}: all is well"));
+            output::print(&format!(
+                "{of}: all is well{}",
+                if paused.contains(&of) { "; it is paused" } else { "" }
+            ));
             continue;
         }
         output::print(&format!("{of}:"));

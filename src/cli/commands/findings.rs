@@ -57,7 +57,11 @@ pub fn of_control_plane(pod: &Value, events: &[Value]) -> Option<Finding> {
         let (what, advice) = in_words(&trouble, meta::namespace(pod), meta::name(pod));
         return Some(Finding { place, what, advice });
     }
-    let event = last_warning(events, meta::uid(pod))?;
+    let is_placed = pod.pointer("/spec/nodeName").is_some();
+    let still_true = |event: &&Value| event["reason"] != "FailedScheduling" || !is_placed;
+    let Some(event) = last_warning(events, meta::uid(pod)).filter(still_true) else {
+        return of_start(pod, events).map(|what| Finding::new(place, what, "look again in a moment"));
+    };
     let advice = match event["reason"].as_str().unwrap_or_default() {
         "FailedMount" | "FailedAttachVolume" => "look at the volume and its StorageClass on the host",
         "Unhealthy" => "it has only just started, or its log tells why it does not serve",
@@ -65,6 +69,22 @@ pub fn of_control_plane(pod: &Value, events: &[Value]) -> Option<Finding> {
         _ => "the message says what the host wants; ask the platform team",
     };
     Some(Finding::new(place, message(event), advice))
+}
+
+/// What a pod does that has a node and is not ready.
+fn of_start(pod: &Value, events: &[Value]) -> Option<String> {
+    let last = |reason: &str| {
+        let of_pod =
+            |event: &&Value| event["involvedObject"]["uid"] == meta::uid(pod) && event["reason"] == reason;
+        events.iter().filter(of_pod).map(|event| when(event).to_owned()).max()
+    };
+    let node = pod.pointer("/spec/nodeName").and_then(Value::as_str)?;
+    if let Some(begun) = last("Pulling")
+        && last("Pulled").is_none_or(|ended| ended < begun)
+    {
+        return Some(format!("node {node} still pulls its image"));
+    }
+    Some(format!("it starts on node {node} and is not ready yet"))
 }
 
 /// Troubles of a pod of ours in words, with what to do.
@@ -170,6 +190,12 @@ mod tests {
             let found = of_control_plane(&pod(status), &[]).unwrap();
             assert!(found.what.contains(what) && found.advice.contains(advice), "{found:?}");
         }
+        let mut placed = pod(json!({ "phase": "Pending" }));
+        placed["spec"] = json!({ "nodeName": "one" });
+        let scheduling = [event("p", "FailedScheduling", "no room", "2026-01-01T00:00:00Z")];
+        assert!(of_control_plane(&placed, &scheduling).unwrap().what.contains("starts on node one"));
+        let pulling = [event("p", "Pulling", "pulls", "2026-01-01T00:00:00Z")];
+        assert!(of_control_plane(&placed, &pulling).unwrap().what.contains("pulls its image"));
         let ready = pod(json!({ "conditions": [{ "type": "Ready", "status": "True" }] }));
         assert_eq!(of_control_plane(&ready, &[event("p", "Unhealthy", "x", "2026-01-01T00:00:00Z")]), None);
     }

@@ -1,7 +1,7 @@
 //! One kubeconfig file: read, changed under its lock, and written whole or not at all.
 
 use super::Error;
-use crate::files;
+use crate::{files, output};
 use serde_json::{Value, json};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -70,6 +70,6 @@ pub fn edit(path: &Path, change: impl FnOnce(&mut Value)) -> Result<(), Error> {
     if after == before {
         return Ok(());
     }
-    let text = serde_saphyr::to_string(&after).map_err(|error| Error::Unusable(error.to_string()))?;
-    files::write_private(&path, &text).map_err(|error| write(std::io::Error::other(error.chain())))
+    files::write_private(&path, &output::yaml(&after))
+        .map_err(|error| write(std::io::Error::other(error.chain())))
 }

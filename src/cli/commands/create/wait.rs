@@ -13,6 +13,9 @@ use serde_json::Value;
 use std::collections::BTreeMap;
 use std::time::Duration;
 
+/// How long a start may hang on something before that is told.
+const PATIENCE: Duration = Duration::from_secs(2);
+
 /// What is known of a tenant that comes up.
 #[derive(Default)]
 pub struct Standing {
@@ -29,6 +32,7 @@ pub struct Standing {
     events: BTreeMap<String, Value>,
     told: Vec<String>,
     last: Option<Finding>,
+    told_trouble: Option<Finding>,
     failure: Option<String>,
 }
 
@@ -121,10 +125,18 @@ impl Standing {
                 self.told.push(step);
             }
         }
+    }
+
+    /// Tells what it hangs on, if it has hung on the same for the whole time since this was asked last.
+    fn tell_trouble(&mut self, progress: &Progress) {
         let trouble = self.trouble();
-        if let Some(found) = trouble.as_ref().filter(|found| Some(*found) != self.last.as_ref()) {
+        if let Some(found) = &trouble
+            && trouble == self.last
+            && trouble != self.told_trouble
+        {
             progress.note(&format!("waiting: {}: {}", found.place, found.what));
             progress.note(&format!("         {}", found.advice));
+            self.told_trouble.clone_from(&trouble);
         }
         self.last = trouble;
     }
@@ -177,8 +189,16 @@ pub async fn ready(
     }
     let mut changes = select_all(watched);
     let waiting = async {
-        while let Some(change) = changes.next().await {
-            standing.see(change);
+        // Most of what a start hangs on is over in a moment, and nobody needs to read of it.
+        let mut beat = tokio::time::interval(PATIENCE);
+        loop {
+            tokio::select! {
+                change = changes.next() => match change {
+                    Some(change) => standing.see(change),
+                    None => return,
+                },
+                _ = beat.tick() => standing.tell_trouble(progress),
+            }
             standing.tell(progress);
             if standing.is_ready() {
                 return;
