@@ -101,16 +101,16 @@ fn print(release: &Release) {
 
 /// What is to be installed; `base` is what the tenant has already.
 fn release(arguments: &Arguments, namespace: &str, base: Value) -> Result<Release, Error> {
-    let (mut tree, mut place) = (base, "the values".to_owned());
+    // A mistake is told with the file or the flag that brought it; what only fits together with later ones is none.
+    let mut tree = base;
+    let mut steps: Vec<(String, Value)> = Vec::new();
     for path in &arguments.values {
         values::merge(&mut tree, values::file(path)?);
-        place = path.display().to_string();
-        values::checked(tree.clone(), &place)?;
+        steps.push((path.display().to_string(), tree.clone()));
     }
     for assignment in &arguments.set {
         values::set(&mut tree, assignment)?;
-        place = format!("--set {assignment}");
-        values::checked(tree.clone(), &place)?;
+        steps.push((format!("--set {assignment}"), tree.clone()));
     }
     let mut flags = json!({});
     if let Some(version) = &arguments.kubernetes_version {
@@ -123,7 +123,7 @@ fn release(arguments: &Arguments, namespace: &str, base: Value) -> Result<Releas
         flags["controlPlane"]["image"] = values::image(image);
     }
     values::merge(&mut tree, flags);
-    let config = values::checked(tree, &place)?;
+    let config = values::checked(tree, steps)?;
     let (name, version) = (arguments.name.clone(), crate::version::VERSION.to_owned());
     Ok(Release { name, namespace: namespace.to_owned(), version, config })
 }
@@ -350,7 +350,7 @@ async fn update(host: &Host, namespace: &str, arguments: &Arguments) -> Result<E
         print(&release);
         return Ok(ExitCode::SUCCESS);
     }
-    let before = values::checked(base, "the tenant's configuration")?;
+    let before = values::checked(base, Vec::new())?;
     if before.control_plane.storage != release.config.control_plane.storage {
         let storage = &release.config.control_plane.storage;
         let what = format!("{} of {}", storage.class.as_deref().unwrap_or("the default class"), storage.size);

@@ -84,17 +84,22 @@ pub fn certificate(error: &(dyn std::error::Error + 'static)) -> Option<Certific
     use rustls::CertificateError as Wrong;
     let mut next = Some(error);
     while let Some(error) = next {
-        let inner = error.downcast_ref::<std::io::Error>().and_then(|error| error.get_ref());
-        let tls = error.downcast_ref::<rustls::Error>().or(inner.and_then(|e| e.downcast_ref()));
+        if let Some(inner) = error.downcast_ref::<std::io::Error>().and_then(|error| error.get_ref()) {
+            next = Some(inner);
+            continue;
+        }
+        let tls = error.downcast_ref::<rustls::Error>();
         if let Some(rustls::Error::InvalidCertificate(wrong)) = tls {
             return Some(match wrong {
                 Wrong::NotValidYet | Wrong::NotValidYetContext { .. } => Certificate::NotYetValid,
                 Wrong::Expired | Wrong::ExpiredContext { .. } => Certificate::Expired,
-                Wrong::UnknownIssuer => Certificate::Other("it is signed by another authority".into()),
+                Wrong::UnknownIssuer | Wrong::BadSignature => {
+                    Certificate::Other("it is signed by another authority".into())
+                }
                 wrong => Certificate::Other(wrong.to_string()),
             });
         }
-        next = inner.map(|error| error as &dyn std::error::Error).and_then(|e| e.source()).or(error.source());
+        next = error.source();
     }
     None
 }
@@ -108,4 +113,27 @@ pub fn deepest(error: &dyn std::error::Error) -> String {
         next = cause.source();
     }
     text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_certificate_is_found_however_deep_it_is_wrapped() {
+        let wrapped = |wrong: rustls::CertificateError| {
+            let inner = std::io::Error::other(rustls::Error::InvalidCertificate(wrong));
+            std::io::Error::other(inner)
+        };
+        assert_eq!(
+            certificate(&wrapped(rustls::CertificateError::NotValidYet)),
+            Some(Certificate::NotYetValid)
+        );
+        assert_eq!(certificate(&wrapped(rustls::CertificateError::Expired)), Some(Certificate::Expired));
+        assert!(matches!(
+            certificate(&wrapped(rustls::CertificateError::BadSignature)),
+            Some(Certificate::Other(_))
+        ));
+        assert_eq!(certificate(&std::io::Error::other("refused")), None);
+    }
 }

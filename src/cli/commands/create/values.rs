@@ -94,10 +94,17 @@ pub fn image(text: &str) -> Value {
     }
 }
 
-/// A checked configuration.
-pub fn checked(tree: Value, place: &str) -> Result<Config, Error> {
-    Config::from_tree(tree)
-        .map_err(|problem| Error::Values { place: place.into(), detail: problem.to_string() })
+/// A checked configuration. `steps`: how it came about, each with the state after it; a mistake is told with the step
+/// that brought it.
+pub fn checked(tree: Value, steps: Vec<(String, Value)>) -> Result<Config, Error> {
+    let problem = match Config::from_tree(tree) {
+        Ok(config) => return Ok(config),
+        Err(problem) => problem,
+    };
+    let brought =
+        steps.into_iter().find(|(_, state)| Config::from_tree(state.clone()).as_ref() == Err(&problem));
+    let place = brought.map_or("the configuration".to_owned(), |(place, _)| place);
+    Err(Error::Values { place, detail: problem.to_string() })
 }
 
 #[cfg(test)]
