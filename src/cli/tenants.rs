@@ -250,13 +250,19 @@ pub async fn list(
         Err(error) => return Err(error),
     };
     namespaces.sort();
-    let (mut found, mut refused) = (Vec::new(), 0);
+    let (mut found, mut refused, mut refusal) = (Vec::new(), 0, None);
     for answer in futures_util::future::join_all(namespaces.iter().cloned().map(sets)).await {
         match answer {
             Ok(sets) => found.extend(tenants(sets)),
-            Err(error) if error.is_forbidden() => refused += 1,
+            Err(error) if error.is_forbidden() => {
+                refused += 1;
+                refusal = Some(error);
+            }
             Err(error) => return Err(error),
         }
+    }
+    if let Some(refusal) = refusal.filter(|_| refused == namespaces.len()) {
+        return Err(refusal);
     }
     let looked = namespaces.len() - refused;
     let note = format!(
@@ -276,7 +282,11 @@ pub async fn find(host: &Host, name: &str) -> Result<Tenant, crate::Error> {
         let set = host.get(&stateful_sets(), namespace, name).await?;
         return Ok(set.and_then(Tenant::of).ok_or_else(|| missing(format!("in namespace {namespace}")))?);
     }
-    let (tenants, _) = list(host, None).await?;
+    let tenants = match list(host, None).await {
+        Ok((tenants, _)) => tenants,
+        Err(error) if error.is_forbidden() => Vec::new(),
+        Err(error) => return Err(error.into()),
+    };
     let mut named: Vec<Tenant> = tenants.into_iter().filter(|tenant| tenant.name == name).collect();
     match named.len() {
         1 => Ok(named.remove(0)),

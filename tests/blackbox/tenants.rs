@@ -292,6 +292,16 @@ fn missing_rights_are_told_all_at_once() {
     ]);
     person.says(&["list", "-n", "walled"]).failed(&["you may not list statefulsets", "platform team"]);
     assert_eq!(left("walled", "blue"), Vec::<String>::new());
+    person.says(&["list"]).failed(&["you may not list statefulsets in namespace walled"]);
+    // Who may look into one namespace sees that one, and is told that there may be more.
+    let reader = json!({
+        "metadata": { "name": "reader" },
+        "roleRef": { "apiGroup": "rbac.authorization.k8s.io", "kind": "ClusterRole", "name": "view" },
+        "subjects": [{ "kind": "ServiceAccount", "name": "dev", "namespace": "walled" }],
+    });
+    let bindings = "/apis/rbac.authorization.k8s.io/v1/namespaces/walled/rolebindings";
+    host().api().post(bindings, &reader).expect(201);
     let list = person.says(&["list"]);
     assert!(list.err.contains("you may not look into all namespaces"), "{}", list.err);
+    list.well();
 }
