@@ -16,7 +16,7 @@ fn hosts_that_cannot_be_reached_are_told_apart() {
         |text: &str, key: &str| text.lines().find(|line| line.contains(key)).expect("a line").to_owned();
     let (ours, theirs) =
         (line(&good, "certificate-authority-data"), line(&other, "certificate-authority-data"));
-    let user = line(&good, "client-certificate-data");
+    let (user, key) = (line(&good, "client-certificate-data"), line(&good, "client-key-data"));
     for (text, words) in [
         (good.replace(&address, &format!("https://{nobody}")), vec!["cannot be reached", "--context"]),
         (
@@ -28,7 +28,10 @@ fn hosts_that_cannot_be_reached_are_told_apart() {
             good.replace("client-certificate-data", "x-unknown").replace("client-key-data", "x-key"),
             vec!["you may not", "platform team"],
         ),
-        (good.replace(&user, "    token: wrong"), vec!["does not accept your credentials", "log in again"]),
+        (
+            good.replace(&user, "    token: wrong").replace(&key, ""),
+            vec!["does not accept your credentials", "log in again"],
+        ),
         ("clusters: [".into(), vec!["not understood", "config"]),
         (good.replace("current-context", "x-context"), vec!["no current context", "--context"]),
     ] {
