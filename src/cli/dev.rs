@@ -90,8 +90,9 @@ async fn start_tenant(
     // Simulated pods ask nothing. Whoever wants to ask finds the port in the log.
     let config = Config { dns: Dns { port: 0, ..Dns::default() }, ..Config::default() };
     let tenant = tenant::start(&config, &on_host, reach, place).await?;
-    let front = front_service(name, tenant.address.port());
-    found_is_fine(client.create(&Gvr::new("", "v1", "services"), name, front).await)?;
+    for (resource, object) in fixtures(name, tenant.address.port()) {
+        found_is_fine(client.create(&Gvr::new("", "v1", resource), name, object).await)?;
+    }
     files::write_private(&kubeconfig_path(data, name), &tenant.kubeconfig("kubernetes-admin")?)?;
     Ok(tenant)
 }
@@ -103,14 +104,20 @@ fn found_is_fine(made: Result<alcove_apiserver::client::Object, Status>) -> Resu
     }
 }
 
-/// Where the tenant's pods would reach its API server: its address is what the tenant's `default/kubernetes` shows. It
-/// selects nothing and has no endpoints, since simulated pods connect nowhere and the server listens on loopback alone,
+/// What a tenant is made of on a host, as far as its pods see it: where they would reach its API server and its DNS (what
+/// the tenant's `default/kubernetes` and `kube-system/kube-dns` show), and the account that they run as. The services
+/// select nothing and have no endpoints, since simulated pods connect nowhere and the servers listen on loopback alone,
 /// which endpoints may not name.
-fn front_service(tenant: &str, port: u16) -> Value {
-    json!({
-        "apiVersion": "v1", "kind": "Service", "metadata": { "name": tenant, "namespace": tenant },
-        "spec": { "ports": [{ "name": "https", "port": 443, "targetPort": port }] },
-    })
+fn fixtures(tenant: &str, port: u16) -> [(&'static str, Value); 3] {
+    let named = |kind: &str, name: &str| json!({ "apiVersion": "v1", "kind": kind, "metadata": { "name": name, "namespace": tenant } });
+    let mut front = named("Service", tenant);
+    front["spec"] = json!({ "ports": [{ "name": "https", "port": 443, "targetPort": port }] });
+    let mut dns = named("Service", &format!("{tenant}-dns"));
+    dns["spec"] = json!({ "ports": [
+        { "name": "dns", "port": 53, "protocol": "UDP" }, { "name": "dns-tcp", "port": 53, "protocol": "TCP" }] });
+    let mut account = named("ServiceAccount", &format!("{tenant}-workload"));
+    account["automountServiceAccountToken"] = false.into();
+    [("serviceaccounts", account), ("services", front), ("services", dns)]
 }
 
 fn kubelet_version(minor: Minor) -> String {

@@ -80,6 +80,9 @@ pub async fn start(config: &Config, host: &Host, reach: Reach, place: Place) -> 
     syncer.services = Some(services);
     syncer.sync = config.sync.clone();
     syncer.streams = Some(streams);
+    syncer.domain = config.cluster_domain.clone();
+    syncer.dns = config.dns.enabled.then(|| format!("{}-dns", host.name));
+    syncer.account = Some(format!("{}-workload", host.name));
     plane.attach(alcove_syncer::start(&plane.server, client.clone(), &plane.env, syncer));
     plane.attach(kubeconfigs::publish(&plane, config, host, client, place.data));
     Ok(plane)

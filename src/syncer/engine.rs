@@ -1,6 +1,8 @@
 //! The engine: one reconciler for all rules. A key is `resource|namespace/name` in the tenant's terms, whichever side
 //! changed; it is worked on by looking at both sides and writing whatever is missing on either.
 
+use crate::derived::Derived;
+use crate::environment::{ENVIRONMENT, Environments};
 use crate::error::Error;
 use crate::features::{Features, State};
 use crate::host::{Facts, Host};
@@ -8,16 +10,20 @@ use crate::metrics::{Metrics, Outcome};
 use crate::pressure::Pressure;
 use crate::rules::{Flow, Refused, Rule, When, rule};
 use crate::services::Reserved;
-use crate::tokens::Tokens;
-use crate::translate::{self, Context, Known, Owner, Policy, Refusal, Tenant, host_name};
+use crate::translate::{self, Context, Known, Owner, Refusal, Resolver, Tenant, host_name};
 use crate::uses::{Uses, depends};
 use crate::virtuals;
 use alcove_apiserver::options::ListOptions;
 use alcove_apiserver::{Client, Event};
 use alcove_config::Sync;
 use alcove_controllers::events::{Kind, Recorder};
-use alcove_controllers::runtime::{self, Failure, Key, Mapper, Next, Queue, Reconciler, Source};
-use alcove_object::{Env, Reason, Status, Value, meta};
+use alcove_controllers::runtime::{
+    self, Facts as Metadata, Failure, Key, Mapper, Next, Queue, Reconciler, Source,
+};
+use alcove_object::selector::Labels;
+use alcove_object::{Env, Gvr, Reason, Status, Value, meta};
+use parking_lot::Mutex;
+use std::collections::{BTreeMap, HashMap};
 use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
@@ -33,9 +39,7 @@ const WORKERS: usize = 16;
 pub struct Syncer {
     /// Which tenant, and where on the host.
     pub tenant: Tenant,
-    /// What pods may ask for.
-    pub policy: Policy,
-    /// What else the platform team allows.
+    /// What the platform team allows.
     pub allowed: Sync,
     /// Which kinds are synced right now.
     pub features: Features,
@@ -57,8 +61,20 @@ pub struct Syncer {
     pub uses: Uses,
     /// Services that are just being made.
     pub reserved: Reserved,
-    /// Pods' tokens on the host.
-    pub tokens: Tokens,
+    /// Host objects that follow from a tenant's.
+    pub derived: Derived,
+    /// What service variables were written from.
+    pub environments: Environments,
+    /// Labels of the tenant's namespaces, which their pods carry.
+    pub namespaces: Mutex<HashMap<Key, BTreeMap<String, String>>>,
+    /// Where the tenant's DNS is, once that is known.
+    pub resolver: Mutex<Option<Resolver>>,
+    /// The DNS domain of the tenant.
+    pub domain: String,
+    /// The host's Service of the tenant's DNS, if pods are to use it.
+    pub dns: Option<String>,
+    /// The host's service account of the tenant's pods.
+    pub account: Option<String>,
     /// Keys to be worked on.
     pub queue: Arc<Queue>,
     /// Tells the tenant what was refused.
@@ -71,7 +87,29 @@ impl Syncer {
         let rules = self.features.wanted();
         let mut sources: Vec<Source> = rules.map(|rule| Source::new(rule.gvr(), self.mapper(rule))).collect();
         sources.extend(virtuals::sources());
+        sources.push(Source::new(namespaces(), self.namespace_mapper()));
         sources
+    }
+
+    /// A namespace whose labels changed brings its pods, which carry them on the host.
+    fn namespace_mapper(self: &Arc<Self>) -> Mapper {
+        let this = self.clone();
+        Box::new(move |event, add| {
+            let (Event::Added(o) | Event::Modified(o) | Event::Deleted(o)) = event else { return };
+            let mut known = this.namespaces.lock();
+            if matches!(event, Event::Deleted(_)) {
+                known.remove(&o.key);
+                return;
+            }
+            let labels = Metadata::of(o).labels;
+            let is_changed =
+                known.insert(o.key.clone(), labels.clone()).is_some_and(|before| before != labels);
+            if is_changed {
+                let pods = this.client.list(&Gvr::new("", "v1", "pods"), o.name(), &ListOptions::default());
+                let pods = pods.map(|list| list.items).unwrap_or_default();
+                pods.iter().for_each(|pod| add(format!("pods|{}", pod.key).into()));
+            }
+        })
     }
 
     fn mapper(self: &Arc<Self>, rule: &'static Rule) -> Mapper {
@@ -85,6 +123,9 @@ impl Syncer {
             // Who looks at it is looked at again, and what is shown of it follows.
             this.uses.users(&format!("={key}")).into_iter().for_each(&mut *add);
             this.uses.of(&key).into_iter().filter(|used| virtuals::follows(used)).for_each(&mut *add);
+            if rule.resource == "services" {
+                this.service_moved(&o.key);
+            }
             add(key);
         })
     }
@@ -130,7 +171,7 @@ impl Syncer {
         Next::After(REFUSED_DELAY)
     }
 
-    async fn refused_for(&self, reason: &str, what: &str, object: &Value, refusal: &Refusal) {
+    pub async fn refused_for(&self, reason: &str, what: &str, object: &Value, refusal: &Refusal) {
         let kind = object["kind"].as_str().unwrap_or_default();
         if let Some(rule) = crate::rules::RULES.iter().find(|rule| rule.kind == kind) {
             self.metrics.refused(rule.kind, &refusal.field);
@@ -364,6 +405,39 @@ impl Known for Syncer {
         let rule = rule(resource)?;
         (self.features.state(resource) == State::On).then(|| self.host.facts(rule, name).is_some())
     }
+
+    fn namespace_labels(&self, namespace: &str) -> Value {
+        let found = self.client.get(&namespaces(), "", namespace).map(|found| found.parse());
+        found.ok().and_then(|found| found.pointer("/metadata/labels").cloned()).unwrap_or_default()
+    }
+
+    fn namespaces(&self, selector: &Value) -> Vec<String> {
+        let Ok(Some(selector)) = Labels::from_object(Some(selector)) else { return Vec::new() };
+        let all = self.client.list(&namespaces(), "", &ListOptions::default()).map(|list| list.items);
+        let all = all.unwrap_or_default().into_iter().map(|namespace| namespace.parse());
+        let selected = all.filter(|namespace| selector.matches_object(namespace));
+        selected.map(|namespace| meta::name(&namespace).to_owned()).collect()
+    }
+
+    fn host_node(&self, node: &str) -> Option<String> {
+        self.client.get(&Gvr::new("", "v1", "nodes"), "", node).ok().map(|_| node.to_owned())
+    }
+
+    fn domain(&self) -> String {
+        self.domain.clone()
+    }
+
+    fn resolver(&self) -> Option<Resolver> {
+        self.resolver.lock().clone()
+    }
+
+    fn account(&self) -> Option<String> {
+        self.account.clone()
+    }
+}
+
+fn namespaces() -> Gvr {
+    Gvr::new("", "v1", "namespaces")
 }
 
 impl Reconciler for Syncer {
@@ -378,7 +452,10 @@ impl Reconciler for Syncer {
     async fn reconcile(&self, key: &Key) -> Result<Next, Failure> {
         let Some((resource, object)) = key.split_once('|') else { return Ok(Next::Done) };
         let Some(rule) = rule(resource) else {
-            return Ok(self.sync_virtual(key, resource, object).await.map(|()| Next::Done)?);
+            return match resource {
+                ENVIRONMENT => waiting(key, self.sync_environment(key, object).await),
+                _ => Ok(self.sync_virtual(key, resource, object).await.map(|()| Next::Done)?),
+            };
         };
         let done = self.sync(rule, key).await;
         self.uses.woken(key).into_iter().for_each(|pod| self.queue.add(pod));
@@ -388,13 +465,17 @@ impl Reconciler for Syncer {
             Err(_) => Outcome::Failed,
         };
         self.metrics.synced(rule.kind, outcome);
-        match done {
-            // The gate holds the key back as long as the host needs.
-            Err(Error::Unavailable { why, .. }) => {
-                tracing::debug!(%key, why, "the host cannot be asked now");
-                Ok(Next::After(Duration::ZERO))
-            }
-            done => Ok(done?),
+        waiting(key, done)
+    }
+}
+
+/// What the host cannot be asked now comes back at once: the gate holds it back as long as the host needs.
+fn waiting(key: &Key, done: Result<Next, Error>) -> Result<Next, Failure> {
+    match done {
+        Err(Error::Unavailable { why, .. }) => {
+            tracing::debug!(%key, why, "the host cannot be asked now");
+            Ok(Next::After(Duration::ZERO))
         }
+        done => Ok(done?),
     }
 }

@@ -9,7 +9,9 @@
 //! This room must not know HTTP serving or storage; it speaks to the tenant through the in-process client and to the
 //! host through the crate `kube`.
 
+mod derived;
 mod engine;
+mod environment;
 mod error;
 mod events;
 mod features;
@@ -18,6 +20,7 @@ mod kubernetes;
 mod metrics;
 mod mirror;
 mod nodes;
+mod pod_writes;
 mod pods;
 mod pressure;
 mod resync;
@@ -43,6 +46,7 @@ use alcove_config::Sync;
 use alcove_controllers::events::Recorder;
 use alcove_controllers::runtime;
 use alcove_object::Env;
+use parking_lot::Mutex;
 use std::sync::Arc;
 use tokio::task::JoinSet;
 
@@ -51,10 +55,14 @@ use tokio::task::JoinSet;
 pub struct Config {
     /// Which tenant, and where on the host.
     pub tenant: translate::Tenant,
-    /// What pods may ask of the host.
-    pub policy: translate::Policy,
-    /// What else the platform team allows.
+    /// What the platform team allows.
     pub sync: Sync,
+    /// The DNS domain of the tenant.
+    pub domain: String,
+    /// The host's Service of the tenant's DNS, if its pods are to use it. They wait until it has an address.
+    pub dns: Option<String>,
+    /// The host's service account of the tenant's pods. Without one they run as the namespace's default.
+    pub account: Option<String>,
     /// The step of the tenant's admission that asks the host for addresses, if the tenant's server has it.
     pub services: Option<HostServices>,
     /// What relays exec, logs and the like to the host, if the tenant's server has it.
@@ -70,8 +78,10 @@ impl Config {
     pub fn new(tenant: translate::Tenant, kubelet_version: String) -> Config {
         Config {
             tenant,
-            policy: translate::Policy::default(),
             sync: Sync::default(),
+            domain: "cluster.local".into(),
+            dns: None,
+            account: None,
             services: None,
             streams: None,
             kubelet_version,
@@ -86,7 +96,6 @@ pub fn start(server: &Server, host: kube::Client, env: &Arc<dyn Env>, config: Co
     let client = server.client(User::component("system:alcove:syncer"), "alcove");
     let syncer = Arc::new(engine::Syncer {
         tenant: config.tenant,
-        policy: config.policy,
         allowed: config.sync,
         features: config.features,
         metrics: metrics::Metrics::default(),
@@ -98,7 +107,13 @@ pub fn start(server: &Server, host: kube::Client, env: &Arc<dyn Env>, config: Co
         kubelet_version: config.kubelet_version,
         uses: uses::Uses::default(),
         reserved: services::Reserved::default(),
-        tokens: tokens::Tokens::default(),
+        derived: derived::Derived::default(),
+        environments: environment::Environments::default(),
+        namespaces: Mutex::default(),
+        resolver: Mutex::default(),
+        domain: config.domain,
+        dns: config.dns,
+        account: config.account,
         queue: Arc::default(),
         events: Recorder::new(client.clone(), env.clone(), "alcove-syncer"),
     });
@@ -114,7 +129,9 @@ pub fn start(server: &Server, host: kube::Client, env: &Arc<dyn Env>, config: Co
     for rule in rules::RULES.iter().filter(|rule| (rule.is_wanted)(&syncer.allowed)) {
         syncer.features.set(rule.resource, State::Starting);
     }
-    syncer.features.set(tokens::FEATURE, State::Starting);
+    for of in derived::DERIVATIONS {
+        syncer.features.set(of.feature, State::Starting);
+    }
     let mut tasks = JoinSet::new();
     if let Some(streams) = &config.streams {
         streams.attach(&syncer, &mut tasks);
@@ -133,10 +150,16 @@ async fn run(syncer: Arc<engine::Syncer>, client: Client) {
     for rule in syncer.features.wanted() {
         tasks.spawn(watch::follow(syncer.clone(), rule));
     }
-    tasks.spawn(tokens::follow(syncer.clone()));
+    for of in derived::DERIVATIONS {
+        tasks.spawn(derived::follow(syncer.clone(), of));
+    }
     let sources = syncer.sources();
     runtime::start(&mut tasks, syncer.clone(), &client, &syncer.queue, sources);
-    tasks.spawn(kubernetes::follow(syncer.clone()));
+    let cluster = syncer.tenant.cluster.clone();
+    tasks.spawn(kubernetes::follow(syncer.clone(), &kubernetes::KUBERNETES, cluster));
+    if let Some(service) = syncer.dns.clone() {
+        tasks.spawn(kubernetes::follow(syncer.clone(), &kubernetes::DNS, service));
+    }
     tasks.spawn(resync::resync(syncer.clone()));
     syncer.ask_for_virtuals();
     syncer.features.all_answered().await;

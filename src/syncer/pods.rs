@@ -2,9 +2,11 @@
 //! them. Ending is what makes them different from all other objects: a pod that ran cannot come back.
 
 use crate::engine::Syncer;
+use crate::environment::ENVIRONMENT;
 use crate::error::Error;
 use crate::features::State;
 use crate::host::Facts;
+use crate::kubernetes::RESOLVER;
 use crate::rules::Rule;
 use crate::translate::{self, Refusal, host_name};
 use alcove_apiserver::options::{DeleteOptions, PatchType, WriteOptions};
@@ -45,56 +47,129 @@ impl Syncer {
             (None, false) if is_finished(&pod) => Next::Done,
             (None, false) if has_run(&pod) => self.end_as_evicted(&pod).await?,
             (Some(facts), false) if facts.is_deleting => Next::Done,
-            (known, false) => self.put(rule, key, &pod, host_name, known).await?,
+            (None, false) => self.place(rule, key, &pod, host_name).await?,
+            (Some(facts), false) => self.keep(rule, &pod, host_name, facts).await?,
         };
         match known.filter(|_| !is_finished(&pod)) {
-            Some(facts) => Ok(sooner(next, self.keep_tokens(key, &pod, facts).await?)),
+            Some(facts) => Ok(sooner(next, self.keep_tokens(&pod, facts).await?)),
             None => Ok(next),
         }
     }
 
-    /// The pod as the tenant wants it, on the host.
-    async fn put(
+    /// A pod that the host does not have yet.
+    async fn place(
         &self,
         rule: &'static Rule,
         key: &Key,
         pod: &Value,
         host_name: &str,
-        known: Option<&Facts>,
     ) -> Result<Next, Error> {
-        let wanted = translate::judge(self.policy, pod).and_then(|()| rule.to_host(&self.context(), pod));
-        let wanted = match wanted {
+        let wanted = match rule.to_host(&self.context(), pod) {
+            Ok(wanted) => wanted,
+            Err(refusal) => return self.not_placed(pod, &refusal).await,
+        };
+        match self.hold(key, pod)? {
+            Some(Hold::Waits) => return Ok(Next::Done),
+            Some(Hold::Refused(refusal)) => return self.not_placed(pod, &refusal).await,
+            None => {}
+        }
+        match self.make_pod(rule, wanted.object).await {
+            Err(Error::Refused { message, code }) => {
+                let told = format!("The host refuses it: {}", self.in_tenant_terms(pod, &message));
+                self.note_synced(pod, Some(("HostRefused", &told))).await?;
+                return Err(Error::Refused { message, code });
+            }
+            made => made?,
+        }
+        tracing::trace!(host_name, "made");
+        for refusal in &wanted.left_out {
+            self.refused_for("SyncedInPart", "Left out on the host", pod, refusal).await;
+        }
+        // A new pod's first state says nothing that the tenant does not know; its watch tells what comes then.
+        self.note_synced(pod, None).await?;
+        Ok(Next::Done)
+    }
+
+    /// A pod that the host has: what may change of it follows the tenant's.
+    async fn keep(
+        &self,
+        rule: &'static Rule,
+        pod: &Value,
+        host_name: &str,
+        facts: &Facts,
+    ) -> Result<Next, Error> {
+        // Its node is the host's choice from here on.
+        let mut unbound = pod.clone();
+        unbound["spec"].as_object_mut().map(|spec| spec.remove("nodeName"));
+        let wanted = match rule.to_host(&self.context(), &unbound) {
             Ok(wanted) => wanted,
             Err(refusal) => return Ok(self.refuse(pod, &refusal).await),
         };
-        if known.is_none() {
-            match self.hold(key, pod)? {
-                Some(Hold::Waits) => return Ok(Next::Done),
-                Some(Hold::Refused(refusal)) => return Ok(self.refuse(pod, &refusal).await),
-                None => {}
-            }
-        }
-        let applied = self.apply(rule, wanted.object, known).await?;
-        // A new pod's first state says nothing that the tenant does not know; its watch tells what comes then.
-        if let Some(facts) = known {
-            self.apply_conditions(rule, host_name, facts, pod).await?;
-            if let Some(host) = applied {
-                self.take_back(rule, pod.clone(), host_name, host).await?;
-            }
+        let changed = self.amend_pod(rule, wanted.object, pod, host_name, facts).await?;
+        self.apply_conditions(rule, host_name, facts, pod).await?;
+        if let Some(host) = changed {
+            self.take_back(rule, pod.clone(), host_name, host).await?;
         }
         Ok(Next::Done)
+    }
+
+    /// A pod that must not be on the host: its events and its condition say why.
+    async fn not_placed(&self, pod: &Value, refusal: &Refusal) -> Result<Next, Error> {
+        self.note_synced(pod, Some(("SyncRefused", &refusal.to_string()))).await?;
+        Ok(self.refuse(pod, refusal).await)
+    }
+
+    /// Notes in a pod's conditions that it is not on the host, and why, or that it is after all.
+    async fn note_synced(&self, pod: &Value, why_not: Option<(&str, &str)>) -> Result<(), Status> {
+        let known = condition(pod, translate::SYNCED);
+        let wanted = match (why_not, known) {
+            (None, None) => return Ok(()),
+            (None, Some(_)) => json!({ "status": "True", "reason": "Synced", "message": "" }),
+            (Some((reason, message)), _) => {
+                json!({ "status": "False", "reason": reason, "message": message })
+            }
+        };
+        let text = |of: &Value, field: &str| of[field].as_str().unwrap_or_default().to_owned();
+        let is_same = |known: &Value| {
+            ["status", "reason", "message"].iter().all(|f| text(known, f) == text(&wanted, f))
+        };
+        if known.is_some_and(is_same) {
+            return Ok(());
+        }
+        let mut condition = wanted;
+        condition["type"] = translate::SYNCED.into();
+        condition["lastTransitionTime"] = time::format(self.env.now()).into();
+        let patch = json!({ "metadata": { "uid": meta::uid(pod) }, "status": { "conditions": [condition] } });
+        self.patch_status(pod, patch).await
+    }
+
+    async fn patch_status(&self, pod: &Value, patch: Value) -> Result<(), Status> {
+        let (namespace, name, options) = (meta::namespace(pod), meta::name(pod), WriteOptions::default());
+        let kind = PatchType::Strategic;
+        let patched = self.client.patch(&resource(), "status", namespace, name, kind, patch, &options).await;
+        gone_is_fine(patched.map(drop))
     }
 
     /// What a new pod waits for: ConfigMaps and Secrets that the tenant has go to the host first, since a container that
     /// finds an optional one missing starts without it. One that the tenant has not is the kubelet's business, as
     /// everywhere; but nothing of the host's may be found under its name.
     fn hold(&self, key: &Key, pod: &Value) -> Result<Option<Hold>, Error> {
-        if !pod.pointer("/spec/nodeName").and_then(Value::as_str).unwrap_or_default().is_empty() {
-            let why = "the host's scheduler chooses nodes; use node affinity";
-            return Ok(Some(Hold::Refused(Refusal::of("spec.nodeName", why))));
+        let resolver = Key::from(RESOLVER);
+        self.uses.wait(&resolver, key);
+        if self.dns.is_some() && translate::is_cluster_first(&pod["spec"]) && self.resolver.lock().is_none() {
+            return Ok(Some(Hold::Waits));
         }
+        self.uses.wait_no_more(&resolver, key);
         for used in self.uses.of(key) {
             let Some((resource, object)) = used.split_once('|') else { continue };
+            if resource == ENVIRONMENT {
+                self.uses.wait(&used, key);
+                if !self.has_variables(object)? {
+                    self.queue.add(used);
+                    return Ok(Some(Hold::Waits));
+                }
+                self.uses.wait_no_more(&used, key);
+            }
             let Some(rule) = crate::rules::rule(resource).filter(|rule| !rule.is_cluster_wide()) else {
                 continue;
             };
@@ -191,10 +266,7 @@ impl Syncer {
                 { "type": "ContainersReady", "status": "False", "reason": "PodFailed", "lastTransitionTime": now },
             ],
         } });
-        let (namespace, name, options) = (meta::namespace(pod), meta::name(pod), WriteOptions::default());
-        let kind = PatchType::Strategic;
-        let patched = self.client.patch(&resource(), "status", namespace, name, kind, status, &options).await;
-        gone_is_fine(patched.map(drop))?;
+        self.patch_status(pod, status).await?;
         Ok(Next::Done)
     }
 }
@@ -215,9 +287,12 @@ fn gone_is_fine(result: Result<(), Status>) -> Result<(), Status> {
     }
 }
 
-/// Whether the host took the pod once: it was bound, or its kubelet spoke of it.
+/// Whether the host took the pod once: it was bound, or its kubelet spoke of it. A pod with a scheduler of its tenant's
+/// own is bound before it comes to the host.
 fn has_run(pod: &Value) -> bool {
-    let is_set = |pointer: &str| pod.pointer(pointer).and_then(Value::as_str).is_some_and(|v| !v.is_empty());
+    let text = |pointer: &str| pod.pointer(pointer).and_then(Value::as_str).unwrap_or_default();
     let is_scheduled = condition(pod, "PodScheduled").is_some_and(|c| c["status"] == "True");
-    is_set("/status/startTime") || is_set("/spec/nodeName") && is_scheduled
+    let is_hosts_choice = matches!(text("/spec/schedulerName"), "" | "default-scheduler");
+    !text("/status/startTime").is_empty()
+        || !text("/spec/nodeName").is_empty() && is_scheduled && is_hosts_choice
 }

@@ -1,7 +1,7 @@
 //! Which kinds are synced, and how: one row per kind over one engine.
 
+use crate::kubernetes::DOOR;
 use crate::rows;
-use crate::tokens;
 use crate::translate::{self, Context, Refusal, Wanted};
 use crate::uses;
 use alcove_config::Sync;
@@ -155,7 +155,7 @@ pub static RULES: [Rule; 13] = [
     },
     Rule {
         owners: Owners {
-            synced: "always, but `default/kubernetes`",
+            synced: "always, but `default/kubernetes` and the `kube-system/kube-dns` that shows the tenant's DNS",
             tenant: &["labels", "`spec` without addresses, families and node ports"],
             host: &["`spec` addresses, families and node ports", "`status`"],
         },
@@ -175,13 +175,22 @@ pub static RULES: [Rule; 13] = [
         )
     },
     Rule {
-        after: &["configmaps", "secrets", "persistentvolumeclaims", "serviceaccounts", tokens::FEATURE],
+        after: &[
+            "configmaps",
+            "secrets",
+            "persistentvolumeclaims",
+            "serviceaccounts",
+            "tokens",
+            "service variables",
+        ],
         uses: Some(uses::of_pod),
         owners: Owners {
             synced: "always",
             tenant: &[
                 "labels",
-                "`spec` without service account, node and priority",
+                "labels of its namespace",
+                "annotations that the platform team names",
+                "`spec`, but its node, priority, overhead, scheduler and subdomain",
                 "conditions of its readiness gates",
             ],
             host: &["the node", "`status`, with the tenant's own conditions kept"],
@@ -192,7 +201,7 @@ pub static RULES: [Rule; 13] = [
             "pods",
             Flow::Down {
                 life: Life::Runs,
-                to_host: |context, object| translate::pod(context.tenant, object).map(Wanted::from),
+                to_host: |context, object| translate::pod(context, object),
                 to_tenant: Some(|_, tenant, host| {
                     let mut out = tenant.clone();
                     out["status"] = translate::pod_status(tenant, host);
@@ -263,7 +272,8 @@ impl Rule {
 
     /// Objects that the API server keeps by itself and that mean something else on the host.
     pub fn is_exempt(&self, object: &Value) -> bool {
-        self.kind == "Service" && meta::namespace(object) == "default" && meta::name(object) == "kubernetes"
+        let is_kubernetes = meta::namespace(object) == "default" && meta::name(object) == "kubernetes";
+        self.kind == "Service" && (is_kubernetes || meta::label(object, DOOR).is_some())
     }
 }
 
@@ -313,7 +323,11 @@ mod tests {
         let resources: BTreeSet<&str> = RULES.iter().map(|rule| rule.resource).collect();
         assert_eq!(resources.len(), RULES.len());
         for rule in &RULES {
-            for other in rule.after.iter().filter(|other| **other != tokens::FEATURE) {
+            for other in rule
+                .after
+                .iter()
+                .filter(|other| crate::derived::DERIVATIONS.iter().all(|of| of.feature != **other))
+            {
                 let after = super::rule(other).map(|other| other.after);
                 assert!(after.is_some_and(|after| !after.contains(&rule.resource)), "{other}");
             }

@@ -6,27 +6,17 @@
 //! When tokens are due stands in an annotation, so a restart asks for no token that is still good; one due time per pod
 //! waits in the queue, nothing polls.
 
+use crate::derived::POD_TOKENS;
 use crate::engine::Syncer;
 use crate::error::Error;
-use crate::features::State;
-use crate::host::{FIELD_MANAGER, Facts, Pauses, tree};
-use crate::translate::{self, TOKENS, TokenSource};
-use crate::watch::denied;
-use crate::write::ONLY_CREATE;
+use crate::host::Facts;
+use crate::translate::{self, TokenSource};
 use alcove_controllers::events::Kind;
-use alcove_controllers::runtime::{Key, Next, join};
+use alcove_controllers::runtime::Next;
 use alcove_object::{Gvr, Status, Value, meta, time};
-use futures_util::StreamExt;
 use jiff::{SignedDuration, Timestamp};
-use k8s_openapi::api::core::v1::Secret;
-use kube::Api;
-use kube::api::{DynamicObject, Patch, PatchParams};
-use kube::core::{ApiResource, GroupVersionKind, PartialObjectMeta};
-use kube::runtime::{WatchStreamExt, watcher};
-use parking_lot::Mutex;
 use serde_json::json;
-use std::collections::{BTreeMap, HashMap};
-use std::sync::Arc;
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 /// A token is renewed when so many hundredths of its life are over, as kubelets do.
@@ -35,56 +25,6 @@ const RENEWED_AFTER_PERCENT: i64 = 80;
 const AGE_MAX: SignedDuration = SignedDuration::from_hours(24);
 /// How soon a token that the tenant's API server refused is asked for again: its service account may come back.
 const REFUSED_DELAY: Duration = Duration::from_secs(10);
-
-/// What is known of the Secrets with tokens, by name: never a token.
-#[derive(Debug, Default)]
-pub struct Tokens(Mutex<HashMap<String, Held>>);
-
-#[derive(Clone, Debug)]
-struct Held {
-    uid: String,
-    revision: u64,
-    renew: Timestamp,
-    pod: Key,
-}
-
-impl Tokens {
-    /// Notes a Secret as the host's watch tells it. Gives its pod's key if somebody else changed it.
-    fn observe(&self, name: &str, seen: Held) -> Option<Key> {
-        let mut all = self.0.lock();
-        let known = all.get(name).filter(|known| known.uid == seen.uid);
-        if known.is_some_and(|known| known.revision >= seen.revision) {
-            return None;
-        }
-        // Each write of ours has a due time of its own: a change that keeps it is somebody else's.
-        let is_theirs = known.is_some_and(|known| known.renew == seen.renew);
-        let (pod, mut seen) = (seen.pod.clone(), seen);
-        if is_theirs {
-            seen.renew = Timestamp::MIN;
-        }
-        all.insert(name.to_owned(), seen);
-        is_theirs.then_some(pod)
-    }
-
-    /// Forgets a Secret that went. Gives its pod's key.
-    fn forget(&self, name: &str, uid: &str) -> Option<Key> {
-        let mut all = self.0.lock();
-        all.get(name).filter(|known| known.uid == uid)?;
-        all.remove(name).map(|known| known.pod)
-    }
-
-    fn get(&self, name: &str) -> Option<Held> {
-        self.0.lock().get(name).cloned()
-    }
-
-    fn note(&self, name: String, held: Held) {
-        self.0.lock().insert(name, held);
-    }
-
-    fn names(&self) -> HashMap<String, String> {
-        self.0.lock().iter().map(|(name, held)| (name.clone(), held.uid.clone())).collect()
-    }
-}
 
 /// Until when a token may be used without being renewed.
 fn renewal(issued: Timestamp, ends: Timestamp) -> Timestamp {
@@ -97,77 +37,17 @@ fn time_left(now: Timestamp, until: Timestamp) -> Duration {
     Duration::try_from(until.duration_since(now)).unwrap_or(Duration::ZERO)
 }
 
-fn secrets() -> ApiResource {
-    ApiResource::from_gvk_with_plural(&GroupVersionKind::gvk("", "v1", "Secret"), "secrets")
-}
-
-/// What pods wait for at the start: that all Secrets with tokens are known.
-pub const FEATURE: &str = "tokens";
-
-/// Watches the Secrets with tokens, their metadata alone.
-pub async fn follow(syncer: Arc<Syncer>) {
-    let only = format!("{}={},{TOKENS}", translate::CLUSTER, syncer.tenant.cluster);
-    let api: Api<PartialObjectMeta<Secret>> =
-        Api::namespaced(syncer.host_client.clone(), &syncer.tenant.host_namespace);
-    let mut events =
-        watcher(api, watcher::Config::default().labels(&only)).backoff(Pauses::default()).boxed();
-    let mut unseen = HashMap::new();
-    while let Some(event) = events.next().await {
-        match event {
-            Ok(watcher::Event::Init) => unseen = syncer.tokens.names(),
-            Ok(watcher::Event::InitApply(object) | watcher::Event::Apply(object)) => {
-                let object = json!({ "metadata": object.metadata });
-                unseen.remove(meta::name(&object));
-                syncer.saw_tokens(&object).into_iter().for_each(|pod| syncer.queue.add(pod));
-            }
-            Ok(watcher::Event::InitDone) => {
-                for (name, uid) in unseen.drain() {
-                    syncer.tokens.forget(&name, &uid).into_iter().for_each(|pod| syncer.queue.add(pod));
-                }
-                if syncer.features.set(FEATURE, State::On) {
-                    syncer.ask_for(FEATURE);
-                }
-            }
-            Ok(watcher::Event::Delete(object)) => {
-                let name = object.metadata.name.unwrap_or_default();
-                let uid = object.metadata.uid.unwrap_or_default();
-                syncer.tokens.forget(&name, &uid).into_iter().for_each(|pod| syncer.queue.add(pod));
-            }
-            Err(error) => {
-                // Pods without tokens need not wait for a right that may never come.
-                if let Some(why) = denied(&secrets(), &error)
-                    && syncer.features.set(FEATURE, State::Off(why))
-                {
-                    syncer.ask_for(FEATURE);
-                }
-                tracing::warn!(%error, "the host watch of tokens failed and will be opened again")
-            }
-        }
-    }
-}
-
 impl Syncer {
-    fn tokens_api(&self) -> Api<DynamicObject> {
-        Api::namespaced_with(self.host_client.clone(), &self.tenant.host_namespace, &secrets())
-    }
-
-    fn saw_tokens(&self, secret: &Value) -> Option<Key> {
-        let (owner, renew) = translate::tokens_owner(&self.tenant, secret)?;
-        let pod = format!("pods|{}", join(&owner.namespace, &owner.name)).into();
-        let seen = Held { uid: meta::uid(secret).into(), revision: meta::revision(secret), renew, pod };
-        self.tokens.observe(meta::name(secret), seen)
-    }
-
     /// Sees to it that the host has the tokens that a pod on a node asks for, and says when it is to be seen to again.
-    pub async fn keep_tokens(&self, key: &Key, pod: &Value, host_pod: &Facts) -> Result<Next, Error> {
+    pub async fn keep_tokens(&self, pod: &Value, host_pod: &Facts) -> Result<Next, Error> {
         let sources = translate::token_sources(pod);
         let is_bound = pod.pointer("/spec/nodeName").and_then(Value::as_str).is_some_and(|n| !n.is_empty());
         if sources.is_empty() || !is_bound {
             return Ok(Next::Done);
         }
         let (name, now) = (translate::tokens_name(&self.tenant, pod), self.env.now());
-        let known = self.tokens.get(&name);
-        if let Some(renew) = known.as_ref().map(|held| held.renew).filter(|renew| *renew > now) {
+        let known = self.derived.get(&POD_TOKENS, &name).and_then(|held| time::parse(&held.mark?));
+        if let Some(renew) = known.filter(|renew| *renew > now) {
             return Ok(Next::After(time_left(now, renew)));
         }
         let (mut tokens, mut renew) = (BTreeMap::new(), Timestamp::MAX);
@@ -186,25 +66,8 @@ impl Syncer {
             }
         }
         let secret = translate::tokens(&self.tenant, pod, &host_pod.uid, &tokens, renew);
-        let written = self.write_tokens(secret, known.as_ref()).await?;
-        let held = Held {
-            uid: meta::uid(&written).into(),
-            revision: meta::revision(&written),
-            renew,
-            pod: key.clone(),
-        };
-        self.tokens.note(name, held);
+        self.put_derived(&POD_TOKENS, secret).await?;
         Ok(Next::After(time_left(now, renew)))
-    }
-
-    async fn write_tokens(&self, mut secret: Value, known: Option<&Held>) -> Result<Value, Error> {
-        match known {
-            Some(held) => meta::set(&mut secret, "uid", held.uid.clone()),
-            None => meta::set(&mut secret, "resourceVersion", ONLY_CREATE),
-        }
-        let (api, params) = (self.tokens_api(), PatchParams::apply(FIELD_MANAGER).force());
-        let written = self.ask(api.patch(meta::name(&secret), &params, &Patch::Apply(&secret))).await?;
-        Ok(tree(written).unwrap_or_default())
     }
 
     /// A token of the tenant, and when it ends.
@@ -232,12 +95,9 @@ impl Syncer {
 mod tests {
     use super::*;
 
-    fn at(text: &str) -> Timestamp {
-        time::parse(text).unwrap()
-    }
-
     #[test]
     fn tokens_are_renewed_at_four_fifths_of_their_life_or_after_a_day() {
+        let at = |text: &str| time::parse(text).unwrap();
         let issued = "2026-11-21T10:00:00Z";
         for (ends, expected) in [
             ("2026-11-21T11:00:00Z", "2026-11-21T10:48:00Z"),
@@ -246,25 +106,5 @@ mod tests {
         ] {
             assert_eq!(renewal(at(issued), at(ends)), at(expected));
         }
-    }
-
-    #[test]
-    fn a_change_that_is_not_ours_is_noticed() {
-        let tokens = Tokens::default();
-        let held = |revision, renew: &str| Held {
-            uid: "u".into(),
-            revision,
-            renew: at(renew),
-            pod: "pods|d/a".into(),
-        };
-        let (first, second) = ("2026-11-21T10:48:00Z", "2026-11-21T11:36:00Z");
-        assert_eq!(tokens.observe("a", held(1, first)), None, "what was there before us");
-        assert_eq!(tokens.observe("a", held(2, second)), None, "our renewal, seen before its answer");
-        tokens.note("a".into(), held(2, second));
-        assert_eq!(tokens.observe("a", held(2, second)), None);
-        assert_eq!(tokens.observe("a", held(3, second)), Some("pods|d/a".into()), "somebody's edit");
-        assert_eq!(tokens.get("a").unwrap().renew, Timestamp::MIN);
-        assert_eq!(tokens.forget("a", "other"), None);
-        assert_eq!(tokens.forget("a", "u"), Some("pods|d/a".into()));
     }
 }

@@ -2,8 +2,10 @@
 //! translation depends. So it is known which ConfigMaps and Secrets are in use, which nodes carry pods, which volumes
 //! belong to a claim, and who is to be looked at again when an address comes or goes.
 
+use crate::environment::ENVIRONMENT;
 use crate::rules::rule;
-use crate::translate::{References, references};
+use crate::translate::{References, references, scope};
+use alcove_controllers::pods::condition;
 use alcove_controllers::runtime::{Key, join, split};
 use alcove_object::{Value, meta};
 use parking_lot::Mutex;
@@ -139,10 +141,17 @@ pub fn of_pod(namespace: &str, pod: &Value) -> BTreeSet<Key> {
     let account = pod.pointer("/spec/serviceAccountName").and_then(Value::as_str);
     let account = account.map(|name| used("serviceaccounts", namespace, name));
     let more: Vec<Key> = claims.chain(account).collect();
-    let node = pod.pointer("/spec/nodeName").and_then(Value::as_str).filter(|node| !node.is_empty());
+    // A pod that names its node itself says nothing of whether there is one.
+    let is_placed = condition(pod, "PodScheduled").is_some_and(|scheduled| scheduled["status"] == "True");
+    let node = pod.pointer("/spec/nodeName").and_then(Value::as_str);
+    let node = node.filter(|node| !node.is_empty() && is_placed);
     let maps = config_maps.iter().map(|name| used("configmaps", namespace, name));
     let secrets = secrets.iter().map(|name| used("secrets", namespace, name));
-    maps.chain(secrets).chain(node.map(|node| used("nodes", "", node))).chain(more).collect()
+    maps.chain(secrets)
+        .chain(node.map(|node| used("nodes", "", node)))
+        .chain(more)
+        .chain([used(ENVIRONMENT, "", scope(pod))])
+        .collect()
 }
 
 #[cfg(test)]
@@ -155,11 +164,12 @@ mod tests {
         let uses = Uses::default();
         let pod = json!({ "spec": { "volumes": [{ "configMap": { "name": "files" } }] } }).to_string();
         let (a, b): (Key, Key) = ("pods|d/a".into(), "pods|d/b".into());
-        assert_eq!(uses.see(&a, Some(pod.as_bytes())), vec![Key::from("configmaps|d/files")]);
+        let both = || vec![Key::from("configmaps|d/files"), Key::from("environment|")];
+        assert_eq!(uses.see(&a, Some(pod.as_bytes())), both());
         assert!(uses.see(&b, Some(pod.as_bytes())).is_empty());
         assert!(uses.see(&a, None).is_empty());
         assert!(uses.is_used("configmaps|d/files"));
-        assert_eq!(uses.see(&b, None), vec![Key::from("configmaps|d/files")]);
+        assert_eq!(uses.see(&b, None), both());
         assert!(!uses.is_used("configmaps|d/files"));
     }
 
@@ -167,12 +177,15 @@ mod tests {
     fn a_pod_on_a_node_is_read_again_only_for_ephemeral_containers() {
         let uses = Uses::default();
         let pod: Key = "pods|d/a".into();
-        let see = |spec: Value| uses.see(&pod, Some(json!({ "spec": spec }).to_string().as_bytes()));
-        assert_eq!(see(json!({ "nodeName": "n" })), vec![Key::from("nodes|n")]);
+        let see = |spec: Value| {
+            let status = json!({ "conditions": [{ "type": "PodScheduled", "status": "True" }] });
+            uses.see(&pod, Some(json!({ "spec": spec, "status": status }).to_string().as_bytes()))
+        };
+        assert_eq!(see(json!({ "nodeName": "n" })), vec![Key::from("environment|"), Key::from("nodes|n")]);
         let env = json!([{ "secretRef": { "name": "s" } }]);
         let debug = json!({ "nodeName": "n", "ephemeralContainers": [{ "name": "d", "envFrom": env }] });
         assert_eq!(see(debug), vec![Key::from("secrets|d/s")]);
-        assert_eq!(uses.see(&pod, None).len(), 2);
+        assert_eq!(uses.see(&pod, None).len(), 3);
     }
 
     #[test]

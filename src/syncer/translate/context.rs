@@ -1,7 +1,7 @@
 //! What a translation may know besides the object itself: whose it is, what the platform team allows, and a few facts
 //! about other objects.
 
-use super::{Refusal, Tenant};
+use super::{Refusal, Resolver, Tenant};
 use alcove_config::Sync;
 use alcove_object::Value;
 use std::net::IpAddr;
@@ -25,6 +25,18 @@ pub trait Known: std::marker::Sync {
     fn is_pod_address(&self, address: IpAddr) -> bool;
     /// Whether the host has this class (`storageclasses`, `ingressclasses`); `None` where it may not be asked.
     fn has_class(&self, resource: &str, name: &str) -> Option<bool>;
+    /// The labels of a tenant's namespace.
+    fn namespace_labels(&self, namespace: &str) -> Value;
+    /// The tenant's namespaces that a label selector selects.
+    fn namespaces(&self, selector: &Value) -> Vec<String>;
+    /// The host's name of a tenant's node; `None` if the tenant has no such node.
+    fn host_node(&self, node: &str) -> Option<String>;
+    /// The DNS domain of the tenant.
+    fn domain(&self) -> String;
+    /// The tenant's DNS, if its pods are to use it.
+    fn resolver(&self) -> Option<Resolver>;
+    /// The host's service account of the tenant's pods, if they have one that is not the namespace's default.
+    fn account(&self) -> Option<String>;
 }
 
 /// Nothing is known of other objects.
@@ -40,6 +52,30 @@ impl Known for Nothing {
     }
 
     fn has_class(&self, _: &str, _: &str) -> Option<bool> {
+        None
+    }
+
+    fn namespace_labels(&self, _: &str) -> Value {
+        Value::Null
+    }
+
+    fn namespaces(&self, _: &Value) -> Vec<String> {
+        Vec::new()
+    }
+
+    fn host_node(&self, _: &str) -> Option<String> {
+        None
+    }
+
+    fn domain(&self) -> String {
+        "cluster.local".into()
+    }
+
+    fn resolver(&self) -> Option<Resolver> {
+        None
+    }
+
+    fn account(&self) -> Option<String> {
         None
     }
 }

@@ -13,6 +13,7 @@ mod config;
 mod context;
 mod disruption;
 mod endpoint;
+mod environment;
 mod event;
 mod ingress;
 mod labels;
@@ -20,10 +21,16 @@ mod metadata;
 mod name;
 mod network_policy;
 mod pod;
+mod pod_affinity;
+mod pod_amend;
+mod pod_dns;
+mod pod_fields;
 mod pod_refs;
+mod pod_rules;
 mod pod_status;
 mod pod_tokens;
 mod policy;
+mod policy_restricted;
 mod service;
 
 pub use account::service_account;
@@ -33,6 +40,9 @@ pub use config::{config_map, secret};
 pub use context::{Context, Known, Nothing, Wanted, names};
 pub use disruption::{BUDGET_FIELDS, BUDGET_STATUS_FIELDS, disruption_budget, disruption_budget_back};
 pub use endpoint::{SERVICE_NAME, addresses, endpoint_slice, endpoints, follows_from_selector, service_of};
+pub use environment::{
+    DIGEST, ENVIRONMENT, KUBERNETES, environment, environment_name, environment_scope, scope, variables,
+};
 pub use event::{event, in_tenant_terms};
 pub use ingress::{ingress, ingress_back, ingress_secrets};
 pub use labels::{Map as LabelMap, selector};
@@ -40,10 +50,12 @@ pub use metadata::{CLUSTER, KIND, MIRROR, NAME, NAMESPACE, Owner, UID, annotatio
 pub use name::host_name;
 pub use network_policy::network_policy;
 pub use pod::pod;
+pub use pod_amend::{Amended, amended, without_ephemeral};
+pub use pod_dns::{Resolver, is_cluster_first};
 pub use pod_refs::{References, references};
-pub use pod_status::{condition_owners, gate_conditions, pod_status};
+pub use pod_status::{SYNCED, condition_owners, gate_conditions, pod_status};
 pub use pod_tokens::{RENEW, TOKENS, TokenSource, token_sources, tokens, tokens_name, tokens_owner};
-pub use policy::{Policy, judge};
+pub use policy::judge;
 pub use service::{new_service, service, service_addresses, service_status};
 
 /// Which tenant is being translated, and where it lives on the host.

@@ -27,11 +27,13 @@ pub fn pod_status(tenant: &Value, host: &Value) -> Json {
     if let Some(class) = tenant.pointer("/status/qosClass") {
         status["qosClass"] = class.clone();
     }
-    // The host counts its own pod's generations. What it observed is the tenant's current one once it caught up.
-    let caught_up =
-        host.pointer("/status/observedGeneration").and_then(Value::as_i64) == Some(meta::generation(host));
+    // The host counts its own pod's generations. What it observed is the tenant's one that its pod was made from, once it
+    // caught up; a host that does not say what it observed has, as soon as its kubelet speaks of the pod.
+    let observed = host.pointer("/status/observedGeneration").and_then(Value::as_i64);
+    let is_started = host.pointer("/status/startTime").is_some();
+    let caught_up = observed.map_or(is_started, |observed| observed == meta::generation(host));
     let observed = match caught_up {
-        true => Some(json!(meta::generation(tenant))),
+        true => Some(json!(made_from(tenant, host))),
         false => tenant.pointer("/status/observedGeneration").cloned(),
     };
     set_or_remove(&mut status, "observedGeneration", observed.filter(|_| meta::generation(tenant) > 0));
@@ -40,7 +42,7 @@ pub fn pod_status(tenant: &Value, host: &Value) -> Json {
     let merged: Vec<Value> = theirs
         .cloned()
         .map(|mut condition| {
-            let generation = condition.get("observedGeneration").map(|_| json!(meta::generation(tenant)));
+            let generation = condition.get("observedGeneration").map(|_| json!(made_from(tenant, host)));
             set_or_remove(&mut condition, "observedGeneration", generation);
             condition
         })
@@ -49,6 +51,17 @@ pub fn pod_status(tenant: &Value, host: &Value) -> Json {
     set_or_remove(&mut status, "conditions", (!merged.is_empty()).then(|| merged.into()));
     status
 }
+
+/// Annotation: the generation of the tenant's pod that a host pod was made from.
+pub const GENERATION: &str = "alcove.dev/generation";
+
+fn made_from(tenant: &Value, host: &Value) -> i64 {
+    let noted = meta::annotation(host, GENERATION).and_then(|generation| generation.parse().ok());
+    noted.unwrap_or_else(|| meta::generation(tenant))
+}
+
+/// The condition by which a pod says that it is not on the host, and why.
+pub const SYNCED: &str = "alcove.dev/Synced";
 
 /// The conditions that the tenant owns and the host's kubelet waits for: those of the pod's readiness gates. `None` for
 /// pods without gates.

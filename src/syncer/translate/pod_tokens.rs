@@ -108,16 +108,15 @@ pub fn tokens(
     })
 }
 
-/// Whose tokens a host Secret holds, and when they are to be renewed: `None` unless it is one that we would make.
-pub fn tokens_owner(tenant: &Tenant, secret: &Value) -> Option<(Owner, Timestamp)> {
+/// Whose tokens a host Secret holds: `None` unless it is one that we would make.
+pub fn tokens_owner(tenant: &Tenant, secret: &Value) -> Option<Owner> {
     if meta::label(secret, CLUSTER) != Some(&tenant.cluster) || meta::label(secret, TOKENS).is_none() {
         return None;
     }
     let mark = |key| meta::annotation(secret, key).map(str::to_owned);
     let owner = Owner { namespace: mark(NAMESPACE)?, name: mark(NAME)?, uid: mark(UID)? };
     let pod = json!({ "metadata": { "namespace": owner.namespace, "name": owner.name, "uid": owner.uid } });
-    let renew = mark(RENEW).and_then(|at| time::parse(&at)).unwrap_or(Timestamp::MIN);
-    (tokens_name(tenant, &pod) == meta::name(secret)).then_some((owner, renew))
+    (tokens_name(tenant, &pod) == meta::name(secret)).then_some(owner)
 }
 
 #[cfg(test)]
@@ -154,7 +153,7 @@ mod tests {
         let renew = time::parse("2026-11-21T10:00:00Z").unwrap();
         let mut secret = tokens(&tenant(), &pod, "h-1", &BTreeMap::from([("a.0".into(), "t".into())]), renew);
         let owner = Owner { namespace: "default".into(), name: "web".into(), uid: "u-1".into() };
-        assert_eq!(tokens_owner(&tenant(), &secret), Some((owner, renew)));
+        assert_eq!(tokens_owner(&tenant(), &secret), Some(owner));
         assert_eq!(super::super::owner(&tenant(), &secret), None, "it is no tenant object's");
         secret["metadata"]["name"] = "copy".into();
         assert_eq!(tokens_owner(&tenant(), &secret), None);

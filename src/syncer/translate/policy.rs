@@ -1,4 +1,4 @@
-//! What pods may ask of the host: Pod Security's level `baseline`, judged by the syncer itself, so that no admission
+//! What pods may ask of the host: a level of the Pod Security Standards, `baseline` unless told otherwise, judged by the syncer itself, so that no admission
 //! step of the tenant that somebody turns off, and no label on a host namespace that somebody forgets, opens the host.
 //!
 //! One row per check, in upstream's order and with its words (k8s.io/pod-security-admission/policy, newest version of
@@ -6,26 +6,19 @@
 
 use super::Refusal;
 use super::pod_refs::CONTAINER_LISTS;
+use super::policy_restricted::{OVERRIDDEN, RESTRICTED};
+use alcove_config::PodSecurity;
 use alcove_object::Value;
 use std::collections::BTreeSet;
 
-/// What pods may ask for.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
-pub enum Policy {
-    /// Nothing beyond Pod Security's level `baseline`.
-    #[default]
-    Baseline,
-    /// Whatever the host itself allows.
-    Privileged,
-}
-
-struct Check {
+/// One check.
+pub struct Check {
     /// The field in question, for the refusal.
-    field: &'static str,
+    pub field: &'static str,
     /// What is forbidden, as the first line says it.
-    reason: fn(usize) -> &'static str,
+    pub reason: fn(usize) -> &'static str,
     /// What is wrong with this pod's spec, and how many values are; `None`: nothing.
-    find: fn(&Value) -> Option<(usize, String)>,
+    pub find: fn(&Value) -> Option<(usize, String)>,
 }
 
 const BASELINE: [Check; 12] = [
@@ -215,12 +208,17 @@ const SYSCTLS: [&str; 12] = [
 ];
 
 /// Judges a pod: all that is wrong with it, in upstream's words, and whom to ask.
-pub fn judge(policy: Policy, pod: &Value) -> Result<(), Refusal> {
-    if policy == Policy::Privileged {
-        return Ok(());
-    }
+pub fn judge(level: PodSecurity, pod: &Value) -> Result<(), Refusal> {
+    let (word, checks): (_, Vec<&Check>) = match level {
+        PodSecurity::Privileged => return Ok(()),
+        PodSecurity::Baseline => ("baseline", BASELINE.iter().collect()),
+        PodSecurity::Restricted => {
+            let kept = BASELINE.iter().filter(|check| !OVERRIDDEN.contains(&check.field));
+            ("restricted", kept.chain(&RESTRICTED).collect())
+        }
+    };
     let spec = &pod["spec"];
-    let found = BASELINE.iter().filter_map(|check| {
+    let found = checks.into_iter().filter_map(|check| {
         let (count, detail) = (check.find)(spec)?;
         Some((check.field, format!("{} ({detail})", (check.reason)(count))))
     });
@@ -229,28 +227,28 @@ pub fn judge(policy: Policy, pod: &Value) -> Result<(), Refusal> {
         return Ok(());
     }
     let why = format!(
-        "violates PodSecurity \"baseline:latest\": {}; the platform team can allow more for this cluster",
+        "violates PodSecurity \"{word}:latest\": {}; the platform team can allow more for this cluster",
         wrong.join(", ")
     );
     Err(Refusal::of(&fields.join(", "), why))
 }
 
 /// All containers, in the order in which upstream visits them.
-fn containers(spec: &Value) -> impl Iterator<Item = &Value> {
+pub fn containers(spec: &Value) -> impl Iterator<Item = &Value> {
     CONTAINER_LISTS.iter().filter_map(|list| spec[*list].as_array()).flatten()
 }
 
-fn list<'a>(of: &'a Value, pointer: &str) -> impl Iterator<Item = &'a Value> {
+pub fn list<'a>(of: &'a Value, pointer: &str) -> impl Iterator<Item = &'a Value> {
     of.pointer(pointer).and_then(Value::as_array).into_iter().flatten()
 }
 
-fn name(of: &Value) -> &str {
+pub fn name(of: &Value) -> &str {
     of["name"].as_str().unwrap_or_default()
 }
 
 /// Containers, and the pod itself where it has the field too, that set a field to a bad value (or to a list with bad
 /// values): who, as text, and the values.
-fn setters(
+pub fn setters(
     spec: &Value,
     pod_too: bool,
     pointer: &str,
@@ -280,7 +278,7 @@ fn setters(
 }
 
 /// Containers of which a search finds anything: how many, their names as text, and what was found.
-fn containers_with(
+pub fn containers_with(
     spec: &Value,
     find: &dyn Fn(&Value) -> BTreeSet<String>,
 ) -> Option<(usize, String, BTreeSet<String>)> {
@@ -306,15 +304,15 @@ fn some_text(parts: &[String]) -> Option<(usize, String)> {
     (!parts.is_empty()).then(|| (parts.len(), parts.join(", ")))
 }
 
-fn plural(word: &str, count: usize) -> String {
+pub fn plural(word: &str, count: usize) -> String {
     if count == 1 { word.to_owned() } else { format!("{word}s") }
 }
 
-fn uses(count: usize) -> &'static str {
+pub fn uses(count: usize) -> &'static str {
     if count == 1 { "uses" } else { "use" }
 }
 
-fn quoted<S: AsRef<str>>(items: impl IntoIterator<Item = S>) -> String {
+pub fn quoted<S: AsRef<str>>(items: impl IntoIterator<Item = S>) -> String {
     let items: Vec<String> = items.into_iter().map(|item| format!("\"{}\"", item.as_ref())).collect();
     items.join(", ")
 }
@@ -325,7 +323,7 @@ mod tests {
     use serde_json::json;
 
     fn verdict(spec: Value) -> String {
-        let judged = judge(Policy::Baseline, &json!({ "spec": spec }));
+        let judged = judge(PodSecurity::Baseline, &json!({ "spec": spec }));
         let text = judged.map_or_else(|refusal| refusal.why, |()| String::new());
         let text = text.trim_start_matches("violates PodSecurity \"baseline:latest\": ");
         text.trim_end_matches("; the platform team can allow more for this cluster").to_owned()
@@ -421,7 +419,7 @@ mod tests {
         ];
         for (spec, expected) in cases {
             assert_eq!(verdict(spec.clone()), expected, "{spec}");
-            assert_eq!(judge(Policy::Privileged, &json!({ "spec": spec })), Ok(()));
+            assert_eq!(judge(PodSecurity::Privileged, &json!({ "spec": spec })), Ok(()));
         }
     }
 }

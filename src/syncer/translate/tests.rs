@@ -2,6 +2,7 @@
 //! `UPDATE_GOLDEN=1` to write the second from the first, and read the diff.
 
 use super::*;
+use alcove_config::{Pods, Sync};
 use serde_json::Value;
 use std::path::Path;
 
@@ -29,7 +30,72 @@ fn outcome(result: Result<Value, Refusal>) -> Value {
 #[test]
 fn pods() {
     for name in ["pod-plain", "pod-references", "pod-affinity", "pod-downward", "pod-token"] {
-        check(name, |object| outcome(pod(&tenant(), object)));
+        check(name, |object| outcome(on_host(&Sync::default(), object)));
+    }
+    let allowed = Sync { pods: allowed_pods(), ..Sync::default() };
+    for name in ["pod-rules", "pod-placed", "pod-refused"] {
+        check(name, |object| outcome(on_host(&allowed, object)));
+    }
+}
+
+fn on_host(allowed: &Sync, object: &Value) -> Result<Value, Refusal> {
+    let context = Context { tenant: &tenant(), allowed, known: &World };
+    pod(&context, object).map(|wanted| wanted.object)
+}
+
+fn allowed_pods() -> Pods {
+    let table = |entries: &[(&str, &str)]| -> std::collections::BTreeMap<String, String> {
+        entries.iter().map(|(key, value)| ((*key).to_owned(), (*value).to_owned())).collect()
+    };
+    Pods {
+        node_selector: table(&[("pool", "tenants")]),
+        tolerations: vec![serde_json::json!({ "key": "tenants", "operator": "Exists" })],
+        runtime_class_name: Some("gvisor".into()),
+        priority_class_name: Some("tenants".into()),
+        annotations: vec!["example.com/*".into()],
+        images: table(&[("docker.io/", "mirror.example/hub/")]),
+        ..Pods::default()
+    }
+}
+
+/// What a tenant of these tests is: two namespaces, one node, a DNS server and a service account on the host.
+struct World;
+
+impl Known for World {
+    fn object(&self, _: &str, _: &str, _: &str) -> Option<Value> {
+        None
+    }
+
+    fn is_pod_address(&self, _: std::net::IpAddr) -> bool {
+        false
+    }
+
+    fn has_class(&self, _: &str, _: &str) -> Option<bool> {
+        None
+    }
+
+    fn namespace_labels(&self, namespace: &str) -> Value {
+        serde_json::json!({ "kubernetes.io/metadata.name": namespace, "team": "red" })
+    }
+
+    fn namespaces(&self, _: &Value) -> Vec<String> {
+        vec!["blue".into(), "green".into()]
+    }
+
+    fn host_node(&self, node: &str) -> Option<String> {
+        (node == "node-a").then(|| "host-1".into())
+    }
+
+    fn domain(&self) -> String {
+        "cluster.local".into()
+    }
+
+    fn resolver(&self) -> Option<Resolver> {
+        Some(Resolver { addresses: vec!["10.0.0.10".into()] })
+    }
+
+    fn account(&self) -> Option<String> {
+        Some("demo-workload".into())
     }
 }
 
@@ -113,7 +179,7 @@ fn gates_are_the_tenants_conditions_that_a_pod_waits_for() {
 fn status_keeps_what_only_the_tenant_knows() {
     let tenant = serde_json::json!({ "metadata": { "generation": 3 }, "status": { "qosClass": "Burstable",
         "conditions": [{ "type": "example.com/gate", "status": "True" }, { "type": "Ready", "status": "False" }] } });
-    let host = serde_json::json!({ "metadata": { "generation": 7 }, "status": { "qosClass": "BestEffort",
+    let host = serde_json::json!({ "metadata": { "generation": 7, "annotations": { "alcove.dev/generation": "3" } }, "status": { "qosClass": "BestEffort",
         "phase": "Running", "observedGeneration": 7,
         "conditions": [{ "type": "Ready", "status": "True", "observedGeneration": 7 }] } });
     let status = pod_status(&tenant, &host);
@@ -125,6 +191,25 @@ fn status_keeps_what_only_the_tenant_knows() {
         { "type": "Ready", "status": "True", "observedGeneration": 3 },
         { "type": "example.com/gate", "status": "True" } ])
     );
+}
+
+#[test]
+fn what_was_observed_is_the_generation_that_the_host_pod_was_made_from() {
+    let tenant =
+        serde_json::json!({ "metadata": { "generation": 3 }, "status": { "observedGeneration": 1 } });
+    let host = |made_from: &str, status: Value| {
+        let annotations = serde_json::json!({ "alcove.dev/generation": made_from });
+        serde_json::json!({ "metadata": { "generation": 7, "annotations": annotations }, "status": status })
+    };
+    let started = "2026-11-21T09:30:00Z";
+    for (host, expected) in [
+        (host("2", serde_json::json!({ "observedGeneration": 7 })), 2),
+        (host("2", serde_json::json!({ "observedGeneration": 6 })), 1),
+        (host("3", serde_json::json!({})), 1),
+        (host("3", serde_json::json!({ "startTime": started })), 3),
+    ] {
+        assert_eq!(pod_status(&tenant, &host)["observedGeneration"], expected, "{host}");
+    }
 }
 
 #[test]

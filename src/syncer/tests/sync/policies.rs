@@ -81,8 +81,13 @@ async fn a_network_policy_reaches_no_further_than_its_cluster() {
             "egress": [{}, { "to": [{ "ipBlock": { "cidr": "0.0.0.0/0" } }] },
                        { "to": [{ "ipBlock": { "cidr": "10.0.0.0/8" } }, { "podSelector": {} }] }] } });
     side.create("networkpolicies", policy).await;
-    let event = side.until_event("p", "SyncedInPart").await;
-    assert!(event["message"].as_str().unwrap().contains("spec.egress[0].to"), "{event}");
+    let told = || {
+        let events = crate::support::list(&side.client, "events", "default");
+        let says = |event: &Value| event["message"].as_str().is_some_and(|m| m.contains("spec.egress[0].to"));
+        let is_told = events.iter().any(|event| event["reason"] == "SyncedInPart" && says(event));
+        is_told.then_some(()).ok_or_else(|| format!("not told: {events:?}"))
+    };
+    side.changes.until(told).await;
     let on_host = host.until("networkpolicies", "p-x-default-x-demo", |_| true).await;
     let (spec, here) = (&on_host["spec"], json!({ CLUSTER: "demo", NAMESPACE: "default" }));
     assert_eq!(spec["podSelector"]["matchLabels"], here);

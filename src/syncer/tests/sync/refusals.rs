@@ -28,13 +28,13 @@ async fn what_the_rules_forbid_is_told_to_the_tenant() {
     for (name, expected) in [
         ("external", "spec.externalIPs: external IPs take over traffic"),
         ("root", "violates PodSecurity \"baseline:latest\": privileged (container \"main\" must not set"),
-        ("placed", "spec.nodeName: the host's scheduler chooses nodes"),
+        ("placed", "spec.nodeName: this cluster has no node node-1"),
     ] {
         let event = side.until_event(name, "SyncRefused").await;
         assert!(event["message"].as_str().unwrap().contains(expected), "{event}");
         assert_eq!(event["type"], "Warning");
     }
-    assert!(host.objects_of("demo").is_empty());
+    assert!(host.list("pods").is_empty() && host.list("services").is_empty());
 }
 
 #[tokio::test]

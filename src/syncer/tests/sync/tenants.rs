@@ -26,7 +26,7 @@ async fn two_tenants_with_the_same_names_do_not_meet() {
     host.delete("pods", "web-x-default-x-blue", Some(0)).await;
     blue.settled(&host).await;
     green.settled(&host).await;
-    assert_eq!(host.objects_of("green").len(), 3);
+    assert_eq!(host.objects_of("green").len(), 4);
     assert_eq!(phase(&green.get("pods", "web").unwrap()), "Running");
 }
 
@@ -50,5 +50,5 @@ async fn names_that_are_equal_when_cut_stay_apart() {
     side.delete("pods", &names[0], Some(0)).await;
     host.delete("pods", &side.host_name("default", &names[0]), Some(0)).await;
     side.settled(&host).await;
-    assert_eq!(host.objects_of("demo").len(), 1);
+    assert_eq!(host.objects_of("demo").len(), 2);
 }

@@ -7,8 +7,9 @@ use alcove_apiserver::options::{DeleteOptions, PatchType, WriteOptions};
 use alcove_apiserver::rest::Connector;
 use alcove_apiserver::testing::TestEnv;
 use alcove_apiserver::{Client, Server, User};
+use alcove_config::Sync;
 use alcove_object::{Env, Value, meta};
-use alcove_syncer::translate::{self, Tenant};
+use alcove_syncer::translate::{self, Context, Known, Resolver, Tenant};
 use alcove_syncer::{Features, HostServices, HostStreams};
 use serde_json::json;
 use std::collections::BTreeSet;
@@ -21,7 +22,10 @@ pub struct Side {
     pub tenant: Tenant,
     pub changes: Changes,
     pub env: Arc<TestEnv>,
-    pub allowed: alcove_config::Sync,
+    /// The host's Service of the tenant's DNS.
+    pub dns: Option<String>,
+    /// What the platform team allows; what is set here counts from the next start of the syncer.
+    pub allowed: Sync,
     pub features: Features,
     services: Option<HostServices>,
     streams: Option<HostStreams>,
@@ -80,6 +84,7 @@ impl Side {
             tenant,
             changes,
             allowed,
+            dns: None,
             features,
             env,
             services,
@@ -95,6 +100,7 @@ impl Side {
         config.streams = self.streams.clone();
         config.sync = self.allowed.clone();
         config.features = self.features.clone();
+        config.dns = self.dns.clone();
         let env: Arc<dyn Env> = self.env.clone();
         self.syncer = Some(alcove_syncer::start(&self.server, host.kube().await, &env, config));
     }
@@ -185,7 +191,7 @@ impl Side {
     /// Whether the host holds exactly the translation of this tenant's objects, but for those named in `but`.
     pub fn is_settled(&self, host: &Host) -> Result<(), String> {
         let mut expected = BTreeSet::new();
-        for (resource, wanted) in self.wanted() {
+        for (resource, wanted) in self.wanted(host) {
             let name = meta::name(&wanted).to_owned();
             let found =
                 host.get(resource, &name).ok_or_else(|| format!("not on the host: {resource}/{name}"))?;
@@ -210,10 +216,25 @@ impl Side {
             let is_bound = pod.pointer("/spec/nodeName").is_some();
             is_bound && !translate::token_sources(pod).is_empty() && host.get("pods", &name).is_some()
         });
-        pods.map(|pod| format!("secrets/{}", translate::tokens_name(&self.tenant, &pod))).collect()
+        let tokens = pods.map(|pod| format!("secrets/{}", translate::tokens_name(&self.tenant, &pod)));
+        let all = list(&self.client, "pods", "");
+        let scopes = all.iter().map(|pod| translate::environment_name(&self.tenant, translate::scope(pod)));
+        tokens.chain(scopes.map(|name| format!("configmaps/{name}"))).collect()
     }
 
-    fn wanted(&self) -> Vec<(&'static str, Value)> {
+    /// A pod as it was before the host chose its node.
+    fn unbound(&self, host: &Host, mut pod: Value) -> Value {
+        if host.get("pods", &self.host_name(meta::namespace(&pod), meta::name(&pod))).is_some() {
+            pod["spec"].as_object_mut().unwrap().remove("nodeName");
+        }
+        pod
+    }
+
+    fn context(&self) -> Context<'_> {
+        Context { tenant: &self.tenant, allowed: &self.allowed, known: self }
+    }
+
+    fn wanted(&self, host: &Host) -> Vec<(&'static str, Value)> {
         let pods = list(&self.client, "pods", "");
         let uses: BTreeSet<(String, String)> = pods.iter().flat_map(used).collect();
         let mut wanted = Vec::new();
@@ -223,8 +244,10 @@ impl Side {
                     (resource.to_owned(), format!("{}/{}", meta::namespace(&object), meta::name(&object)));
                 let host = match resource {
                     "pods" if has_ended(&object) => continue,
-                    "pods" => translate::pod(&self.tenant, &object),
+                    "pods" => translate::pod(&self.context(), &self.unbound(host, object))
+                        .map(|wanted| wanted.object),
                     "services" if at.1 == "default/kubernetes" => continue,
+                    "services" if meta::label(&object, "alcove.dev/door").is_some() => continue,
                     "services" => translate::service(&self.tenant, &object),
                     _ if !uses.contains(&at) => continue,
                     "configmaps" => Ok(translate::config_map(&self.tenant, &object)),
@@ -234,6 +257,47 @@ impl Side {
             }
         }
         wanted
+    }
+}
+
+/// What translations know, read from the tenant's store.
+impl Known for Side {
+    fn object(&self, resource: &str, namespace: &str, name: &str) -> Option<Value> {
+        get(&self.client, resource, namespace, name)
+    }
+
+    fn is_pod_address(&self, _: std::net::IpAddr) -> bool {
+        false
+    }
+
+    fn has_class(&self, _: &str, _: &str) -> Option<bool> {
+        None
+    }
+
+    fn namespace_labels(&self, namespace: &str) -> Value {
+        let namespace = get(&self.client, "namespaces", "", namespace);
+        namespace.and_then(|found| found.pointer("/metadata/labels").cloned()).unwrap_or_default()
+    }
+
+    fn namespaces(&self, _: &Value) -> Vec<String> {
+        Vec::new()
+    }
+
+    fn host_node(&self, node: &str) -> Option<String> {
+        get(&self.client, "nodes", "", node).map(|_| node.to_owned())
+    }
+
+    fn domain(&self) -> String {
+        "cluster.local".into()
+    }
+
+    fn resolver(&self) -> Option<Resolver> {
+        let dns = get(&self.client, "services", "kube-system", "kube-dns")?;
+        Some(Resolver { addresses: vec![dns["spec"]["clusterIP"].as_str()?.to_owned()] })
+    }
+
+    fn account(&self) -> Option<String> {
+        None
     }
 }
 

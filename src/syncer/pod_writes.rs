@@ -1,0 +1,70 @@
+//! Writes of pods to the host. A pod is made once, whole; afterwards most of it stands, so what is on the host is read
+//! first, and only what may change is written, each part by the way that the API has for it.
+
+use crate::engine::Syncer;
+use crate::error::Error;
+use crate::host::{FIELD_MANAGER, Facts, digest, tree};
+use crate::rules::Rule;
+use crate::translate::{self, Amended};
+use crate::write::ONLY_CREATE;
+use alcove_object::{Value, meta};
+use kube::api::{Patch, PatchParams};
+
+impl Syncer {
+    /// Makes a pod on the host.
+    pub async fn make_pod(&self, rule: &'static Rule, wanted: Value) -> Result<(), Error> {
+        let sent = digest(&wanted);
+        let mut pod = translate::without_ephemeral(wanted);
+        meta::set(&mut pod, "resourceVersion", ONLY_CREATE);
+        let (api, params) = (self.api(rule), PatchParams::apply(FIELD_MANAGER));
+        let made = self.ask(api.patch(meta::name(&pod), &params, &Patch::Apply(&pod))).await?;
+        let made = tree(made).unwrap_or_default();
+        self.host.observe(rule, self.owner(rule, &made), &made, Some(sent));
+        Ok(())
+    }
+
+    /// Changes on the host what may change of a pod, unless it stands. Gives the host's pod if it was written.
+    pub async fn amend_pod(
+        &self,
+        rule: &'static Rule,
+        wanted: Value,
+        pod: &Value,
+        host_name: &str,
+        facts: &Facts,
+    ) -> Result<Option<Value>, Error> {
+        let sent = digest(&wanted);
+        if facts.is_intact(sent) || facts.is_deleting {
+            return Ok(None);
+        }
+        let api = self.api(rule);
+        let Some(host) = self.ask(api.get_opt(host_name)).await?.and_then(tree) else {
+            self.host_object_gone(rule, host_name, &facts.uid);
+            return Ok(None);
+        };
+        if meta::uid(&host) != facts.uid {
+            // Another one took its place: its watch tells.
+            return Ok(None);
+        }
+        let changes = translate::amended(FIELD_MANAGER, &host, &wanted, meta::generation(pod) > 1);
+        let is_written = changes != Amended::default();
+        let mut newest = host;
+        for (part, patch) in [("ephemeralcontainers", changes.ephemeral), ("resize", changes.resize)] {
+            let Some(mut patch) = patch else { continue };
+            meta::set(&mut patch, "uid", facts.uid.clone());
+            let params =
+                PatchParams { field_manager: Some(FIELD_MANAGER.to_owned()), ..PatchParams::default() };
+            let patched =
+                self.ask(api.patch_subresource(part, host_name, &params, &Patch::Strategic(&patch))).await?;
+            newest = tree(patched).unwrap_or_default();
+        }
+        if let Some(mut changed) = changes.pod {
+            meta::set(&mut changed, "uid", facts.uid.clone());
+            let params = PatchParams::apply(FIELD_MANAGER).force();
+            let applied = self.ask(api.patch(host_name, &params, &Patch::Apply(&changed))).await?;
+            newest = tree(applied).unwrap_or_default();
+        }
+        self.host.observe(rule, self.owner(rule, &newest), &newest, Some(sent));
+        meta::unset(&mut newest, "managedFields");
+        Ok(is_written.then_some(newest))
+    }
+}
