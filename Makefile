@@ -1,6 +1,6 @@
 # Every target says in one line what it does; `make help` lists them.
 .DEFAULT_GOAL := help
-.PHONY: help dev build image test host-tools host-up host-down test-host conformance lint tools bench bench-peers bench-sync bench-store bench-dns codegen codegen-check
+.PHONY: help dev build image test host-tools host-up host-down test-host conformance conformance-host lint tools bench bench-peers bench-sync bench-store bench-dns codegen codegen-check
 
 CACHE := .cache
 DENY_VERSION := 0.20.2
@@ -40,11 +40,24 @@ host-down: ## end that Kubernetes; what was built stays
 	@echo "make host-down: ending the test host"
 	tests/host/host.py down
 
+test-host: host-up image ## play what tenants do on that Kubernetes; SCENARIOS='pods dns' chooses by name
+	@echo "make test-host: playing scenarios with the image of alcove on the test host"
+	tests/host/host.py import $(CACHE)/image/alcove.tar
+	ALCOVE_HOST_KUBECONFIG=$(CURDIR)/$(CACHE)/host/admin.kubeconfig cargo test --test host -- $(SCENARIOS)
+
 conformance: ## run the upstream conformance tests that pass against a tenant (minutes; builds them the first time)
 	@echo "make conformance: building alcove and upstream's tests, then running those in tests/conformance/passing.txt"
 	cargo build
 	tests/conformance/build.sh $(CACHE)/conformance
 	tests/conformance/run.py target/debug/alcove $(CACHE)/conformance $(CONFORMANCE_ARGS)
+
+conformance-host: host-up image ## the same against a tenant on the test host, those in passing-host.txt
+	@echo "make conformance-host: running the tests in tests/conformance/passing-host.txt on the test host"
+	cargo build
+	tests/conformance/build.sh $(CACHE)/conformance
+	tests/host/host.py import $(CACHE)/image/alcove.tar
+	KUBECONFIG=$(CURDIR)/$(CACHE)/host/admin.kubeconfig tests/conformance/run.py target/debug/alcove $(CACHE)/conformance \
+		--host conformance --list tests/conformance/passing-host.txt $(CONFORMANCE_ARGS)
 
 lint: $(DENY) ## check formatting, lints, and what dependencies may be there
 	@echo "make lint: rustfmt, clippy with warnings as errors, cargo-deny"

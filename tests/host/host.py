@@ -7,6 +7,7 @@
     host.py status                 says which programs run
     host.py restart PROGRAM        ends one of its programs and starts it again; --kill ends it without a warning
     host.py stop PROGRAM           ends one of its programs; `start PROGRAM` starts it again
+    host.py kill CONTAINER         ends a container as a crash would
     host.py import ARCHIVE         imports an OCI archive into its containerd
     host.py run -- COMMAND         runs a command in its network and mount namespace
 
@@ -61,11 +62,36 @@ def up():
         start(name)
     dns = (settings.SOURCES / "dns.yaml").read_text().replace("DNS_SERVICE_IP", settings.DNS_SERVICE_IP)
     kubectl("apply", "--server-side", "-f", "-", input=dns)
+    platform()
     wait("the node", node_ready, settings.BOOT_SECONDS_MAX, ended("kubelet"))
     say("the node is ready")
     kubectl("--namespace=kube-system", "rollout", "status", "deployment/coredns", f"--timeout={settings.BOOT_SECONDS_MAX}s")
     shutil.copy(programs.kubeconfig("admin"), settings.KUBECONFIG)
     say(f"pods can run; export KUBECONFIG={settings.KUBECONFIG}")
+
+
+def platform():
+    """Makes what a platform team has for its tenants: classes, and static volumes that claims bind to."""
+    manifest = (settings.SOURCES / "platform.yaml").read_text()
+    documents = []
+    for number in range(settings.VOLUMES_COUNT):
+        folder = settings.RUN / "volumes" / str(number)
+        folder.mkdir(parents=True, exist_ok=True)
+        # Whatever user a pod runs as may write to its volume.
+        folder.chmod(0o777)
+        documents.append(manifest.replace("PATH", str(folder)).replace("NUMBER", str(number)))
+    # One whose claim is gone can be bound again only when it is made anew.
+    phases = '{range .items[?(@.status.phase=="Released")]}{.metadata.name} {end}'
+    if released := kubectl("get", "pv", "--output", f"jsonpath={phases}").split():
+        kubectl("delete", "pv", *released)
+    kubectl("apply", "--server-side", "-f", "-", input="---\n".join(documents))
+
+
+def kill(container):
+    """Ends a container's processes without a warning, as if they had crashed; the id may be as pods' statuses say it."""
+    result = containerd("tasks", "kill", "--all", "--signal", "SIGKILL", container.rpartition("/")[2])
+    if result.returncode != 0:
+        sys.exit(result.stderr)
 
 
 def down():
@@ -145,6 +171,7 @@ def kubectl(*arguments, **options):
     result = subprocess.run(command, capture_output=True, text=True, **options)
     if result.returncode != 0:
         sys.exit(f"kubectl {' '.join(arguments)}: {result.stderr}")
+    return result.stdout
 
 
 def main():
@@ -157,6 +184,7 @@ def main():
         command.add_argument("program", choices=RESTARTABLE)
         if name != "start":
             command.add_argument("--kill", action="store_const", const=signal.SIGKILL, default=signal.SIGTERM)
+    commands.add_parser("kill").add_argument("container")
     commands.add_parser("import").add_argument("archive")
     commands.add_parser("run").add_argument("words", nargs=argparse.REMAINDER)
     options = parser.parse_args()
@@ -178,6 +206,8 @@ def main():
             namespaces.stop(options.program, options.kill)
         case "start":
             start(options.program)
+        case "kill":
+            kill(options.container)
         case "import":
             import_image(os.path.abspath(options.archive))
         case "run":

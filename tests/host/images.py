@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Makes the images of the test host's pods: images.py PROGRAMS OUT
+"""Makes the images of the test host's pods: images.py PROGRAMS OUT [--alcove BINARY]
 
 PROGRAMS is the folder that programs/build.sh filled. The images carry upstream's names, so that its tests find them, but
 are made of installed Debian packages and our own builds: nothing is pulled. An archive that was made from the same
@@ -135,7 +135,7 @@ IMAGES = {
     "pause": (["registry.k8s.io/pause:3.10.2"], pause, {"Entrypoint": ["/pause"], "User": "65535:65535"}, []),
     "busybox": ([UPSTREAM + "busybox:1.37.0-1"], busybox, {"Cmd": ["sh"]}, []),
     "agnhost": ([UPSTREAM + "agnhost:2.63.0"], agnhost, {"Entrypoint": ["/agnhost"], "Cmd": ["pause"]}, ["agnhost"]),
-    "nginx": ([UPSTREAM + "nginx:1.27-0"], nginx, {"Cmd": ["nginx", "-g", "daemon off;"]}, []),
+    "nginx": ([UPSTREAM + "nginx:1.27-0", UPSTREAM + "nginx:1.15-4"], nginx, {"Cmd": ["nginx", "-g", "daemon off;"]}, []),
     "coredns": (["registry.k8s.io/coredns/coredns:host"], coredns, {"Entrypoint": ["/coredns"]}, ["coredns"]),
 }
 
@@ -166,13 +166,29 @@ def make(archive, image, programs, out):
     print(f"made the image {names[0]}")
 
 
+def alcove(binary, out):
+    """An image of a binary of alcove as cargo builds it while one works, under the name that `make image` gives."""
+    version = re.search(r'^version = "(.*)"', (HERE.parent.parent / "Cargo.toml").read_text(), re.MULTILINE).group(1)
+    with tempfile.TemporaryDirectory(dir=out) as folder:
+        root = pathlib.Path(folder)
+        root.chmod(0o755)
+        Root(root).install(str(binary))
+        Root(root).copy(binary, "alcove")
+        (root / str(binary).lstrip("/")).unlink()
+        config = {"Entrypoint": ["/alcove"], "User": "65532:65532", "Env": [oci.PATH]}
+        oci.image(root, out / "alcove.tar", [f"ghcr.io/alcove-dev/alcove:{version}"], config)
+
+
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("programs", type=pathlib.Path)
     parser.add_argument("out", type=pathlib.Path)
+    parser.add_argument("--alcove", type=pathlib.Path, help="a binary of alcove, linked as it may be; makes OUT/alcove.tar")
     options = parser.parse_args()
     options.out.mkdir(parents=True, exist_ok=True)
     os.umask(0o022)
+    if options.alcove:
+        return alcove(options.alcove.resolve(), options.out.resolve())
     for archive, image in IMAGES.items():
         make(archive, image, options.programs.resolve(), options.out.resolve())
 

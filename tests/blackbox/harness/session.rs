@@ -11,9 +11,8 @@ use tempfile::TempDir;
 pub struct Session {
     /// The home directory, with `bin` and `kubeconfig`; also where commands run.
     home: TempDir,
-    /// The tenant's namespace that is the default, and `$NS`.
-    pub namespace: String,
-    host_kubeconfig: PathBuf,
+    /// Environment variables such as `NS`, the tenant's namespace that is the default, and `HOST`, the host's kubeconfig.
+    pub variables: Vec<(&'static str, String)>,
 }
 
 /// What a command printed and how it ended.
@@ -27,18 +26,22 @@ pub struct Outcome {
 impl Session {
     /// A session at the tenant of `server`, in a new namespace. `tools` are pairs such as (`kubectl`, `kubectl-1.33`).
     pub fn new(server: &Server, namespace: &str, tools: &[(&str, &str)]) -> Session {
+        server.api().namespace(namespace);
+        let host = server.kubeconfig("host").display().to_string();
+        Session::at(&server.kubeconfig("demo"), vec![("NS", namespace.to_owned()), ("HOST", host)], tools)
+    }
+
+    /// A session with a kubeconfig, in the namespace that the variable `NS` names.
+    pub fn at(kubeconfig: &Path, variables: Vec<(&'static str, String)>, tools: &[(&str, &str)]) -> Session {
         let home = scratch();
         let bin = home.path().join("bin");
         fs::create_dir(&bin).expect("a new directory");
         for (name, version) in tools {
             std::os::unix::fs::symlink(tool(version), bin.join(name)).expect("a new link");
         }
-        server.api().namespace(namespace);
-        let session =
-            Session { home, namespace: namespace.to_owned(), host_kubeconfig: server.kubeconfig("host") };
-        fs::copy(server.kubeconfig("demo"), session.kubeconfig()).expect("the tenant's kubeconfig");
-        let outcome = session.run(&format!("kubectl config set-context --current --namespace={namespace}"));
-        assert_eq!(outcome.code, 0, "{}", outcome.output);
+        let session = Session { home, variables };
+        fs::copy(kubeconfig, session.kubeconfig()).expect("the tenant's kubeconfig");
+        session.ok("kubectl config set-context --current --namespace=$NS");
         session
     }
 
@@ -55,8 +58,8 @@ impl Session {
         let mut command = Command::new("sh");
         command.arg("-c").arg(script).current_dir(home).env_clear().stdin(Stdio::null());
         command.env("PATH", path).env("HOME", home).env("TERM", "dumb").env("LC_ALL", "C").env("TZ", "UTC");
-        command.env("KUBECONFIG", self.kubeconfig()).env("HOST", &self.host_kubeconfig);
-        command.env("NS", &self.namespace).env("CHART", chart);
+        command.env("KUBECONFIG", self.kubeconfig()).env("CHART", chart);
+        command.envs(self.variables.iter().map(|(name, value)| (name, value)));
         command
     }
 

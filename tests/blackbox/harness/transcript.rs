@@ -4,7 +4,7 @@
 //! # a comment
 //! $ kubectl get pods                     a command for the shell; `> ` continues it on the next line
 //! NAME READY STATUS RESTARTS AGE         what it prints: `[..]` is anything, `...` alone any number of lines,
-//! web-[..] 1/1 Running 0 [..]            blanks in a row are one blank, `$NS` is the session's namespace
+//! web-[..] 1/1 Running 0 [..]            blanks in a row are one blank, `$NS` is the variable's value
 //! @1.33 only this version prints this
 //! [exit 1]                               how it ends, when not with 0
 //! $~ kubectl get pods                    looked at again until it prints what is expected: a wait for a condition
@@ -13,6 +13,7 @@
 use super::fits::lines_fit;
 use super::session::{Outcome, Session};
 use super::wait::DEADLINE;
+use std::path::Path;
 use std::time::Instant;
 
 struct Step<'a> {
@@ -27,26 +28,38 @@ struct Step<'a> {
 #[track_caller]
 pub fn play(session: &Session, version: &str, name: &str) {
     let path = format!("{}/tests/blackbox/transcripts/{name}.txt", env!("CARGO_MANIFEST_DIR"));
+    play_file(session, version, name, Path::new(&path));
+}
+
+/// Plays a transcript of a file.
+#[track_caller]
+pub fn play_file(session: &Session, version: &str, name: &str, path: &Path) {
     let text = std::fs::read_to_string(path).expect("a transcript");
-    let text = text.replace("$NS", "\u{1}");
     for step in steps(&text, version) {
-        let command = step.command.replace('\u{1}', "$NS");
+        let command = &step.command;
         let expected: Vec<String> =
-            step.expected.iter().map(|line| line.replace('\u{1}', &session.namespace)).collect();
+            step.expected.iter().map(|line| with_values(line, &session.variables)).collect();
         let expected: Vec<&str> = trimmed(expected.iter().map(String::as_str).collect());
         let started = Instant::now();
         loop {
-            let outcome = session.run(&command);
+            let outcome = session.run(command);
             let found = trimmed(outcome.output.lines().collect());
             if outcome.code == step.code && lines_fit(&expected, &found) {
                 break;
             }
             if !step.waits || started.elapsed() > DEADLINE {
-                panic!("{}", report(name, &step, &command, &expected, &outcome));
+                panic!("{}", report(name, &step, command, &expected, &outcome));
             }
             std::thread::sleep(std::time::Duration::from_millis(100));
         }
     }
+}
+
+/// A line in which `$NAME` stands for the variable's value, longer names first.
+fn with_values(line: &str, variables: &[(&'static str, String)]) -> String {
+    let mut variables: Vec<_> = variables.iter().collect();
+    variables.sort_by_key(|(name, _)| std::cmp::Reverse(name.len()));
+    variables.iter().fold(line.to_owned(), |line, (name, value)| line.replace(&format!("${name}"), value))
 }
 
 fn report(name: &str, step: &Step<'_>, command: &str, expected: &[&str], outcome: &Outcome) -> String {

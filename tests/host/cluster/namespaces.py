@@ -98,7 +98,7 @@ def make():
     before = RUN / "machine-settings"
     before.write_text("".join(f"{name}={sysctl(name)}\n" for name in MACHINE_SETTINGS))
     holder = ["unshare", "--net", "--mount", "--propagation=private", "sleep", "infinity"]
-    process = subprocess.Popen(holder, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, start_new_session=True)
+    process = subprocess.Popen(holder, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True)
     (PIDS / "namespace").write_text(str(process.pid))
     wait("a network namespace", lambda: network(process.pid) != network("self"), 10)
     for command in [

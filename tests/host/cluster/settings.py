@@ -37,6 +37,8 @@ CGROUP = "alcove-host"
 SANDBOX_IMAGE = "registry.k8s.io/pause:3.10.2"
 CNI_PROGRAMS = "/usr/lib/cni"
 
+# Each claim of a tenant takes one for good.
+VOLUMES_COUNT = 24
 # A host takes seconds to boot, and minutes on a machine that does other things too.
 BOOT_SECONDS_MAX = 240
 # The kernel takes paths of sockets up to this length.
