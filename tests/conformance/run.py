@@ -1,9 +1,10 @@
 #!/usr/bin/env python3
-"""Runs upstream's conformance tests against a tenant of a fresh `alcove dev`.
+"""Runs upstream's conformance tests against a tenant of a fresh `alcove dev`, or of a real host.
 
-run.py ALCOVE TOOLS [--list FILE] [--procs N] [--keep DIR]
+run.py ALCOVE TOOLS [--host NAMESPACE] [--list FILE] [--procs N] [--keep DIR]
 
-ALCOVE is the binary, TOOLS the folder that build.sh filled. FILE names tests, one a line; passing.txt unless given.
+ALCOVE is the binary, TOOLS the folder that build.sh filled. With --host the tenant is made by `alcove create` in that
+namespace of the cluster that KUBECONFIG names, and deleted in the end. FILE names tests, one a line; passing.txt unless given.
 Every test in it is run once; exit code 1 if one fails or is not found. DIR keeps the log, the report and the lists
 passed.txt and failed.txt.
 """
@@ -51,6 +52,16 @@ def start(alcove, data):
     sys.exit(f"alcove dev did not become ready:\n{log.read()}")
 
 
+def create(alcove, namespace, data):
+    """Makes a tenant on a real host. Gives its kubeconfig."""
+    name = [alcove, "create", namespace, "-n", namespace, "--connect=false", "--expose=NodePort"]
+    subprocess.run([*name, "--set", "controlPlane.storage.persistent=false"], check=True)
+    printed = subprocess.run([alcove, "connect", namespace, "-n", namespace, "--print"], check=True, capture_output=True)
+    kubeconfig = data / "tenant.kubeconfig"
+    kubeconfig.write_bytes(printed.stdout)
+    return str(kubeconfig)
+
+
 def run(tools, kubeconfig, wanted, procs, out):
     """Runs the tests and gives the outcome of each by its name."""
     # ginkgo puts the suite's name before a test's, and its labels, in brackets, behind it.
@@ -73,6 +84,7 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("alcove", type=pathlib.Path)
     parser.add_argument("tools", type=pathlib.Path)
+    parser.add_argument("--host", metavar="NAMESPACE")
     parser.add_argument("--list", type=pathlib.Path, default=HERE / "passing.txt")
     parser.add_argument("--procs", type=int, default=4)
     parser.add_argument("--keep", type=pathlib.Path)
@@ -82,12 +94,16 @@ def main():
     out = (options.keep or work / "out").resolve()
     out.mkdir(parents=True, exist_ok=True)
     (out / "junit.xml").unlink(missing_ok=True)
-    process, kubeconfig = start(options.alcove.resolve(), work)
+    alcove = options.alcove.resolve()
+    process, kubeconfig = (None, create(alcove, options.host, work)) if options.host else start(alcove, work)
     try:
         outcomes = run(options.tools.resolve(), kubeconfig, wanted, options.procs, out)
     finally:
-        process.send_signal(signal.SIGINT)
-        process.wait()
+        if process:
+            process.send_signal(signal.SIGINT)
+            process.wait()
+        else:
+            subprocess.run([alcove, "delete", options.host, "-n", options.host, "--yes", "--delete-namespace"])
     outcome = {name: outcomes.get(text(name)) for name in wanted}
     passed = sorted(name for name, case in outcome.items() if case is not None and case.get("status") == "passed")
     failed = sorted(name for name in wanted if name not in passed)
