@@ -5,7 +5,7 @@ use alcove_object::{Value, meta};
 use serde_json::json;
 
 /// Fields of an event that are taken over as they are.
-const PLAIN_FIELDS: [&str; 10] = [
+const PLAIN_FIELDS: [&str; 11] = [
     "reason",
     "type",
     "count",
@@ -14,6 +14,7 @@ const PLAIN_FIELDS: [&str; 10] = [
     "eventTime",
     "source",
     "reportingComponent",
+    "reportingInstance",
     "action",
     "series",
 ];

@@ -142,6 +142,22 @@ fn events_speak_the_tenants_names() {
     assert!(!event.to_string().contains("team-a"));
 }
 
+/// Those of the scheduler: an API server refuses one that has `eventTime` and lacks any of the others.
+#[test]
+fn events_of_the_newer_form_keep_what_makes_them_valid() {
+    let owner = Owner { namespace: "default".into(), name: "web-1".into(), uid: "u".into() };
+    let host = serde_json::json!({
+        "metadata": { "name": "web-1-x-default-x-demo.18a", "namespace": "team-a" },
+        "involvedObject": { "kind": "Pod", "apiVersion": "v1", "name": "web-1-x-default-x-demo", "uid": "h" },
+        "eventTime": "2026-01-01T00:00:00.000000Z", "reportingComponent": "default-scheduler",
+        "reportingInstance": "default-scheduler-1", "action": "Binding", "reason": "Scheduled", "type": "Normal",
+    });
+    let event = event(&tenant(), &owner, &host);
+    for field in ["eventTime", "reportingComponent", "reportingInstance", "action", "reason"] {
+        assert_eq!(event[field], host[field], "{field}");
+    }
+}
+
 #[test]
 fn what_the_host_says_is_told_in_the_tenants_names() {
     let long = "a".repeat(60);
