@@ -25,6 +25,8 @@ const FIELD_MANAGER: &str = "alcove";
 /// The administrator in `NAME-kubeconfig`.
 const ADMIN: &str = "kubernetes-admin";
 const ADMIN_GROUP: &str = "system:masters";
+/// Who reads metrics, and the group whose role lets it do that and no more.
+const MONITOR: (&str, &str) = ("alcove:metrics", "system:monitoring");
 /// How long a token in a kubeconfig is good, in seconds. It is renewed after four fifths of that.
 const TOKEN_SECONDS: i64 = 24 * 60 * 60;
 /// How soon a Secret that the host refused is tried again.
@@ -164,13 +166,17 @@ impl Publisher {
             let secret = secret(name, Some(config.argo_cd.namespace.clone()));
             wanted.push(Wanted { secret, form: Form::ArgoCd });
         }
+        if self.config.control_plane.service_monitor.enabled {
+            let secret = secret(format!("{}-metrics", self.host.name), None);
+            wanted.push(Wanted { secret, form: Form::Metrics });
+        }
         wanted
     }
 
     async fn write(&self, wanted: &Wanted, service: &Service) -> Result<Timestamp, Failure> {
         let server = wanted.secret.server.clone().or_else(|| self.config.kubeconfig.server.clone());
         let server = server.unwrap_or_else(|| self.server(service));
-        let proof = self.proof(wanted.secret.service_account.as_deref()).await?;
+        let proof = self.proof(wanted).await?;
         let namespace = wanted.secret.namespace.as_deref().unwrap_or(&self.host.namespace);
         let secrets: Api<Secret> = Api::namespaced(self.host_client.clone(), namespace);
         let mut secret = self.secret(wanted, &server, &proof);
@@ -189,12 +195,16 @@ impl Publisher {
         Ok(proof.renewal(self.config.kubeconfig.certificate_days))
     }
 
-    async fn proof(&self, service_account: Option<&str>) -> Result<Proof, Failure> {
-        let Some((namespace, name)) = service_account.and_then(|account| account.split_once('/')) else {
-            let validity =
-                Duration::from_secs(u64::from(self.config.kubeconfig.certificate_days) * 24 * 60 * 60);
-            let (now, groups) = (self.env.now(), [ADMIN_GROUP]);
-            let issued = self.authority.kept_client(&self.data, ADMIN, ADMIN, &groups, now, validity)?;
+    async fn proof(&self, wanted: &Wanted) -> Result<Proof, Failure> {
+        let account = wanted.secret.service_account.as_deref();
+        let Some((namespace, name)) = account.and_then(|account| account.split_once('/')) else {
+            let days = self.config.kubeconfig.certificate_days;
+            let (now, validity) = (self.env.now(), Duration::from_secs(u64::from(days) * 24 * 60 * 60));
+            let (file, user, group) = match wanted.form {
+                Form::Metrics => ("metrics", MONITOR.0, MONITOR.1),
+                _ => (ADMIN, ADMIN, ADMIN_GROUP),
+            };
+            let issued = self.authority.kept_client(&self.data, file, user, &[group], now, validity)?;
             return Ok(Proof::Certificate(issued));
         };
         let accounts = Gvr::new("", "v1", "serviceaccounts");
@@ -243,6 +253,7 @@ impl Publisher {
                 }
                 ("Opaque", data)
             }
+            Form::Metrics => ("Opaque", metrics_data(self.authority.pem(), proof)),
             form => {
                 let text = kubeconfig(name, server, self.authority.pem(), proof.credentials(), "");
                 let is_main = form == Form::ClusterApi;
@@ -275,6 +286,8 @@ enum Form {
     Plain,
     /// Argo CD: name, server and config.
     ArgoCd,
+    /// Prometheus, by the ServiceMonitor: authority, certificate and key.
+    Metrics,
 }
 
 /// How Argo CD wants credentials (argo-cd docs/operator-manual/declarative-setup.md).
@@ -288,6 +301,15 @@ fn argo_config(authority: &str, proof: &Proof) -> Value {
             json!({ "bearerToken": token, "tlsClientConfig": { "caData": encoded(authority) } })
         }
     }
+}
+
+/// The keys that the ServiceMonitor names.
+fn metrics_data(authority: &str, proof: &Proof) -> Value {
+    let Proof::Certificate(issued) = proof else { return json!({}) };
+    let encoded = |pem: &str| BASE64_STANDARD.encode(pem);
+    json!({
+        "ca.crt": encoded(authority), "tls.crt": encoded(&issued.certificate), "tls.key": encoded(&issued.key),
+    })
 }
 
 /// All addresses of the tenant's Service.
