@@ -32,6 +32,13 @@ pub struct Grant {
     pub verbs: &'static [&'static str],
 }
 
+impl Grant {
+    /// Whether it covers a verb on a resource, which is `RESOURCE/SUBRESOURCE` for subresources.
+    pub fn covers(&self, group: &str, resource: &str, verb: &str) -> bool {
+        self.group == group && self.resources.contains(&resource) && self.verbs.contains(&verb)
+    }
+}
+
 /// Server-side apply needs `patch`, and `create` for what is not there yet; `update` is never used.
 const SYNC: &[&str] = &["create", "delete", "get", "list", "patch", "watch"];
 const FOLLOW: &[&str] = &["get", "list", "watch"];

@@ -7,6 +7,7 @@ pub mod proxy;
 pub mod rights;
 pub mod tenant;
 
+use alcove_apiserver::authorization::AlwaysAllow;
 use alcove_apiserver::{Client, Server};
 use alcove_object::{Gvr, Reason, Value, meta};
 use std::sync::Arc;
@@ -163,14 +164,14 @@ pub fn server(
     let store = testing::memory_store();
     let mut admission: Vec<Arc<dyn Admission>> = vec![Arc::new(NamespaceLifecycle::new(store.clone()))];
     admission.extend(more);
-    (server_of(env.clone(), store, admission, Arc::default(), connector), env)
+    (server_of(env.clone(), store, admission, Arc::new(AlwaysAllow), connector), env)
 }
 
 pub fn server_of(
     env: Arc<alcove_apiserver::testing::TestEnv>,
     store: alcove_store::Store,
     admission: Vec<Arc<dyn alcove_apiserver::admission::Admission>>,
-    rights: Arc<rights::Rights>,
+    rights: Arc<dyn alcove_apiserver::authorization::Authorizer>,
     connector: Option<Arc<dyn alcove_apiserver::rest::Connector>>,
 ) -> Server {
     use alcove_apiserver::authn::{ServiceAccountTokens, SigningKeys};

@@ -1,7 +1,10 @@
-//! What the host lets its tenants do: everything, but for what a test takes away.
+//! What the host lets its tenants do: what the chart's roles grant and no more, but for what a test takes away. So every
+//! test of the syncer is one of those roles, too.
 
+use super::host::NAMESPACE;
 use alcove_apiserver::User;
 use alcove_apiserver::authorization::{Action, Authorizer};
+use alcove_operator::provision::{GRANTS, Scope};
 use parking_lot::Mutex;
 
 #[derive(Default)]
@@ -17,11 +20,22 @@ impl Rights {
 
 impl Authorizer for Rights {
     fn authorize(&self, user: &User, action: &Action<'_>) -> Result<(), String> {
-        let is_tenants = user.name.starts_with("kubernetes-admin");
-        let is_read = matches!(action.verb, "list" | "watch");
-        match &*self.denied.lock() {
-            Some(denied) if is_tenants && is_read && action.resource == denied => Err(String::new()),
-            _ => Ok(()),
+        if !user.name.starts_with("kubernetes-admin") || !action.is_resource {
+            return Ok(());
         }
+        let is_read = matches!(action.verb, "list" | "watch");
+        if self.denied.lock().as_deref().is_some_and(|denied| is_read && action.resource == denied) {
+            return Err(String::new());
+        }
+        let resource = match action.subresource {
+            "" => action.resource.to_owned(),
+            subresource => format!("{}/{subresource}", action.resource),
+        };
+        let scope = if action.namespace == NAMESPACE { Scope::Namespace } else { Scope::Cluster };
+        let granted = GRANTS
+            .iter()
+            .any(|grant| grant.scope == scope && grant.covers(action.group, &resource, action.verb));
+        let (group, verb) = (action.group, action.verb);
+        granted.then_some(()).ok_or_else(|| format!("no role of the chart grants {verb} {group}/{resource}"))
     }
 }
