@@ -15,7 +15,7 @@ use crate::uses::{Uses, depends};
 use crate::virtuals;
 use alcove_apiserver::options::ListOptions;
 use alcove_apiserver::{Client, Event};
-use alcove_config::Sync;
+use alcove_config::{NodeNames, Sync};
 use alcove_controllers::events::{Kind, Recorder};
 use alcove_controllers::runtime::{
     self, Facts as Metadata, Failure, Key, Mapper, Next, Queue, Reconciler, Source,
@@ -403,7 +403,8 @@ impl Known for Syncer {
 
     fn has_class(&self, resource: &str, name: &str) -> Option<bool> {
         let rule = rule(resource)?;
-        (self.features.state(resource) == State::On).then(|| self.host.facts(rule, name).is_some())
+        let is_shown = || self.host.facts(rule, name).is_some_and(|facts| facts.owner.is_some());
+        (self.features.state(resource) == State::On).then(is_shown)
     }
 
     fn namespace_labels(&self, namespace: &str) -> Value {
@@ -420,7 +421,9 @@ impl Known for Syncer {
     }
 
     fn host_node(&self, node: &str) -> Option<String> {
-        self.client.get(&Gvr::new("", "v1", "nodes"), "", node).ok().map(|_| node.to_owned())
+        let is_shown = self.allowed.nodes.names == NodeNames::Shown;
+        let known = self.host.node(node).or_else(|| is_shown.then(|| node.to_owned()));
+        known.filter(|_| self.client.get(&Gvr::new("", "v1", "nodes"), "", node).is_ok())
     }
 
     fn domain(&self) -> String {
@@ -451,7 +454,7 @@ impl Reconciler for Syncer {
 
     async fn reconcile(&self, key: &Key) -> Result<Next, Failure> {
         let Some((resource, object)) = key.split_once('|') else { return Ok(Next::Done) };
-        let Some(rule) = rule(resource) else {
+        let Some(rule) = rule(resource).filter(|rule| self.is_ruled(rule, object)) else {
             return match resource {
                 ENVIRONMENT => waiting(key, self.sync_environment(key, object).await),
                 _ => Ok(self.sync_virtual(key, resource, object).await.map(|()| Next::Done)?),

@@ -2,8 +2,9 @@
 
 use crate::engine::Syncer;
 use crate::host::{Pauses, tree};
-use crate::translate;
+use crate::translate::{self, Owner};
 use alcove_apiserver::options::{PatchType, WriteOptions};
+use alcove_config::NodeNames;
 use alcove_object::{Gvr, Reason, Status, Value, meta};
 use futures_util::StreamExt;
 use kube::Api;
@@ -31,13 +32,27 @@ pub async fn follow_events(syncer: Arc<Syncer>) {
         let text = |pointer: &str| host.pointer(pointer).and_then(Value::as_str).unwrap_or_default();
         let (kind, name) = (text("/involvedObject/kind"), text("/involvedObject/name"));
         let Some(owner) = syncer.host.owner_of(kind, name, text("/involvedObject/uid")) else { continue };
-        if let Err(status) = syncer.tell(translate::event(&syncer.tenant, &owner, &host)).await {
+        if let Err(status) = syncer.tell(syncer.event(&owner, &host)).await {
             tracing::debug!(error = %status, "cannot take over a host event");
         }
     }
 }
 
 impl Syncer {
+    /// A host event in the tenant's terms, nodes too.
+    fn event(&self, owner: &Owner, host: &Value) -> Value {
+        let mut event = translate::event(&self.tenant, owner, host);
+        if let Some(node) = event.pointer_mut("/source/host") {
+            let known = node.as_str().filter(|node| !node.is_empty()).map(|node| self.node_name(node));
+            *node = known.unwrap_or_default().into();
+        }
+        if self.allowed.nodes.names == NodeNames::Hidden {
+            let message = event["message"].as_str().unwrap_or_default();
+            event["message"] = self.host.hide_nodes(message).into();
+        }
+        event
+    }
+
     /// The tenant's event has a name that follows from the host's, so it is told once, whoever starts when.
     async fn tell(&self, event: Value) -> Result<(), Status> {
         let events = Gvr::new("", "v1", "events");

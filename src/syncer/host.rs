@@ -85,6 +85,8 @@ struct State {
     seen: HashMap<At, Value>,
     /// Keys that could not be synced because another's object has their name.
     blocked: HashMap<At, Key>,
+    /// Nodes of the host that the tenant knows, by the names that it knows them by.
+    nodes: HashMap<String, String>,
     /// How many of the tenant's pods have an address: two for a moment, when one went and the next got its address.
     addresses: HashMap<IpAddr, usize>,
 }
@@ -146,6 +148,40 @@ impl Host {
     /// Takes the host object that waits to be looked at.
     pub fn take_any_seen(&self, rule: &'static Rule, name: &str) -> Option<Value> {
         self.state.lock().seen.remove(&(rule.resource, name.to_owned()))
+    }
+
+    /// Notes what the tenant calls a node of the host.
+    pub fn note_node(&self, name: &str, host_name: &str) {
+        let mut state = self.state.lock();
+        if !state.nodes.contains_key(name) {
+            state.nodes.insert(name.to_owned(), host_name.to_owned());
+        }
+    }
+
+    /// The host's name of a node that the tenant knows as this.
+    pub fn node(&self, name: &str) -> Option<String> {
+        self.state.lock().nodes.get(name).cloned()
+    }
+
+    /// A text with the tenant's names of nodes in place of the host's.
+    pub fn hide_nodes(&self, text: &str) -> String {
+        let state = self.state.lock();
+        let is_of_name = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '.');
+        let word = |word: &str| {
+            let name = word.trim_end_matches('.');
+            let hidden = state.nodes.iter().find(|(_, host)| *host == name).map(|(known, _)| known);
+            hidden.map_or_else(|| word.to_owned(), |known| format!("{known}{}", &word[name.len()..]))
+        };
+        let mut out = String::with_capacity(text.len());
+        let mut rest = text;
+        while let Some(begin) = rest.find(is_of_name) {
+            out.push_str(&rest[..begin]);
+            rest = &rest[begin..];
+            let end = rest.find(|c| !is_of_name(c)).unwrap_or(rest.len());
+            out.push_str(&word(&rest[..end]));
+            rest = &rest[end..];
+        }
+        out + rest
     }
 
     /// The addresses of a host pod.

@@ -2,8 +2,7 @@
 //! server, and `kube-system/kube-dns`, where they reach its DNS. On the host each is a Service made by whoever runs the
 //! tenant, `NAME` and `NAME-dns`; its address and ports are the tenant's service's.
 //!
-//! The tenant's Endpoints are not written: pods reach the server through the host's Service, and who would read
-//! endpoints inside the tenant could not connect to a host-side address that is a loopback one in `alcove dev`.
+//! Their endpoints are in [`doors`](crate::doors).
 
 use crate::engine::Syncer;
 use crate::error::Error;
@@ -26,8 +25,10 @@ pub const RESOLVER: &str = "resolver|";
 /// A service of the tenant that shows one of the host's.
 #[derive(Clone, Copy)]
 pub struct Door {
-    namespace: &'static str,
-    name: &'static str,
+    /// Its namespace.
+    pub namespace: &'static str,
+    /// Its name.
+    pub name: &'static str,
     labels: &'static [(&'static str, &'static str)],
     /// What is to be done with its addresses.
     opened: fn(&Syncer, &Json),

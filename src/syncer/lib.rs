@@ -10,6 +10,7 @@
 //! host through the crate `kube`.
 
 mod derived;
+mod doors;
 mod engine;
 mod environment;
 mod error;
@@ -155,10 +156,11 @@ async fn run(syncer: Arc<engine::Syncer>, client: Client) {
     }
     let sources = syncer.sources();
     runtime::start(&mut tasks, syncer.clone(), &client, &syncer.queue, sources);
-    let cluster = syncer.tenant.cluster.clone();
-    tasks.spawn(kubernetes::follow(syncer.clone(), &kubernetes::KUBERNETES, cluster));
-    if let Some(service) = syncer.dns.clone() {
-        tasks.spawn(kubernetes::follow(syncer.clone(), &kubernetes::DNS, service));
+    let mut doors = vec![(&kubernetes::KUBERNETES, syncer.tenant.cluster.clone())];
+    doors.extend(syncer.dns.clone().map(|service| (&kubernetes::DNS, service)));
+    for (door, service) in doors {
+        tasks.spawn(kubernetes::follow(syncer.clone(), door, service.clone()));
+        tasks.spawn(doors::follow(syncer.clone(), door.namespace, door.name, service));
     }
     tasks.spawn(resync::resync(syncer.clone()));
     syncer.ask_for_virtuals();

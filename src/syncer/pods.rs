@@ -219,6 +219,7 @@ impl Syncer {
             pod.pointer("/spec/nodeName").and_then(Value::as_str).filter(|n| !n.is_empty()).map(str::to_owned)
         };
         let (None, Some(chosen)) = (node(&pod), node(host)) else { return Ok(pod) };
+        let chosen = self.node_name(&chosen);
         self.ensure_node(&chosen).await?;
         let (namespace, name) = (meta::namespace(&pod), meta::name(&pod));
         let binding = json!({

@@ -7,6 +7,9 @@ use alcove_controllers::runtime::Key;
 use alcove_object::{Value, meta};
 use std::collections::BTreeSet;
 
+/// The provisioner of classes whose volumes people make by hand.
+const NO_PROVISIONER: &str = "kubernetes.io/no-provisioner";
+
 /// PersistentVolumeClaims.
 pub const CLAIMS: Rule = Rule {
     is_wanted: |allowed| allowed.persistent_volume_claims.enabled,
@@ -53,11 +56,27 @@ pub const STORAGE_CLASSES: Rule = Rule {
                 let claims = &context.allowed.persistent_volume_claims;
                 let default = claims.default_storage_class.as_deref();
                 let is_default = default.map(|class| class == meta::name(host));
-                let is_shown = is_listed(&claims.storage_classes, host) || is_default == Some(true);
+                // Who makes no volumes hands out those that are there, which may be directories of the host's nodes.
+                let is_safe = host["provisioner"] != NO_PROVISIONER
+                    || claims.named_volumes
+                    || !claims.storage_classes.is_empty();
+                let is_shown =
+                    is_safe && is_listed(&claims.storage_classes, host) || is_default == Some(true);
                 is_shown.then(|| translate::storage_class(host, is_default))
             },
         },
     )
+};
+
+/// Nodes of the host that the platform team selects.
+pub const NODES: Rule = Rule {
+    is_wanted: |allowed| !allowed.nodes.selector.is_empty(),
+    owners: Owners {
+        synced: "those of `sync.nodes.selector`; others while a pod of the tenant is on them",
+        tenant: &[],
+        host: &["labels that the platform team names", "sizes, conditions, versions, `unschedulable`"],
+    },
+    ..row("", "Node", "nodes", Flow::Up { mirror: translate::node })
 };
 
 /// Endpoints of services without a selector.

@@ -124,7 +124,7 @@ pub const fn row(group: &'static str, kind: &'static str, resource: &'static str
 }
 
 /// All synced kinds.
-pub static RULES: [Rule; 13] = [
+pub static RULES: [Rule; 14] = [
     Rule {
         when: When::InUse,
         owners: Owners {
@@ -156,15 +156,23 @@ pub static RULES: [Rule; 13] = [
     Rule {
         owners: Owners {
             synced: "always, but `default/kubernetes` and the `kube-system/kube-dns` that shows the tenant's DNS",
-            tenant: &["labels", "`spec` without addresses, families and node ports"],
-            host: &["`spec` addresses, families and node ports", "`status`"],
+            tenant: &[
+                "labels",
+                "annotations that the platform team names",
+                "`spec` without addresses and families",
+            ],
+            host: &[
+                "addresses and families of `spec`",
+                "node ports that the tenant did not choose",
+                "`status`",
+            ],
         },
         ..row(
             "",
             "Service",
             "services",
             follows(
-                |context, object| translate::service(context.tenant, object).map(Wanted::from),
+                translate::allowed_service,
                 Some(|_, tenant, host| {
                     let mut out = tenant.clone();
                     out["spec"] = translate::service_addresses(&tenant["spec"], host);
@@ -213,6 +221,7 @@ pub static RULES: [Rule; 13] = [
     },
     rows::CLAIMS,
     rows::STORAGE_CLASSES,
+    rows::NODES,
     rows::ENDPOINTS,
     rows::ENDPOINT_SLICES,
     rows::INGRESSES,

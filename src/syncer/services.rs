@@ -119,7 +119,10 @@ impl Syncer {
     ) -> Result<(), Status> {
         let (namespace, name) = (meta::namespace(service).to_owned(), meta::name(service).to_owned());
         // What the rules refuse is stored as it is, and told by an event, as for all kinds.
-        let Ok(wanted) = translate::new_service(&self.tenant, service) else { return Ok(()) };
+        let judged = translate::judge_service(&self.context(), service);
+        let Ok(wanted) = judged.and_then(|()| translate::new_service(&self.tenant, service)) else {
+            return Ok(());
+        };
         let host_name = host_name(&self.tenant, &namespace, &name);
         if self.tenant_object(rule, &namespace, &name)?.is_some() {
             return Ok(());

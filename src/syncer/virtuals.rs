@@ -2,8 +2,10 @@
 //! claims. Each is there exactly while something of the tenant's uses it.
 
 use crate::engine::Syncer;
+use crate::features::State;
 use crate::nodes;
-use crate::translate::{MIRROR, volume};
+use crate::rules::Rule;
+use crate::translate::{MIRROR, node_name, volume};
 use alcove_apiserver::Event;
 use alcove_apiserver::options::ListOptions;
 use alcove_controllers::runtime::{Mapper, Source, split};
@@ -82,6 +84,23 @@ impl Syncer {
         };
         self.apply_part(&gvr("persistentvolumes"), "", wanted.clone()).await?;
         self.apply_part(&gvr("persistentvolumes"), "status", wanted).await.map(drop)
+    }
+
+    /// What the tenant calls a node of the host.
+    pub fn node_name(&self, host_name: &str) -> String {
+        let name = node_name(&self.tenant, &self.allowed, host_name);
+        self.host.note_node(&name, host_name);
+        name
+    }
+
+    /// Whether a rule says what is shown under this name, rather than that it is used.
+    pub fn is_ruled(&self, rule: &'static Rule, name: &str) -> bool {
+        match self.features.state(rule.resource) {
+            _ if !RESOURCES.contains(&rule.resource) => true,
+            State::Starting => true,
+            State::On => self.host.name_of(rule, name).is_some(),
+            State::Off(_) | State::NotWanted => false,
+        }
     }
 
     /// Makes a virtual node, if it is not there.

@@ -5,7 +5,7 @@ use crate::engine::Syncer;
 use crate::features::State;
 use crate::host::{Pauses, tree};
 use crate::rules::Rule;
-use alcove_object::meta;
+use alcove_object::{Value, meta};
 use futures_util::StreamExt;
 use kube::core::ApiResource;
 use kube::runtime::{WatchStreamExt, watcher};
@@ -44,6 +44,13 @@ async fn follow_while_allowed(syncer: &Arc<Syncer>, rule: &'static Rule, pause: 
                 let Some(object) = tree(object) else { continue };
                 unseen.remove(meta::name(&object));
                 let owner = syncer.owner(rule, &object);
+                // What the tenant calls the nodes that it hears of.
+                let node = match rule.kind {
+                    "Node" => Some(meta::name(&object)),
+                    _ => object.pointer("/spec/nodeName").and_then(Value::as_str),
+                };
+                let node = node.filter(|node| owner.is_some() && !node.is_empty());
+                node.map(|node| syncer.node_name(node));
                 let addresses = host.addresses(rule, meta::name(&object));
                 if host.observe(rule, owner.clone(), &object, None) {
                     syncer.addresses_moved(&addresses, &host.addresses(rule, meta::name(&object)));

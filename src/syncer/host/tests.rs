@@ -114,3 +114,12 @@ fn an_address_is_the_tenants_while_a_pod_of_its_own_has_it() {
     host.observe(pods, None, &pod(4, json!([{ "ip": "10.0.0.7" }]), "192.0.2.1"), None);
     assert!(!host.is_pod_address(address), "another's pod");
 }
+
+#[test]
+fn names_of_nodes_are_hidden_word_by_word() {
+    let host = Host::default();
+    host.note_node("node-ab", "ip-10");
+    let told = host.hide_nodes("Assigned d/web to ip-10. ip-10-b and \"ip-10\" differ");
+    assert_eq!(told, "Assigned d/web to node-ab. ip-10-b and \"node-ab\" differ");
+    assert_eq!(host.node("node-ab").as_deref(), Some("ip-10"));
+}

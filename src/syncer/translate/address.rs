@@ -49,6 +49,11 @@ pub fn is_local(address: IpAddr) -> bool {
         }
 }
 
+/// The same for a text.
+pub fn is_local_address(text: &str) -> bool {
+    address(text).is_none_or(is_local)
+}
+
 /// Where clouds answer questions about the machine over IPv6 (AWS).
 fn is_metadata(address: Ipv6Addr) -> bool {
     address == Ipv6Addr::new(0xfd00, 0xec2, 0, 0, 0, 0, 0, 0x254)

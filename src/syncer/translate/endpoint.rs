@@ -109,11 +109,22 @@ pub fn follows_from_selector(context: &Context<'_>, object: &Value) -> bool {
     let Some(service) = service_of(object) else { return true };
     let namespace = meta::namespace(object);
     match context.known.object("services", namespace, service) {
+        Some(service)
+            if is_door(&service) || service.pointer("/spec/type") == Some(&"ExternalName".into()) =>
+        {
+            true
+        }
         Some(service) => {
             service.pointer("/spec/selector").and_then(Value::as_object).is_some_and(|s| !s.is_empty())
         }
         None => true,
     }
+}
+
+/// Whether a service of the tenant shows its own control plane, and is never made on the host.
+fn is_door(service: &Value) -> bool {
+    let is_kubernetes = meta::namespace(service) == "default" && meta::name(service) == "kubernetes";
+    is_kubernetes || meta::label(service, "alcove.dev/door").is_some()
 }
 
 /// The name of the service that Endpoints or a slice are of.

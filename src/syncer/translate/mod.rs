@@ -20,6 +20,7 @@ mod labels;
 mod metadata;
 mod name;
 mod network_policy;
+mod node;
 mod pod;
 mod pod_affinity;
 mod pod_amend;
@@ -34,6 +35,7 @@ mod policy_restricted;
 mod service;
 
 pub use account::service_account;
+pub use address::is_local_address;
 pub use claim::{CLAIM_FIELDS, CLAIM_STATUS_FIELDS, claim, claim_back, volume, volume_name};
 pub use class::{STORAGE_CLASS_FIELDS, ingress_class, storage_class};
 pub use config::{config_map, secret};
@@ -49,6 +51,7 @@ pub use labels::{Map as LabelMap, selector};
 pub use metadata::{CLUSTER, KIND, MIRROR, NAME, NAMESPACE, Owner, UID, annotations, metadata, owner};
 pub use name::host_name;
 pub use network_policy::network_policy;
+pub use node::{node, node_name};
 pub use pod::pod;
 pub use pod_amend::{Amended, amended, without_ephemeral};
 pub use pod_dns::{Resolver, is_cluster_first};
@@ -56,7 +59,7 @@ pub use pod_refs::{References, references};
 pub use pod_status::{SYNCED, condition_owners, gate_conditions, pod_status};
 pub use pod_tokens::{RENEW, TOKENS, TokenSource, token_sources, tokens, tokens_name, tokens_owner};
 pub use policy::judge;
-pub use service::{new_service, service, service_addresses, service_status};
+pub use service::{allowed_service, judge_service, new_service, service, service_addresses, service_status};
 
 /// Which tenant is being translated, and where it lives on the host.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -1,12 +1,13 @@
-//! Services: what they ask for belongs to the tenant, addresses and node ports to the host.
+//! Services: what they ask for belongs to the tenant, addresses to the host. Node ports are the host's to give and the
+//! tenant's to keep or change.
 
 use super::labels::Map;
 use super::metadata::{CLUSTER, NAMESPACE};
-use super::{Refusal, Tenant, metadata};
+use super::{Context, Refusal, Tenant, Wanted, address, annotations, metadata};
 use alcove_object::{Value, meta};
 use serde_json::json;
 
-/// Fields of `spec` that are the tenant's. Addresses, IP families and node ports are not among them.
+/// Fields of `spec` that are the tenant's, besides its selector and ports.
 const TENANT_FIELDS: [&str; 12] = [
     "type",
     "externalName",
@@ -22,8 +23,56 @@ const TENANT_FIELDS: [&str; 12] = [
     "ipFamilyPolicy",
 ];
 /// Fields of `spec` that the host decides.
-const HOST_FIELDS: [&str; 5] =
-    ["clusterIP", "clusterIPs", "ipFamilies", "ipFamilyPolicy", "healthCheckNodePort"];
+const HOST_FIELDS: [&str; 4] = ["clusterIP", "clusterIPs", "ipFamilies", "healthCheckNodePort"];
+
+/// Names that mean the host's own machines or services to whoever resolves them there: ends of them, whole names, and
+/// names without a dot, which are looked for next to who asks.
+const HOST_NAMES: [&str; 7] =
+    ["localhost", "local", "internal", "svc", "cluster.local", "localdomain", "arpa"];
+
+/// The host's Service, if the platform team allows it.
+pub fn allowed_service(context: &Context<'_>, object: &Value) -> Result<Wanted, Refusal> {
+    judge_service(context, object)?;
+    let mut out = service(context.tenant, object)?;
+    annotations(&mut out["metadata"], object, &context.allowed.services.annotations);
+    Ok(out.into())
+}
+
+/// Whether the platform team allows what a service asks for.
+pub fn judge_service(context: &Context<'_>, object: &Value) -> Result<(), Refusal> {
+    let (allowed, spec) = (&context.allowed.services, &object["spec"]);
+    match spec["type"].as_str() {
+        Some("NodePort") if !allowed.node_ports => Err(Refusal::of(
+            "spec.type",
+            "services of type NodePort are off; ask the platform team for sync.services.nodePorts",
+        )),
+        Some("LoadBalancer") if !allowed.load_balancers => Err(Refusal::of(
+            "spec.type",
+            "services of type LoadBalancer are off; ask the platform team for sync.services.loadBalancers",
+        )),
+        Some("ExternalName") => external_name(spec["externalName"].as_str().unwrap_or_default()),
+        _ => Ok(()),
+    }
+}
+
+/// A name outside the cluster. On the host, controllers follow it with rights and routes that the tenant has not.
+fn external_name(name: &str) -> Result<(), Refusal> {
+    let refuse = |why: &str| Err(Refusal::of("spec.externalName", why));
+    let name = name.trim_end_matches('.').to_ascii_lowercase();
+    if address::address(&name).is_some() || name.split('.').next_back().is_some_and(is_number) {
+        return refuse("addresses are no names; use a service without a selector and Endpoints");
+    }
+    let is_hosts = |end: &&str| name == **end || name.ends_with(&format!(".{end}"));
+    match !name.contains('.') || HOST_NAMES.iter().any(is_hosts) {
+        true => refuse("names inside the host's cluster or network are not synced"),
+        false => Ok(()),
+    }
+}
+
+/// What resolvers may take for a part of an address.
+fn is_number(part: &str) -> bool {
+    !part.is_empty() && (part.bytes().all(|byte| byte.is_ascii_digit()) || part.starts_with("0x"))
+}
 
 /// The host's Service.
 pub fn service(tenant: &Tenant, object: &Value) -> Result<Value, Refusal> {
@@ -38,7 +87,7 @@ pub fn service(tenant: &Tenant, object: &Value) -> Result<Value, Refusal> {
             out[field] = value.clone();
         }
     }
-    if spec["clusterIP"] == "None" {
+    if spec["clusterIP"] == "None" && spec["type"] != "ExternalName" {
         out["clusterIP"] = "None".into();
     }
     if let Some(selector) = spec.get("selector").filter(|s| s.as_object().is_some_and(|s| !s.is_empty())) {
@@ -47,14 +96,17 @@ pub fn service(tenant: &Tenant, object: &Value) -> Result<Value, Refusal> {
         labels.insert(NAMESPACE.into(), meta::namespace(object).into());
         out["selector"] = labels.into();
     }
-    let ports: Vec<Value> = spec["ports"].as_array().into_iter().flatten().map(port).collect();
+    let has_node_ports = matches!(spec["type"].as_str(), Some("NodePort" | "LoadBalancer"));
+    let ports = spec["ports"].as_array().into_iter().flatten();
+    let ports: Vec<Value> =
+        ports.map(|port| if has_node_ports { port.clone() } else { plain(port) }).collect();
     if !ports.is_empty() {
         out["ports"] = ports.into();
     }
     Ok(json!({ "apiVersion": "v1", "kind": "Service", "metadata": metadata(tenant, object), "spec": out }))
 }
 
-/// The host's Service for one that is not there yet: the same, with the address and node ports that the tenant asks for.
+/// The host's Service for one that is not there yet: the same, with the addresses that the tenant asks for.
 /// Whether it gets them is the host's to say, this once; from then on they are the host's.
 pub fn new_service(tenant: &Tenant, object: &Value) -> Result<Value, Refusal> {
     let mut out = service(tenant, object)?;
@@ -62,13 +114,17 @@ pub fn new_service(tenant: &Tenant, object: &Value) -> Result<Value, Refusal> {
     if let Some(ip) = asked.get("clusterIP").filter(|ip| ip.as_str().is_some_and(|ip| !ip.is_empty())) {
         out["spec"]["clusterIP"] = ip.clone();
     }
-    if let Some(ports) = asked.get("ports") {
-        out["spec"]["ports"] = ports.clone();
+    for field in ["clusterIPs", "ipFamilies"] {
+        if let Some(value) = asked.get(field).filter(|value| value.as_array().is_some_and(|v| !v.is_empty()))
+        {
+            out["spec"][field] = value.clone();
+        }
     }
     Ok(out)
 }
 
-fn port(port: &Value) -> Value {
+/// A port without a node port, which only some types have.
+fn plain(port: &Value) -> Value {
     let mut port = port.clone();
     if let Some(port) = port.as_object_mut() {
         port.remove("nodePort");
@@ -80,9 +136,17 @@ fn port(port: &Value) -> Value {
 pub fn service_addresses(spec: &Value, host: &Value) -> Value {
     let mut out = spec.clone();
     for field in HOST_FIELDS {
-        if let Some(value) = host.pointer(&format!("/spec/{field}")) {
-            out[field] = value.clone();
+        match (host.pointer(&format!("/spec/{field}")), out.as_object_mut()) {
+            (Some(value), Some(out)) => drop(out.insert(field.into(), value.clone())),
+            // A service that became an ExternalName has no address any more.
+            (None, Some(out)) => drop(out.remove(field)),
+            _ => {}
         }
+    }
+    if out.get("ipFamilyPolicy").is_none()
+        && let Some(policy) = host.pointer("/spec/ipFamilyPolicy")
+    {
+        out["ipFamilyPolicy"] = policy.clone();
     }
     let given: Vec<Value> =
         host.pointer("/spec/ports").and_then(Value::as_array).cloned().unwrap_or_default();
@@ -106,4 +170,34 @@ pub fn service_status(tenant: &Value, host: &Value) -> Value {
         status["conditions"] = conditions.clone();
     }
     status
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn external_names_lead_out_of_the_host() {
+        for name in ["example.com", "db.example.org.", "svc.example.com", "local.example.com"] {
+            assert_eq!(external_name(name), Ok(()), "{name}");
+        }
+        for name in [
+            "kubernetes.default.svc",
+            "web.other.svc.cluster.local.",
+            "metadata.google.internal",
+            "localhost",
+            "a.localhost",
+            "kubernetes",
+            "169.254.169.254",
+            "2130706433",
+            "0x7f.1",
+            "10.0.0.1",
+            "::1",
+            "printer.local",
+            "KUBERNETES.DEFAULT.SVC",
+            "",
+        ] {
+            assert!(external_name(name).is_err(), "{name}");
+        }
+    }
 }

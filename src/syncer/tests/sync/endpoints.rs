@@ -88,3 +88,28 @@ async fn slices_name_their_service_and_what_is_allowed() {
     side.patch("services", &long, json!({ "spec": { "selector": { "app": "web" } } })).await;
     host.until_gone("endpointslices", &name).await;
 }
+
+#[tokio::test]
+async fn the_tenant_sees_where_its_own_api_server_is() {
+    let host = Host::start().await;
+    let slice = json!({ "apiVersion": "discovery.k8s.io/v1", "kind": "EndpointSlice", "addressType": "IPv4",
+        "metadata": { "name": "demo-abc", "labels": { "kubernetes.io/service-name": "demo" } },
+        "endpoints": [{ "addresses": ["10.244.0.3"], "conditions": { "ready": true }, "nodeName": "n" }],
+        "ports": [{ "name": "https", "port": 8443, "protocol": "TCP" }] });
+    host.create("endpointslices", slice).await;
+    let side = Side::start(&host, "demo", 2).await;
+    let front = json!({ "apiVersion": "v1", "kind": "Service", "metadata": { "name": "demo" },
+                        "spec": { "clusterIP": "10.96.0.9", "clusterIPs": ["10.96.0.9"], "ports": [{ "port": 443 }] } });
+    host.create("services", front).await;
+    side.until("services", "kubernetes", |_| true).await;
+    let seen = side.until("endpoints", "kubernetes", |e| addresses(e) == ["10.244.0.3"]).await;
+    assert_eq!(seen["subsets"][0]["ports"][0]["port"], 8443);
+    let slice = side.until("endpointslices", "kubernetes", |_| true).await;
+    assert_eq!(meta::label(&slice, "kubernetes.io/service-name"), Some("kubernetes"));
+    assert!(slice["endpoints"][0].get("nodeName").is_none(), "{slice}");
+    // What comes later on the host comes after it.
+    side.create("services", without_selector("db")).await;
+    side.create("endpoints", endpoints("db", &[])).await;
+    host.until("endpoints", "db-x-default-x-demo", |_| true).await;
+    assert_eq!((host.list("endpoints").len(), host.list("endpointslices").len()), (1, 1));
+}

@@ -210,3 +210,71 @@ async fn a_pods_last_words_are_taken_back_before_it_goes() {
     let pod = side.until("pods", "job", |p| phase(p) != "Running").await;
     assert_eq!(phase(&pod), "Succeeded", "it succeeded, whatever became of it after");
 }
+
+#[tokio::test]
+async fn a_service_changes_its_type_both_ways() {
+    let host = Host::start_with_addresses().await;
+    let side = Side::start_with_addresses(&host, "demo", 2).await;
+    side.create("services", service("web")).await;
+    let name = "web-x-default-x-demo";
+    side.patch("services", "web", json!({ "spec": { "type": "NodePort" } })).await;
+    let seen = side.until("services", "web", |s| s["spec"]["ports"][0]["nodePort"].is_u64()).await;
+    let on_host = host.get("services", name).unwrap();
+    assert_eq!(seen["spec"]["ports"][0]["nodePort"], on_host["spec"]["ports"][0]["nodePort"]);
+    let chosen = json!({ "spec": { "ports": [{ "port": 80, "nodePort": 30123 }] } });
+    side.patch("services", "web", chosen).await;
+    host.until("services", name, |s| s["spec"]["ports"][0]["nodePort"] == 30123).await;
+    let policy =
+        json!({ "spec": { "internalTrafficPolicy": "Local", "trafficDistribution": "PreferClose" } });
+    side.patch("services", "web", policy).await;
+    let is_local = |s: &serde_json::Value| {
+        s["spec"]["internalTrafficPolicy"] == "Local" && s["spec"]["trafficDistribution"] == "PreferClose"
+    };
+    host.until("services", name, is_local).await;
+    side.patch(
+        "services",
+        "web",
+        json!({ "spec": { "type": "ClusterIP", "ports": [{ "port": 80, "nodePort": null }] } }),
+    )
+    .await;
+    let is_plain = |s: &serde_json::Value| {
+        s["spec"]["type"] == "ClusterIP" && s["spec"]["ports"][0].get("nodePort").is_none()
+    };
+    host.until("services", name, is_plain).await;
+    side.until("services", "web", is_plain).await;
+    side.settled(&host).await;
+}
+
+#[tokio::test]
+async fn selected_nodes_of_the_host_are_there_without_pods_under_hidden_names() {
+    let host = Host::start().await;
+    let mut side = Side::without_syncer(&host, "demo", 2).await;
+    side.allowed.nodes.selector = [("pool".to_owned(), "red".to_owned())].into();
+    side.allowed.nodes.names = alcove_config::NodeNames::Hidden;
+    for (name, pool) in [("ip-10-0-0-1", "red"), ("ip-10-0-0-2", "blue")] {
+        let node = json!({ "apiVersion": "v1", "kind": "Node",
+                           "metadata": { "name": name, "labels": { "pool": pool } } });
+        host.create_cluster_wide("nodes", node).await;
+    }
+    side.start_syncer(&host).await;
+    let count = |expected: usize| {
+        let client = side.client.clone();
+        move || match list(&client, "nodes", "") {
+            nodes if nodes.len() == expected => Ok(nodes),
+            nodes => Err(format!("{nodes:?}")),
+        }
+    };
+    let shown = side.changes.until(count(1)).await;
+    assert!(!shown[0].to_string().contains("ip-10"), "{shown:?}");
+    side.create("pods", pod("web")).await;
+    let name = "web-x-default-x-demo";
+    host.until("pods", name, |_| true).await;
+    host.run(name, "ip-10-0-0-2").await;
+    let running = side.until("pods", "web", |p| phase(p) == "Running").await;
+    let node = running["spec"]["nodeName"].as_str().unwrap();
+    assert!(node.starts_with("node-") && shown[0]["metadata"]["name"] != node, "{running}");
+    side.changes.until(count(2)).await;
+    side.delete("pods", "web", Some(0)).await;
+    host.delete("pods", name, Some(0)).await;
+    side.changes.until(count(1)).await;
+}

@@ -55,3 +55,22 @@ async fn what_the_host_refuses_is_told_in_the_tenants_names() {
     side.create("services", service("web")).await;
     host.until("services", "web-x-default-x-demo", |_| true).await;
 }
+
+#[tokio::test]
+async fn services_that_lead_into_the_host_or_are_off_are_refused() {
+    let host = Host::start().await;
+    let mut side = Side::without_syncer(&host, "demo", 2).await;
+    side.allowed.services.node_ports = false;
+    side.start_syncer(&host).await;
+    let mut inside = service("inside");
+    inside["spec"] = json!({ "type": "ExternalName", "externalName": "kubernetes.default.svc" });
+    side.create("services", inside).await;
+    let mut port = service("port");
+    port["spec"]["type"] = "NodePort".into();
+    side.create("services", port).await;
+    for (name, field) in [("inside", "spec.externalName"), ("port", "spec.type")] {
+        let event = side.until_event(name, "SyncRefused").await;
+        assert!(event["message"].as_str().unwrap().contains(field), "{event}");
+    }
+    assert!(host.objects_of("demo").is_empty());
+}

@@ -142,6 +142,13 @@ async fn classes_of_the_host_are_shown_and_edits_are_put_back() {
     })
     .await;
     // A class that the host does not have would bind to any disk that names it.
+    let mut by_hand = class("by-hand");
+    by_hand["provisioner"] = "kubernetes.io/no-provisioner".into();
+    host.create_cluster_wide("storageclasses", by_hand).await;
+    let mut local = claim("local");
+    local["spec"]["storageClassName"] = "by-hand".into();
+    side.create("persistentvolumeclaims", local).await;
+    side.until_event("local", "SyncRefused").await;
     let mut odd = claim("odd");
     odd["spec"]["storageClassName"] = "manual".into();
     side.create("persistentvolumeclaims", odd).await;

@@ -89,7 +89,11 @@ async fn pods_wait_for_the_address_of_dns_and_use_it() {
     assert_eq!(on_host["spec"]["dnsPolicy"], "None");
     assert_eq!(on_host["spec"]["dnsConfig"]["nameservers"], json!(["10.96.0.10"]));
     assert_eq!(on_host["spec"]["dnsConfig"]["searches"][0], "default.svc.cluster.local");
-    let shown = crate::support::get(&side.client, "services", "kube-system", "kube-dns").unwrap();
+    let shown = || {
+        let service = crate::support::get(&side.client, "services", "kube-system", "kube-dns");
+        service.ok_or_else(|| "the tenant has no service kube-dns yet".to_owned())
+    };
+    let shown = side.changes.until(shown).await;
     assert_eq!(shown["spec"]["clusterIP"], "10.96.0.10");
     assert!(
         host.get("services", "kube-dns-x-kube-system-x-demo").is_none(),
