@@ -1,5 +1,7 @@
 //! The image maker: the same input gives the same image, and a binary that could not start in it is refused.
 
+#![allow(clippy::unwrap_used)]
+
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};

@@ -2,6 +2,8 @@
 //! in `values/` and every example. What helm renders is kept beside them in `golden/`, so that a change of the chart is
 //! seen as its users see it. `UPDATE_GOLDEN=1` writes all that is written from something else; read the diff.
 
+#![allow(clippy::unwrap_used)]
+
 use alcove_operator::provision::{GRANTS, Release, SET_BY_THE_CHART, namespace, objects};
 use alcove_schema::decode::parse_yaml;
 use serde_json::{Value, json};
