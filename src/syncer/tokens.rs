@@ -14,23 +14,22 @@ use crate::translate::{self, TokenSource};
 use alcove_controllers::events::Kind;
 use alcove_controllers::runtime::Next;
 use alcove_object::{Gvr, Status, Value, meta, time};
-use jiff::{SignedDuration, Timestamp};
+use jiff::Timestamp;
 use serde_json::json;
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-/// A token is renewed when so many hundredths of its life are over, as kubelets do.
-const RENEWED_AFTER_PERCENT: i64 = 80;
+/// A token is renewed when so many fifths of its life are over, as kubelets do.
+const RENEWED_AFTER_FIFTHS: u32 = 4;
 /// A token is renewed at this age, however long it is good.
-const AGE_MAX: SignedDuration = SignedDuration::from_hours(24);
+const AGE_MAX: Duration = Duration::from_secs(24 * 60 * 60);
 /// How soon a token that the tenant's API server refused is asked for again: its service account may come back.
 const REFUSED_DELAY: Duration = Duration::from_secs(10);
 
 /// Until when a token may be used without being renewed.
 fn renewal(issued: Timestamp, ends: Timestamp) -> Timestamp {
-    let life = ends.duration_since(issued);
-    let seconds = life.as_secs().saturating_mul(RENEWED_AFTER_PERCENT) / 100;
-    issued.saturating_add(SignedDuration::from_secs(seconds).min(AGE_MAX)).unwrap_or(issued)
+    let life = time_left(issued, ends);
+    issued.saturating_add((life / 5 * RENEWED_AFTER_FIFTHS).min(AGE_MAX)).unwrap_or(issued)
 }
 
 fn time_left(now: Timestamp, until: Timestamp) -> Duration {
