@@ -174,6 +174,8 @@ def kubelet_configuration():
         "kubeAPIBurst": 400,
         # What a volume shows of a changed ConfigMap follows at the next sync of its pod.
         "syncFrequency": "5s",
+        # Tests end processes again and again, and none of them wants to wait for minutes.
+        "crashLoopBackOff": {"maxContainerRestartPeriod": "1s"},
         "maxPods": 250,
     }
 

@@ -57,7 +57,9 @@ fn compare(kind: &str, here: &[Value], there: &[Value]) -> Result<(), String> {
         let mark = |key: &str| object.pointer(&format!("/metadata/annotations/alcove.dev~1{key}"));
         let is_made_for_a_pod = object.pointer("/metadata/ownerReferences/0/kind") == Some(&"Pod".into());
         let lives = here.iter().any(|own| Some(&own["metadata"]["uid"]) == mark("uid"));
-        if !lives && !is_made_for_a_pod {
+        // What all pods of the namespace are told of its services; it is there while there are any.
+        let is_made_for_all = object.pointer("/metadata/labels/alcove.dev~1service-variables").is_some();
+        if !lives && !is_made_for_a_pod && !is_made_for_all {
             return Err(format!(
                 "host {kind} {} belongs to nothing in the tenant",
                 object["metadata"]["name"]

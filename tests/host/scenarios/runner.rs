@@ -35,6 +35,12 @@ pub fn run() -> i32 {
     };
     let mut chosen = transcripts();
     chosen.retain(is_chosen);
+    // What is not there yet is played by those who work on it, who name it.
+    if filters.is_empty() && !is_list {
+        let open = open();
+        chosen.retain(|scenario| !open.contains(&scenario.name));
+        println!("{} scenarios are left out, see tests/host/scenarios/open.txt", open.len());
+    }
     if is_list {
         chosen.iter().for_each(|scenario| println!("{}", scenario.name));
         return 0;
@@ -60,6 +66,12 @@ pub fn run() -> i32 {
     println!("\n{passed} of {count} scenarios passed in {} s", started.elapsed().as_secs());
     failed.iter().for_each(|name| println!("FAILED {name}"));
     i32::from(!failed.is_empty())
+}
+
+/// The scenarios that cannot pass yet.
+fn open() -> Vec<String> {
+    let lines = include_str!("open.txt").lines().filter(|line| !line.starts_with('#'));
+    lines.filter_map(|line| line.split_whitespace().next()).map(str::to_owned).collect()
 }
 
 /// Runs scenarios, so many at once; gives the names of those that failed.
