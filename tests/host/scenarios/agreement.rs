@@ -89,7 +89,8 @@ fn compare(kind: &str, here: &[Value], there: &[Value]) -> Result<(), String> {
 fn is_synced(kind: &str, object: &Value) -> bool {
     match kind {
         "pods" => object.pointer("/spec/nodeName").is_some(),
-        "services" => true,
+        // A name for a name needs nothing of the host.
+        "services" => object.pointer("/spec/type") != Some(&"ExternalName".into()),
         _ => false,
     }
 }
