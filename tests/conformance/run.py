@@ -10,6 +10,7 @@ passed.txt and failed.txt.
 """
 
 import argparse
+import json
 import os
 import pathlib
 import re
@@ -53,13 +54,24 @@ def start(alcove, data):
 
 
 def create(alcove, namespace, data):
-    """Makes a tenant on a real host. Gives its kubeconfig."""
-    name = [alcove, "create", namespace, "-n", namespace, "--connect=false", "--expose=NodePort"]
-    subprocess.run([*name, "--set", "controlPlane.storage.persistent=false"], check=True)
-    printed = subprocess.run([alcove, "connect", namespace, "-n", namespace, "--print"], check=True, capture_output=True)
+    """Makes a tenant on a real host, reached on a port of the machine that the host's API server is on. Gives its
+    kubeconfig."""
+    address = json.loads(kubectl("config", "view", "--minify", "--output=json"))["clusters"][0]["cluster"]["server"]
+    address = re.match(r"https://(.*):\d+", address).group(1)
+    tenant = [namespace, "-n", namespace]
+    values = ["--values", HERE / "host.yaml", "--set", f"expose.names=[{address}]", "--expose=NodePort"]
+    subprocess.run([alcove, "create", *tenant, "--connect=false", *values], check=True)
+    service = json.loads(kubectl("get", "service", *tenant, "--output=json"))
+    server = f"https://{address}:{service['spec']['ports'][0]['nodePort']}"
+    printed = subprocess.run([alcove, "connect", *tenant, "--print", "--server", server], check=True, capture_output=True)
     kubeconfig = data / "tenant.kubeconfig"
     kubeconfig.write_bytes(printed.stdout)
     return str(kubeconfig)
+
+
+def kubectl(*arguments):
+    program = HERE.parent.parent / ".cache/tools/kubectl-1.35"
+    return subprocess.run([program, *arguments], check=True, capture_output=True, text=True).stdout
 
 
 def run(tools, kubeconfig, wanted, procs, out):
