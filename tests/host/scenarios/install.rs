@@ -13,6 +13,14 @@ const MACHINE_IP: &str = "10.98.0.254";
 /// The port that a tenant's API server has on its Service.
 const SERVICE_PORT: u16 = 443;
 
+/// The values of a tenant that is not protected from, for attacks.
+const UNPROTECTED: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/host/unprotected.yaml");
+
+fn unprotected() -> Value {
+    let text = std::fs::read(UNPROTECTED).expect("a file of the project");
+    alcove_schema::decode::parse_yaml(&text).expect("YAML").value
+}
+
 /// No tenant: the host itself.
 pub fn nobody(host_kubeconfig: &Path) -> Tenant {
     Tenant {
@@ -24,7 +32,7 @@ pub fn nobody(host_kubeconfig: &Path) -> Tenant {
 }
 
 /// A tenant as a process on this machine, with the Services that its pods reach it by.
-pub fn process(host_kubeconfig: &Path, name: &str) -> Tenant {
+pub fn process(host_kubeconfig: &Path, name: &str, is_protected: bool) -> Tenant {
     let host = Api::of(host_kubeconfig).expect("the host's kubeconfig");
     let host_namespace = format!("team-{name}");
     host.namespace(&host_namespace);
@@ -37,12 +45,16 @@ pub fn process(host_kubeconfig: &Path, name: &str) -> Tenant {
 
     let folder = scratch();
     let dns_port = free_port();
-    let config = json!({
+    let mut config = if is_protected { json!({}) } else { unprotected() };
+    let own = json!({
         "apiVersion": "alcove.dev/v1alpha1",
         "kind": "Config",
         "host": {"name": name, "namespace": host_namespace, "kubeconfig": host_kubeconfig},
         "dns": {"port": dns_port},
     });
+    for (key, value) in own.as_object().expect("an object") {
+        config[key] = value.clone();
+    }
     let file = folder.path().join("config.yaml");
     std::fs::write(&file, config.to_string()).expect("a new file");
     let launch = Launch::serve(&["--config", &file.display().to_string()]);
@@ -60,14 +72,17 @@ pub fn process(host_kubeconfig: &Path, name: &str) -> Tenant {
 }
 
 /// A tenant as platform teams make it: a pod of the image that the host has, reached on a port of its node.
-pub fn pod(host_kubeconfig: &Path, name: &str) -> Tenant {
+pub fn pod(host_kubeconfig: &Path, name: &str, is_protected: bool) -> Tenant {
     let host = Api::of(host_kubeconfig).expect("the host's kubeconfig");
     let node_ip = host.address.split(':').next().expect("an address is an IP and a port");
     let host_namespace = format!("team-{name}");
     let create = ["create", name, "-n", &host_namespace, "--connect=false", "--expose=NodePort"];
     let names = format!("expose.names=[{node_ip}]");
     let file = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/host/tenants.yaml");
-    let values = ["--values", file, "--set", &names, "--timeout", "120s"];
+    let mut values = vec!["--values", file, "--set", &names, "--timeout", "120s"];
+    if !is_protected {
+        values.extend(["--values", UNPROTECTED]);
+    }
     alcove(host_kubeconfig, &[&create[..], &values[..]].concat());
     let service = host.get(&format!("/api/v1/namespaces/{host_namespace}/services/{name}")).expect(200);
     let server = format!("https://{node_ip}:{}", service["spec"]["ports"][0]["nodePort"]);

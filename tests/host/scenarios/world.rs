@@ -11,6 +11,8 @@ use tempfile::TempDir;
 
 /// The tenants: scenarios live in the first.
 const NAMES: [&str; 2] = ["red", "blue"];
+/// A third tenant, which the host is not protected from: what attacks succeed in.
+const OPEN: &str = "open";
 /// The version of kubectl that scenarios use unless they say otherwise.
 const KUBECTL: &str = "1.35";
 /// Programs of a session beside kubectl.
@@ -30,9 +32,10 @@ const IMAGES: [(&str, &str); 3] = [
 
 /// Commands of a session: kubectl on the host and in the other tenant, what shakes the host, and the product itself as
 /// the platform team uses it.
-const SCRIPTS: [(&str, &str); 4] = [
+const SCRIPTS: [(&str, &str); 5] = [
     ("host", r#"exec kubectl --kubeconfig="$HOST" --namespace="$HNS" "$@""#),
     ("other", r#"exec kubectl --kubeconfig="$OTHER" "$@""#),
+    ("open", r#"exec kubectl --kubeconfig="$OPEN" "$@""#),
     ("node", r#"exec python3 -B "$CHECKOUT/tests/host/host.py" "$@""#),
     ("alcove", r#"KUBECONFIG="$HOST" exec "$ALCOVE" "$@""#),
 ];
@@ -73,7 +76,7 @@ pub struct World {
     pub host_kubeconfig: PathBuf,
     /// Where the host's node answers on node ports.
     pub node_ip: String,
-    /// The tenants; scenarios live in the first, and look at the second as strangers.
+    /// The tenants; scenarios live in the first, look at the second as strangers, and attack from the third.
     pub tenants: Vec<Tenant>,
 }
 
@@ -86,13 +89,19 @@ impl World {
         let on = std::env::var("ALCOVE_SCENARIOS_ON").unwrap_or("pod".into());
         let tenants = match on.as_str() {
             "host" => vec![install::nobody(&host_kubeconfig)],
-            "process" => NAMES.map(|name| install::process(&host_kubeconfig, name)).into(),
-            "pod" => NAMES.map(|name| install::pod(&host_kubeconfig, name)).into(),
+            "process" => all(|name, is_protected| install::process(&host_kubeconfig, name, is_protected)),
+            "pod" => all(|name, is_protected| install::pod(&host_kubeconfig, name, is_protected)),
             other => panic!("ALCOVE_SCENARIOS_ON is pod, process or host, not {other}"),
         };
         let api = Api::of(&host_kubeconfig).expect("the host's kubeconfig");
         let node_ip = api.address.split(':').next().expect("an address is an IP and a port").to_owned();
         World { host_kubeconfig, node_ip, tenants }
+    }
+
+    /// The tenant of a name; on the host itself everybody is the host.
+    fn tenant(&self, name: &str) -> &Tenant {
+        let found = self.tenants.iter().find(|tenant| tenant.name == name);
+        found.or(self.tenants.first()).expect("a world has a tenant")
     }
 
     /// Starts what of the host is down.
@@ -106,6 +115,13 @@ impl World {
     pub fn end(&self) {
         self.tenants.iter().for_each(|tenant| install::remove(&self.host_kubeconfig, tenant));
     }
+}
+
+/// All tenants: two as platform teams make them, and the open one.
+fn all(make: impl Fn(&str, bool) -> Tenant) -> Vec<Tenant> {
+    let mut tenants = Vec::from(NAMES.map(|name| make(name, true)));
+    tenants.push(make(OPEN, false));
+    tenants
 }
 
 /// A scenario's place: a namespace in a tenant, and a shell there.
@@ -124,7 +140,7 @@ impl<'a> Place<'a> {
     pub fn new(world: &'a World, scenario: &str) -> Place<'a> {
         let tenant = &world.tenants[0];
         let namespace = scenario.replace(['/', '_', '.'], "-");
-        let other = world.tenants.last().expect("a world has a tenant");
+        let (other, open) = (world.tenant(NAMES[1]), world.tenant(OPEN));
         let mut variables = vec![
             ("NS", namespace.clone()),
             ("HOST", world.host_kubeconfig.display().to_string()),
@@ -134,6 +150,9 @@ impl<'a> Place<'a> {
             ("OTHER", other.kubeconfig.display().to_string()),
             ("OTHER_VC", other.name.clone()),
             ("OTHER_HNS", other.host_namespace.clone()),
+            ("OPEN", open.kubeconfig.display().to_string()),
+            ("OPEN_VC", open.name.clone()),
+            ("OPEN_HNS", open.host_namespace.clone()),
             ("ALCOVE", env!("CARGO_BIN_EXE_alcove").to_owned()),
             ("CHECKOUT", env!("CARGO_MANIFEST_DIR").to_owned()),
         ];
