@@ -36,8 +36,9 @@ const ARROWS: &[(&str, &[&str])] = &[
 /// What only some rooms may know, as the dependency that brings it.
 const SECRETS: &[(&str, &[&str])] = &[
     ("rusqlite", &["store"]),
-    ("hyper", &["apiserver"]),
-    ("hyper-util", &["apiserver"]),
+    // The syncer relays the bytes of connections to the host, which no client library does untouched.
+    ("hyper", &["apiserver", "syncer"]),
+    ("hyper-util", &["apiserver", "syncer"]),
     ("kube", &["syncer", "operator", "cli"]),
 ];
 
