@@ -174,7 +174,8 @@ def remove():
     if holder := recorded("namespace"):
         os.kill(holder, signal.SIGKILL)
         wait("the end of the namespaces", lambda: reaped(holder), 10)
-    # The pair of interfaces goes with its end in the namespace.
+    # It would go with its other end in the namespace, whenever the kernel gets to that.
+    subprocess.run(["ip", "link", "del", INTERFACE], capture_output=True)
     wait("the end of the interface", lambda: not pathlib.Path("/sys/class/net", INTERFACE).exists(), 30)
     for folder in cgroups():
         wait(f"the end of {folder}", lambda: removed(folder), 30)
