@@ -309,7 +309,7 @@ impl Syncer {
             }
         };
         let seen = self.host.take_seen(rule, host_name, meta::uid(object));
-        let applied = match self.apply(rule, wanted.object, known).await {
+        let applied = match self.apply_or_make(rule, object, wanted.object, known).await {
             Ok(applied) => applied,
             Err(error) => {
                 seen.into_iter().for_each(|host| self.host.put_back(rule, host_name, host));
@@ -325,6 +325,26 @@ impl Syncer {
             self.take_back(rule, object.clone(), host_name, host).await?;
         }
         Ok(Next::Done)
+    }
+
+    /// Applies an object to the host. One that is not there any more asks for what it had, and goes without if the host
+    /// has given that to another.
+    async fn apply_or_make(
+        &self,
+        rule: &'static Rule,
+        object: &Value,
+        wanted: Value,
+        known: Option<&Facts>,
+    ) -> Result<Option<Value>, Error> {
+        if let (None, Some(ask_for)) = (known, rule.asks_for) {
+            let mut asking = wanted.clone();
+            ask_for(object, &mut asking);
+            match self.apply(rule, asking, None).await {
+                Err(Error::Refused { .. }) => {}
+                made => return made,
+            }
+        }
+        self.apply(rule, wanted, known).await
     }
 
     /// Writes to the tenant what the host says. Gives the tenant's object as it is after.

@@ -23,7 +23,8 @@ impl Syncer {
         Ok(())
     }
 
-    /// Changes on the host what may change of a pod, unless it stands. Gives the host's pod if it was written.
+    /// Changes on the host what may change of a pod, unless it stands. Gives the host's pod if it is not
+    /// as its watch told it.
     pub async fn amend_pod(
         &self,
         rule: &'static Rule,
@@ -65,6 +66,8 @@ impl Syncer {
         }
         self.host.observe(rule, self.owner(rule, &newest), &newest, Some(sent));
         meta::unset(&mut newest, "managedFields");
-        Ok(is_written.then_some(newest))
+        // What was read may say more than its watch has told, and the watch will not tell it again.
+        let is_news = is_written || meta::revision(&newest) > facts.revision;
+        Ok(is_news.then_some(newest))
     }
 }

@@ -24,6 +24,9 @@ pub struct Rule {
     pub is_wanted: fn(&Sync) -> bool,
     /// Which way objects go.
     pub flow: Flow,
+    /// What an object asks for that is made anew on the host, beside what always is the tenant's: what the host gave it
+    /// before. Whether it gets that again is the host's to say.
+    pub asks_for: Option<fn(&Value, &mut Value)>,
     /// Which objects are synced.
     pub when: When,
     /// Resources of which the host must have told before objects of this one are looked at, since what is not known must
@@ -115,6 +118,7 @@ pub const fn row(group: &'static str, kind: &'static str, resource: &'static str
         resource,
         is_wanted: |_| true,
         flow,
+        asks_for: None,
         when: When::Always,
         after: &[],
         is_derived: |_, _| false,
@@ -154,6 +158,7 @@ pub static RULES: [Rule; 14] = [
         )
     },
     Rule {
+        asks_for: Some(translate::ask_for_addresses),
         owners: Owners {
             synced: "always, but `default/kubernetes` and the `kube-system/kube-dns` that shows the tenant's DNS",
             tenant: &[

@@ -6,6 +6,7 @@ mod errors;
 
 use super::harness::Server;
 use super::harness::server::scratch;
+use base64::prelude::{BASE64_STANDARD, Engine};
 use serde_json::{Value, json};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
@@ -132,9 +133,14 @@ fn what_would_be_made_is_printed_without_any_cluster() {
     let printed = Said::of(output).well();
     let objects: Vec<&str> = printed.split("---\n").collect();
     assert!(objects.len() > 8, "{printed}");
-    for part in ["kind: StatefulSet", "kind: Role", "type: NodePort", "namespace: team", "1.35"] {
+    for part in ["kind: StatefulSet", "kind: Role", "type: NodePort", "namespace: team"] {
         assert!(printed.contains(part), "{part:?} is not in:\n{printed}");
     }
+    let config =
+        printed.lines().find_map(|line| line.trim().strip_prefix("config.yaml: ")).expect("a configuration");
+    let config = BASE64_STANDARD.decode(config).expect("base64");
+    let config: Value = serde_json::from_slice(&config).expect("JSON, which is YAML");
+    assert_eq!(config["kubernetesVersion"], "1.35");
 }
 
 #[test]

@@ -194,7 +194,8 @@ mod tests {
         placed["spec"] = json!({ "nodeName": "one" });
         let scheduling = [event("p", "FailedScheduling", "no room", "2026-01-01T00:00:00Z")];
         assert!(of_control_plane(&placed, &scheduling).unwrap().what.contains("starts on node one"));
-        let pulling = [event("p", "Pulling", "pulls", "2026-01-01T00:00:00Z")];
+        let mut pulling = [event("p", "Pulling", "pulls", "2026-01-01T00:00:00Z")];
+        pulling[0]["type"] = "Normal".into();
         assert!(of_control_plane(&placed, &pulling).unwrap().what.contains("pulls its image"));
         let ready = pod(json!({ "conditions": [{ "type": "Ready", "status": "True" }] }));
         assert_eq!(of_control_plane(&ready, &[event("p", "Unhealthy", "x", "2026-01-01T00:00:00Z")]), None);

@@ -110,6 +110,12 @@ pub fn service(tenant: &Tenant, object: &Value) -> Result<Value, Refusal> {
 /// Whether it gets them is the host's to say, this once; from then on they are the host's.
 pub fn new_service(tenant: &Tenant, object: &Value) -> Result<Value, Refusal> {
     let mut out = service(tenant, object)?;
+    ask_for_addresses(object, &mut out);
+    Ok(out)
+}
+
+/// Lets a host's Service that is made ask for the addresses that the tenant's names.
+pub fn ask_for_addresses(object: &Value, out: &mut Value) {
     let asked = &object["spec"];
     if let Some(ip) = asked.get("clusterIP").filter(|ip| ip.as_str().is_some_and(|ip| !ip.is_empty())) {
         out["spec"]["clusterIP"] = ip.clone();
@@ -120,7 +126,6 @@ pub fn new_service(tenant: &Tenant, object: &Value) -> Result<Value, Refusal> {
             out["spec"][field] = value.clone();
         }
     }
-    Ok(out)
 }
 
 /// A port without a node port, which only some types have.

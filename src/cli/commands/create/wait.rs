@@ -143,14 +143,15 @@ impl Standing {
 
     /// Why it is not ready, when there is no more time.
     fn verdict(&self) -> (String, String) {
-        if let Some(found) = self.trouble() {
-            return (format!("{}: {}", found.place, found.what), found.advice);
-        }
+        // What was known of a host that does not answer any more is old.
         if let Some(failure) = &self.failure {
             return (
                 format!("the host does not answer: {failure}"),
                 "check that the host cluster runs".into(),
             );
+        }
+        if let Some(found) = self.trouble() {
+            return (format!("{}: {}", found.place, found.what), found.advice);
         }
         let patience = "Give it more time with --timeout.".to_owned();
         if self.pod.is_none() {

@@ -132,3 +132,32 @@ async fn the_tenants_own_address_is_that_of_the_hosts_service_named_like_it() {
     side.changes.until(shown("10.96.7.7".into())).await;
     assert!(host.objects_of("demo").is_empty(), "the tenant's own service does not go to the host");
 }
+
+#[tokio::test]
+async fn a_service_deleted_on_the_host_comes_back_with_its_address_unless_another_has_it() {
+    let host = Host::start_with_addresses().await;
+    let side = Side::start_with_addresses(&host, "demo", 2).await;
+    let made = side.create("services", service("web")).await;
+    let before = host.until("services", "web-x-default-x-demo", |_| true).await;
+    side.settled(&host).await;
+    host.delete("services", "web-x-default-x-demo", None).await;
+    let is_new = |s: &serde_json::Value| meta::uid(s) != meta::uid(&before);
+    let again = host.until("services", "web-x-default-x-demo", is_new).await;
+    assert_eq!(again["spec"]["clusterIP"], made["spec"]["clusterIP"]);
+    side.settled(&host).await;
+    assert_eq!(
+        host.get("services", "web-x-default-x-demo").unwrap()["spec"]["clusterIP"],
+        made["spec"]["clusterIP"]
+    );
+
+    host.proxy.shut();
+    host.delete("services", "web-x-default-x-demo", None).await;
+    // An address that was just given back is kept for a while for whoever is about to store it.
+    host.advance(600);
+    let mut thief = service("thief");
+    thief["spec"]["clusterIP"] = made["spec"]["clusterIP"].clone();
+    host.client.create(&gvr("services"), NAMESPACE, thief).await.unwrap();
+    host.proxy.open();
+    let other = host.until("services", "web-x-default-x-demo", |s| meta::uid(s) != meta::uid(&again)).await;
+    assert_ne!(other["spec"]["clusterIP"], made["spec"]["clusterIP"]);
+}

@@ -171,6 +171,11 @@ impl Host {
     }
 
     /// Deletes with this grace; `None`: the default.
+    /// Lets the host's time pass.
+    pub fn advance(&self, seconds: i64) {
+        self.env.advance(seconds);
+    }
+
     pub async fn delete(&self, resource: &str, name: &str, grace: Option<i64>) {
         let options = DeleteOptions { grace_period_seconds: grace, ..DeleteOptions::default() };
         self.client.delete(&gvr(resource), NAMESPACE, name, &options).await.unwrap();
