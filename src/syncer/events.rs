@@ -2,6 +2,7 @@
 
 use crate::engine::Syncer;
 use crate::host::{Pauses, tree};
+use crate::rules::{Flow, RULES, Rule};
 use crate::translate::{self, Owner};
 use alcove_apiserver::options::{PatchType, WriteOptions};
 use alcove_config::NodeNames;
@@ -17,21 +18,21 @@ use std::sync::Arc;
 /// Fields that change when an event happens again.
 const COUNTED_FIELDS: [&str; 3] = ["count", "lastTimestamp", "series"];
 
-/// Takes host events about the tenant's objects over. To be started when the host's objects are known: an event about
-/// an unknown object is nobody's.
+/// Takes host events about the tenant's objects over. To be started when the host's objects are known: an event of
+/// before about an unknown object is nobody's.
 pub async fn follow_events(syncer: Arc<Syncer>) {
     let resource = ApiResource::from_gvk_with_plural(&GroupVersionKind::gvk("", "v1", "Event"), "events");
     let api: Api<DynamicObject> =
         Api::namespaced_with(syncer.host_client.clone(), &syncer.tenant.host_namespace, &resource);
     let mut events = watcher(api, watcher::Config::default()).backoff(Pauses::default()).boxed();
     while let Some(event) = events.next().await {
-        let (Ok(watcher::Event::Apply(event)) | Ok(watcher::Event::InitApply(event))) = event else {
-            continue;
+        let (event, is_new) = match event {
+            Ok(watcher::Event::Apply(event)) => (event, true),
+            Ok(watcher::Event::InitApply(event)) => (event, false),
+            _ => continue,
         };
         let Some(host) = tree(event) else { continue };
-        let text = |pointer: &str| host.pointer(pointer).and_then(Value::as_str).unwrap_or_default();
-        let (kind, name) = (text("/involvedObject/kind"), text("/involvedObject/name"));
-        let Some(owner) = syncer.host.owner_of(kind, name, text("/involvedObject/uid")) else { continue };
+        let Some(owner) = syncer.owner_of_event(&host, is_new).await else { continue };
         if let Err(status) = syncer.tell(syncer.event(&owner, &host)).await {
             tracing::debug!(error = %status, "cannot take over a host event");
         }
@@ -39,6 +40,24 @@ pub async fn follow_events(syncer: Arc<Syncer>) {
 }
 
 impl Syncer {
+    /// Whose the host object is that an event is about. The event may come before the watch of the object's kind tells
+    /// of the object, so one that a new event is about is asked for if it is not known.
+    async fn owner_of_event(&self, event: &Value, is_new: bool) -> Option<Owner> {
+        let text = |pointer: &str| event.pointer(pointer).and_then(Value::as_str).unwrap_or_default();
+        let (kind, name) = (text("/involvedObject/kind"), text("/involvedObject/name"));
+        let uid = text("/involvedObject/uid");
+        let is_meant = |rule: &&Rule| rule.kind == kind && matches!(rule.flow, Flow::Down { .. });
+        let rule = RULES.iter().find(is_meant)?;
+        match self.host.facts(rule, name).filter(|facts| uid.is_empty() || facts.uid == uid) {
+            Some(facts) => facts.owner,
+            None if !is_new => None,
+            None => {
+                let object = self.ask(self.api(rule).get_opt(name)).await.ok().flatten().and_then(tree)?;
+                (meta::uid(&object) == uid).then(|| self.owner(rule, &object)).flatten()
+            }
+        }
+    }
+
     /// A host event in the tenant's terms, nodes too.
     fn event(&self, owner: &Owner, host: &Value) -> Value {
         let mut event = translate::event(&self.tenant, owner, host);

@@ -2,7 +2,7 @@
 //! that still stands, never the object itself. What a host object says (status, addresses) is handed through once and
 //! forgotten.
 
-use crate::rules::{RULES, Rule};
+use crate::rules::Rule;
 use crate::translate::{self, Owner};
 use alcove_controllers::runtime::Key;
 use alcove_object::{Value, meta};
@@ -307,13 +307,6 @@ impl Host {
         let of_rule = state.facts.iter().filter(|((resource, _), _)| *resource == rule.resource);
         let owners = of_rule.filter_map(|(_, facts)| facts.owner.as_ref());
         owners.map(|owner| rule.key(&owner.namespace, &owner.name)).collect()
-    }
-
-    /// Whose the host object is that an event names by kind, name and UID.
-    pub fn owner_of(&self, kind: &str, name: &str, uid: &str) -> Option<Owner> {
-        let rule = RULES.iter().find(|rule| rule.kind == kind)?;
-        let facts = self.facts(rule, name).filter(|facts| uid.is_empty() || facts.uid == uid);
-        facts?.owner
     }
 }
 
