@@ -164,15 +164,17 @@ func directPods(host *client, namespace string, n int) results {
 	}, created)
 }
 
-// makeSpace makes a tenant's namespace on a host with what its chart would put there: the Service that its API server
-// has, and the account that its pods run as.
+// makeSpace makes a tenant's namespace on a host with what its chart would put there: the Services that its API server
+// and its DNS have, and the account that its pods run as.
 func makeSpace(host *client, namespace, tenant string) {
 	makeNamespace(host, namespace)
-	for path, object := range map[string]string{
-		"serviceaccounts": `{"apiVersion":"v1","kind":"ServiceAccount","metadata":{"name":"` + tenant + `-workload"}}`,
-		"services":        `{"apiVersion":"v1","kind":"Service","metadata":{"name":"` + tenant + `"},"spec":{"ports":[{"name":"https","port":443,"targetPort":8443}]}}`,
+	for _, made := range []struct{ path, object string }{
+		{"serviceaccounts", `{"apiVersion":"v1","kind":"ServiceAccount","metadata":{"name":"` + tenant + `-workload"}}`},
+		{"services", `{"apiVersion":"v1","kind":"Service","metadata":{"name":"` + tenant + `"},"spec":{"ports":[{"name":"https","port":443,"targetPort":8443}]}}`},
+		{"services", `{"apiVersion":"v1","kind":"Service","metadata":{"name":"` + tenant + `-dns"},"spec":{"ports":[{"name":"dns","port":53,"protocol":"UDP"}]}}`},
 	} {
-		code, body, err := host.do(0, "POST", "/api/v1/namespaces/"+namespace+"/"+path, []byte(object))
+		path := made.path
+		code, body, err := host.do(0, "POST", "/api/v1/namespaces/"+namespace+"/"+path, []byte(made.object))
 		if err != nil || !created(code) {
 			must(fmt.Errorf("%s in %s: %d %v %s", path, namespace, code, err, body))
 		}
