@@ -10,8 +10,10 @@ pub use crate::rest::Watch;
 use crate::rest::{Body, Caller, DeletedAnswer, Target};
 use crate::server::Server;
 use crate::user::User;
-use alcove_object::{Gvr, Status, Value, meta};
+use alcove_object::{Gvr, Reason, Status, Value, meta, time};
 use bytes::Bytes;
+use jiff::Timestamp;
+use serde_json::json;
 
 /// The Kubernetes API as one user sees it. Cheap to clone.
 #[derive(Clone)]
@@ -124,6 +126,32 @@ impl Client {
         let target = self.target(resource, "", namespace, "")?;
         self.authorize(&target, Verb::Watch)?;
         self.server.watch_now(&target, options)
+    }
+
+    /// One object, or nothing if it is not there.
+    pub fn find(&self, resource: &Gvr, namespace: &str, name: &str) -> Result<Option<Object>, Status> {
+        match self.get(resource, namespace, name) {
+            Ok(found) => Ok(Some(found)),
+            Err(status) if status.is(Reason::NOT_FOUND) => Ok(None),
+            Err(status) => Err(status),
+        }
+    }
+
+    /// A token for a service account, and when it ends. `spec` is that of a TokenRequest.
+    pub async fn request_token(
+        &self,
+        namespace: &str,
+        account: &str,
+        spec: Value,
+    ) -> Result<(String, Timestamp), Status> {
+        let accounts = Gvr::new("", "v1", "serviceaccounts");
+        let request =
+            json!({ "apiVersion": "authentication.k8s.io/v1", "kind": "TokenRequest", "spec": spec });
+        let answer = self.create_subresource(&accounts, "token", namespace, account, request).await?;
+        let text = |field: &str| answer["status"][field].as_str().unwrap_or_default();
+        let ends = time::parse(text("expirationTimestamp"))
+            .ok_or_else(|| Status::internal("a token without an end".to_owned()))?;
+        Ok((text("token").to_owned(), ends))
     }
 
     /// Creates an object and gives it as stored.

@@ -5,7 +5,8 @@ use crate::control_plane::ControlPlane;
 use alcove_apiserver::certs::{Authority, Credentials, Serving, kubeconfig};
 use alcove_apiserver::{Client, User};
 use alcove_config::{Config, ExposeType, Host, KubeconfigSecret};
-use alcove_object::{Env, Gvr, Value};
+use alcove_object::{Env, Value};
+use alcove_operator::provision::TENANT;
 use base64::Engine;
 use base64::prelude::BASE64_STANDARD;
 use futures_util::StreamExt;
@@ -207,15 +208,8 @@ impl Publisher {
             let issued = self.authority.kept_client(&self.data, file, user, &[group], now, validity)?;
             return Ok(Proof::Certificate(issued));
         };
-        let accounts = Gvr::new("", "v1", "serviceaccounts");
-        let request = json!({
-            "apiVersion": "authentication.k8s.io/v1", "kind": "TokenRequest",
-            "spec": { "expirationSeconds": TOKEN_SECONDS },
-        });
-        let answer = self.client.create_subresource(&accounts, "token", namespace, name, request).await?;
-        let until = answer.pointer("/status/expirationTimestamp").and_then(Value::as_str);
-        let until = until.and_then(|text| text.parse().ok()).unwrap_or_else(|| self.env.now());
-        let token = answer.pointer("/status/token").and_then(Value::as_str).unwrap_or_default().to_owned();
+        let spec = json!({ "expirationSeconds": TOKEN_SECONDS });
+        let (token, until) = self.client.request_token(namespace, name, spec).await?;
         Ok(Proof::Token { token, until })
     }
 
@@ -236,7 +230,7 @@ impl Publisher {
     fn secret(&self, wanted: &Wanted, server: &str, proof: &Proof) -> Value {
         let name = self.config.kubeconfig.context.as_ref().unwrap_or(&self.host.name);
         let encoded = |text: &str| BASE64_STANDARD.encode(text);
-        let mut labels = json!({ "alcove.dev/tenant": self.host.name });
+        let mut labels = json!({ (TENANT): self.host.name });
         let (kind, data) = match wanted.form {
             Form::ArgoCd => {
                 let argo = &self.config.kubeconfig.argo_cd;

@@ -7,6 +7,7 @@ use crate::{kubeconfigs, rewind};
 use alcove_apiserver::admission::StoreLimits;
 use alcove_apiserver::version::git_version;
 use alcove_config::{Config, Host};
+use alcove_operator::provision::TENANT;
 use alcove_schema::Minor;
 use alcove_syncer::translate::Tenant;
 use alcove_syncer::{HostServices, HostStreams};
@@ -15,9 +16,6 @@ use kube::api::{Api, ListParams};
 use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
 use std::sync::Arc;
-
-/// Label of a tenant's own objects on the host: its name.
-const TENANT: &str = "alcove.dev/tenant";
 
 /// Where a tenant's process serves and keeps its data.
 pub struct Place {
@@ -46,7 +44,7 @@ impl Reach {
     pub async fn new(kubeconfig: Option<&str>) -> Result<Reach, Error> {
         let config = alcove_syncer::host_config(kubeconfig).await.map_err(Error::Host)?;
         let streams = HostStreams::new(&config).map_err(|e| Error::Host(e.to_string()))?;
-        Ok(Reach { client: alcove_syncer::host_client(kubeconfig).await.map_err(Error::Host)?, streams })
+        Ok(Reach { client: alcove_syncer::host_client(config).map_err(Error::Host)?, streams })
     }
 }
 

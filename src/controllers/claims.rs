@@ -163,10 +163,8 @@ impl Claims {
         let strays = self.astray.lock().get(&key).cloned().unwrap_or_default();
         for stray in strays {
             let (namespace, name) = runtime::split(&stray);
-            match self.client.get(&self.owned, namespace, name) {
-                Ok(object) => self.let_go(owner, labels, &skim(&object, self.unread)).await?,
-                Err(status) if status.is(Reason::NOT_FOUND) => {}
-                Err(status) => return Err(status),
+            if let Some(object) = self.client.find(&self.owned, namespace, name)? {
+                self.let_go(owner, labels, &skim(&object, self.unread)).await?;
             }
             self.found(&key, &stray);
         }

@@ -81,12 +81,9 @@ impl Endpoints {
 
     async fn write_endpoints(&self, wanted: Value) -> Result<(), Status> {
         let (namespace, name) = (meta::namespace(&wanted).to_owned(), meta::name(&wanted).to_owned());
-        match self.client.get(&endpoint_resource(), &namespace, &name) {
-            Err(status) if status.is(Reason::NOT_FOUND) => {
-                self.client.create(&endpoint_resource(), &namespace, wanted).await.map(drop)
-            }
-            Err(status) => Err(status),
-            Ok(found) => {
+        match self.client.find(&endpoint_resource(), &namespace, &name)? {
+            None => self.client.create(&endpoint_resource(), &namespace, wanted).await.map(drop),
+            Some(found) => {
                 let mut tree = found.parse();
                 let same_labels = tree.pointer("/metadata/labels") == wanted.pointer("/metadata/labels");
                 let capacity = meta::annotation(&wanted, slices::OVER_CAPACITY);
@@ -146,10 +143,9 @@ impl Endpoints {
 
     /// The service is gone: its endpoints go with it. Slices have an owner reference and are garbage collected.
     async fn forget(&self, namespace: &str, name: &str) -> Result<(), Status> {
-        match self.client.get(&endpoint_resource(), namespace, name) {
-            Ok(found) => self.delete(&endpoint_resource(), &found.parse()).await,
-            Err(status) if status.is(Reason::NOT_FOUND) => Ok(()),
-            Err(status) => Err(status),
+        match self.client.find(&endpoint_resource(), namespace, name)? {
+            Some(found) => self.delete(&endpoint_resource(), &found.parse()).await,
+            None => Ok(()),
         }
     }
 }
@@ -192,14 +188,11 @@ impl Reconciler for Endpoints {
 
     async fn reconcile(&self, key: &Key) -> Result<Next, Failure> {
         let (namespace, name) = runtime::split(key);
-        let service = match self.client.get(&services(), namespace, name) {
-            Ok(service) => service.parse(),
-            Err(status) if status.is(Reason::NOT_FOUND) => {
-                self.forget(namespace, name).await?;
-                return Ok(Next::Done);
-            }
-            Err(status) => return Err(status.into()),
+        let Some(service) = self.client.find(&services(), namespace, name)? else {
+            self.forget(namespace, name).await?;
+            return Ok(Next::Done);
         };
+        let service = service.parse();
         let Some(selector) = selector_of(&service).filter(|_| !meta::is_deleting(&service)) else {
             return Ok(Next::Done);
         };

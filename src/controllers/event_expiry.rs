@@ -81,11 +81,8 @@ impl Reconciler for EventExpiry {
 
     async fn reconcile(&self, key: &Key) -> Result<Next, Failure> {
         let (namespace, name) = runtime::split(key);
-        let event = match self.client.get(&resource(), namespace, name) {
-            Ok(event) => Metadata::of(&event),
-            Err(status) if status.is(Reason::NOT_FOUND) => return Ok(Next::Done),
-            Err(status) => return Err(status.into()),
-        };
+        let Some(event) = self.client.find(&resource(), namespace, name)? else { return Ok(Next::Done) };
+        let event = Metadata::of(&event);
         let left = event.left(self.env.now());
         if !left.is_zero() {
             return Ok(Next::After(left));

@@ -208,8 +208,8 @@ impl Garbage {
             return Ok(Owner::Lives);
         }
         let namespace = if resource.namespaced { namespace } else { "" };
-        match self.client.get(&resource.gvr, namespace, &owner.name) {
-            Ok(found) => {
+        match self.client.find(&resource.gvr, namespace, &owner.name)? {
+            Some(found) => {
                 let facts = Facts::of(&found);
                 let waits =
                     facts.deletion_timestamp.is_some() && facts.finalizers.iter().any(|f| f == FOREGROUND);
@@ -219,8 +219,7 @@ impl Garbage {
                     true => Owner::Lives,
                 })
             }
-            Err(status) if status.is(Reason::NOT_FOUND) => Ok(Owner::Gone),
-            Err(status) => Err(status),
+            None => Ok(Owner::Gone),
         }
     }
 
@@ -334,11 +333,7 @@ impl Garbage {
         let keys = self.graph.lock().dependents_of(&owner.uid);
         for key in keys {
             let Some((resource, namespace, name)) = read_key(&key) else { continue };
-            let dependent = match self.client.get(&resource, namespace, name) {
-                Ok(dependent) => dependent,
-                Err(status) if status.is(Reason::NOT_FOUND) => continue,
-                Err(status) => return Err(status),
-            };
+            let Some(dependent) = self.client.find(&resource, namespace, name)? else { continue };
             let facts = Facts::of(&dependent);
             if facts.owner_references.iter().any(|o| o.uid == owner.uid && o.block_owner_deletion) {
                 return Ok(true);
@@ -359,11 +354,7 @@ impl Reconciler for Garbage {
 
     async fn reconcile(&self, key: &Key) -> Result<Next, Failure> {
         let Some((resource, namespace, name)) = read_key(key) else { return Ok(Next::Done) };
-        let object = match self.client.get(&resource, namespace, name) {
-            Ok(object) => object,
-            Err(status) if status.is(Reason::NOT_FOUND) => return Ok(Next::Done),
-            Err(status) => return Err(status.into()),
-        };
+        let Some(object) = self.client.find(&resource, namespace, name)? else { return Ok(Next::Done) };
         let facts = Facts::of(&object);
         let finalizer = facts.finalizers.iter().find(|f| *f == ORPHAN || *f == FOREGROUND);
         let result = match (&facts.deletion_timestamp, finalizer) {

@@ -211,11 +211,8 @@ impl Reconciler for Namespaces {
     }
 
     async fn reconcile(&self, key: &Key) -> Result<Next, Failure> {
-        let namespace = match self.client.get(&resource(), "", key) {
-            Ok(namespace) => namespace.parse(),
-            Err(status) if status.is(Reason::NOT_FOUND) => return Ok(Next::Done),
-            Err(status) => return Err(status.into()),
-        };
+        let Some(namespace) = self.client.find(&resource(), "", key)? else { return Ok(Next::Done) };
+        let namespace = namespace.parse();
         let finalizers = namespace.pointer("/spec/finalizers").and_then(Value::as_array);
         let ours = finalizers.into_iter().flatten().any(|f| f == "kubernetes");
         if !meta::is_deleting(&namespace) || !ours {

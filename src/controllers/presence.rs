@@ -78,11 +78,10 @@ impl Reconciler for Presence {
     }
 
     async fn reconcile(&self, key: &Key) -> Result<Next, Failure> {
-        let namespace = match self.client.get(&Gvr::new("", "v1", "namespaces"), "", key) {
-            Ok(namespace) => namespace.parse(),
-            Err(status) if status.is(Reason::NOT_FOUND) => return Ok(Next::Done),
-            Err(status) => return Err(status.into()),
+        let Some(namespace) = self.client.find(&Gvr::new("", "v1", "namespaces"), "", key)? else {
+            return Ok(Next::Done);
         };
+        let namespace = namespace.parse();
         if meta::is_deleting(&namespace) {
             return Ok(Next::Done);
         }

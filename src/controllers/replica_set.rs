@@ -189,11 +189,8 @@ impl Reconciler for ReplicaSets {
 
     async fn reconcile(&self, key: &Key) -> Result<Next, Failure> {
         let (namespace, name) = runtime::split(key);
-        let set = match self.client.get(&resource(), namespace, name) {
-            Ok(set) => set.parse(),
-            Err(status) if status.is(Reason::NOT_FOUND) => return Ok(Next::Done),
-            Err(status) => return Err(status.into()),
-        };
+        let Some(set) = self.client.find(&resource(), namespace, name)? else { return Ok(Next::Done) };
+        let set = set.parse();
         let Some(selector) = claims::selector_of(&set) else { return Ok(Next::Done) };
         let claimed = self.pods.of(&set, &selector).await?;
         let mut failure = None;

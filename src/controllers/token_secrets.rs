@@ -50,11 +50,10 @@ impl TokenSecrets {
 
     async fn fill(&self, namespace: &str, mut secret: Value) -> Result<(), Status> {
         let Some(name) = meta::annotation(&secret, ACCOUNT_NAME).map(str::to_owned) else { return Ok(()) };
-        let account = match self.client.get(&accounts(), namespace, &name) {
-            Ok(account) => account.parse(),
-            Err(status) if status.is(Reason::NOT_FOUND) => return self.delete(namespace, &secret).await,
-            Err(status) => return Err(status),
+        let Some(account) = self.client.find(&accounts(), namespace, &name)? else {
+            return self.delete(namespace, &secret).await;
         };
+        let account = account.parse();
         match meta::annotation(&secret, ACCOUNT_UID) {
             Some(uid) if !uid.is_empty() && uid != meta::uid(&account) => {
                 return self.delete(namespace, &secret).await;
@@ -116,11 +115,8 @@ impl Reconciler for TokenSecrets {
 
     async fn reconcile(&self, key: &Key) -> Result<Next, Failure> {
         let (namespace, name) = split(key);
-        let secret = match self.client.get(&secrets(), namespace, name) {
-            Ok(secret) => secret.parse(),
-            Err(status) if status.is(Reason::NOT_FOUND) => return Ok(Next::Done),
-            Err(status) => return Err(status.into()),
-        };
+        let Some(secret) = self.client.find(&secrets(), namespace, name)? else { return Ok(Next::Done) };
+        let secret = secret.parse();
         if secret["type"] != TYPE || meta::is_deleting(&secret) {
             return Ok(Next::Done);
         }

@@ -101,11 +101,8 @@ impl Reconciler for Kubelet {
 
     async fn reconcile(&self, key: &Key) -> Result<Next, Failure> {
         let (namespace, name) = runtime::split(key);
-        let pod = match self.client.get(&pods(), namespace, name) {
-            Ok(pod) => pod.parse(),
-            Err(status) if status.is(Reason::NOT_FOUND) => return Ok(Next::Done),
-            Err(status) => return Err(status.into()),
-        };
+        let Some(pod) = self.client.find(&pods(), namespace, name)? else { return Ok(Next::Done) };
+        let pod = pod.parse();
         let phase = pod.pointer("/status/phase").and_then(Value::as_str).unwrap_or_default();
         let result = if meta::is_deleting(&pod) {
             self.remove(key, &pod).await.map(|()| Next::Done)

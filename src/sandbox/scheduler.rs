@@ -137,11 +137,8 @@ impl Reconciler for Scheduler {
 
     async fn reconcile(&self, key: &Key) -> Result<Next, Failure> {
         let (namespace, name) = runtime::split(key);
-        let pod = match self.client.get(&pods(), namespace, name) {
-            Ok(pod) => pod.parse(),
-            Err(status) if status.is(Reason::NOT_FOUND) => return Ok(Next::Done),
-            Err(status) => return Err(status.into()),
-        };
+        let Some(pod) = self.client.find(&pods(), namespace, name)? else { return Ok(Next::Done) };
+        let pod = pod.parse();
         if !is_ours_to_bind(&pod) {
             return Ok(Next::Done);
         }

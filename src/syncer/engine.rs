@@ -200,11 +200,7 @@ impl Syncer {
 
     /// The tenant's object as it is.
     pub fn tenant_object(&self, rule: &Rule, namespace: &str, name: &str) -> Result<Option<Value>, Status> {
-        match self.client.get(&rule.gvr(), namespace, name) {
-            Ok(object) => Ok(Some(object.parse())),
-            Err(status) if status.is(Reason::NOT_FOUND) => Ok(None),
-            Err(status) => Err(status),
-        }
+        Ok(self.client.find(&rule.gvr(), namespace, name)?.map(|object| object.parse()))
     }
 
     /// Both sides of one object.

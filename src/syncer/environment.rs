@@ -11,7 +11,7 @@ use alcove_apiserver::Object;
 use alcove_apiserver::options::ListOptions;
 use alcove_controllers::events::Kind;
 use alcove_controllers::runtime::{Key, Next, split};
-use alcove_object::{Gvr, Reason, Status, Value, meta};
+use alcove_object::{Gvr, Status, Value, meta};
 use parking_lot::Mutex;
 use std::collections::HashMap;
 use std::time::Duration;
@@ -42,11 +42,7 @@ impl Syncer {
         let (namespace, name) = KUBERNETES;
         // A namespace's own service of this name goes before.
         if !found.iter().any(|service| service.name() == name) {
-            match self.client.get(&services, namespace, name) {
-                Ok(kubernetes) => found.push(kubernetes),
-                Err(status) if status.is(Reason::NOT_FOUND) => {}
-                Err(status) => return Err(status),
-            }
+            found.extend(self.client.find(&services, namespace, name)?);
         }
         Ok(found)
     }

@@ -6,7 +6,7 @@ use crate::rules::{Flow, RULES, Rule};
 use crate::translate::{self, Owner};
 use alcove_apiserver::options::{PatchType, WriteOptions};
 use alcove_config::NodeNames;
-use alcove_object::{Gvr, Reason, Status, Value, meta};
+use alcove_object::{Gvr, Status, Value, meta};
 use futures_util::StreamExt;
 use kube::Api;
 use kube::api::DynamicObject;
@@ -76,13 +76,10 @@ impl Syncer {
     async fn tell(&self, event: Value) -> Result<(), Status> {
         let events = Gvr::new("", "v1", "events");
         let (namespace, name) = (meta::namespace(&event).to_owned(), meta::name(&event).to_owned());
-        let known = match self.client.get(&events, &namespace, &name) {
-            Ok(known) => known.parse(),
-            Err(status) if status.is(Reason::NOT_FOUND) => {
-                return self.client.create(&events, &namespace, event).await.map(drop);
-            }
-            Err(status) => return Err(status),
+        let Some(known) = self.client.find(&events, &namespace, &name)? else {
+            return self.client.create(&events, &namespace, event).await.map(drop);
         };
+        let known = known.parse();
         let mut patch = json!({});
         for field in COUNTED_FIELDS {
             if known.get(field).unwrap_or(&Value::Null) != event.get(field).unwrap_or(&Value::Null) {

@@ -81,12 +81,8 @@ impl Syncer {
         let Some(spec) = tree(host).and_then(|host| door_spec(&host)) else { return Ok(()) };
         (door.opened)(self, &spec);
         let services = Gvr::new("", "v1", "services");
-        let known = match self.client.get(&services, door.namespace, door.name) {
-            Ok(known) => Some(known.parse()),
-            Err(status) if status.is(Reason::NOT_FOUND) => None,
-            Err(status) => return Err(status.into()),
-        };
-        match known {
+        let known = self.client.find(&services, door.namespace, door.name)?;
+        match known.map(|known| known.parse()) {
             Some(mut known) if known["spec"]["clusterIP"] == spec["clusterIP"] => {
                 if known["spec"]["ports"] == spec["ports"] {
                     return Ok(());

@@ -234,11 +234,8 @@ impl Syncer {
             }
             _ => {}
         }
-        match self.client.get(&resource(), namespace, name) {
-            Ok(bound) => Ok(bound.parse()),
-            Err(status) if status.is(Reason::NOT_FOUND) => Ok(pod),
-            Err(status) => Err(status.into()),
-        }
+        let bound = self.client.find(&resource(), namespace, name)?;
+        Ok(bound.map_or(pod, |bound| bound.parse()))
     }
 
     /// The host's pod is gone, so the tenant's may go.

@@ -13,7 +13,7 @@ use crate::host::Facts;
 use crate::translate::{self, TokenSource};
 use alcove_controllers::events::Kind;
 use alcove_controllers::runtime::Next;
-use alcove_object::{Gvr, Status, Value, meta, time};
+use alcove_object::{Status, Value, meta, time};
 use jiff::Timestamp;
 use serde_json::json;
 use std::collections::BTreeMap;
@@ -72,21 +72,12 @@ impl Syncer {
     /// A token of the tenant, and when it ends.
     async fn request_token(&self, pod: &Value, source: &TokenSource) -> Result<(String, Timestamp), Status> {
         let account = pod.pointer("/spec/serviceAccountName").and_then(Value::as_str).unwrap_or("default");
-        let request = json!({
-            "apiVersion": "authentication.k8s.io/v1", "kind": "TokenRequest",
-            "spec": {
-                "audiences": source.audience.iter().collect::<Vec<_>>(),
-                "expirationSeconds": source.seconds,
-                "boundObjectRef": { "apiVersion": "v1", "kind": "Pod", "name": meta::name(pod), "uid": meta::uid(pod) },
-            },
+        let spec = json!({
+            "audiences": source.audience.iter().collect::<Vec<_>>(),
+            "expirationSeconds": source.seconds,
+            "boundObjectRef": { "apiVersion": "v1", "kind": "Pod", "name": meta::name(pod), "uid": meta::uid(pod) },
         });
-        let accounts = Gvr::new("", "v1", "serviceaccounts");
-        let namespace = meta::namespace(pod);
-        let answer = self.client.create_subresource(&accounts, "token", namespace, account, request).await?;
-        let text = |field: &str| answer["status"][field].as_str().unwrap_or_default();
-        let ends = time::parse(text("expirationTimestamp"))
-            .ok_or_else(|| Status::internal("a token without an end".to_owned()))?;
-        Ok((text("token").to_owned(), ends))
+        self.client.request_token(meta::namespace(pod), account, spec).await
     }
 }
 

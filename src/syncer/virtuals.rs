@@ -57,11 +57,8 @@ impl Syncer {
                 _ => self.show_volume(key).await,
             };
         }
-        let object = match self.client.get(&gvr(resource), "", name) {
-            Ok(object) => object.parse(),
-            Err(status) if status.is(Reason::NOT_FOUND) => return Ok(()),
-            Err(status) => return Err(status),
-        };
+        let Some(object) = self.client.find(&gvr(resource), "", name)? else { return Ok(()) };
+        let object = object.parse();
         if [nodes::VIRTUAL, MIRROR].iter().all(|mark| meta::label(&object, mark).is_none()) {
             return Ok(());
         }
@@ -73,11 +70,10 @@ impl Syncer {
         let claims = self.uses.users(key);
         let Some((_, claim)) = claims.first().and_then(|claim| claim.split_once('|')) else { return Ok(()) };
         let (namespace, name) = split(claim);
-        let claim = match self.client.get(&gvr("persistentvolumeclaims"), namespace, name) {
-            Ok(claim) => claim.parse(),
-            Err(status) if status.is(Reason::NOT_FOUND) => return Ok(()),
-            Err(status) => return Err(status),
+        let Some(claim) = self.client.find(&gvr("persistentvolumeclaims"), namespace, name)? else {
+            return Ok(());
         };
+        let claim = claim.parse();
         let Some(wanted) = volume(&claim).filter(|v| crate::translate::volume_name(&claim) == meta::name(v))
         else {
             return Ok(());
@@ -106,10 +102,8 @@ impl Syncer {
     /// Makes a virtual node, if it is not there.
     pub async fn ensure_node(&self, name: &str) -> Result<(), Status> {
         let nodes = gvr("nodes");
-        match self.client.get(&nodes, "", name) {
-            Ok(_) => return Ok(()),
-            Err(status) if status.is(Reason::NOT_FOUND) => {}
-            Err(status) => return Err(status),
+        if self.client.find(&nodes, "", name)?.is_some() {
+            return Ok(());
         }
         let node = nodes::node(name, &self.kubelet_version, self.env.as_ref());
         let made = match self.client.create(&nodes, "", node.clone()).await {

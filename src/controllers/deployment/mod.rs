@@ -287,11 +287,8 @@ impl Reconciler for Deployments {
 
     async fn reconcile(&self, key: &Key) -> Result<Next, Failure> {
         let (namespace, name) = runtime::split(key);
-        let deployment = match self.client.get(&resource(), namespace, name) {
-            Ok(deployment) => deployment.parse(),
-            Err(status) if status.is(Reason::NOT_FOUND) => return Ok(Next::Done),
-            Err(status) => return Err(status.into()),
-        };
+        let Some(deployment) = self.client.find(&resource(), namespace, name)? else { return Ok(Next::Done) };
+        let deployment = deployment.parse();
         match self.sync(deployment).await {
             Err(status) if status.is(Reason::NOT_FOUND) => Ok(Next::Done),
             Err(status) if crate::replica_set::is_terminating(&status) => Ok(Next::Done),

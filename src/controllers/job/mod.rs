@@ -187,14 +187,10 @@ impl Reconciler for Jobs {
 
     async fn reconcile(&self, key: &Key) -> Result<Next, Failure> {
         let (namespace, name) = runtime::split(key);
-        let job = match self.client.get(&resource(), namespace, name) {
-            Ok(job) => job.parse(),
-            Err(status) if status.is(Reason::NOT_FOUND) => {
-                return self.release_orphans(namespace, name).await;
-            }
-            Err(status) => return Err(status.into()),
+        let Some(job) = self.client.find(&resource(), namespace, name)? else {
+            return self.release_orphans(namespace, name).await;
         };
-        match self.sync(job).await {
+        match self.sync(job.parse()).await {
             Err(status) if status.is(Reason::NOT_FOUND) => Ok(Next::Done),
             result => Ok(result?),
         }
