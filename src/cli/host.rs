@@ -285,6 +285,20 @@ impl Host {
         })
     }
 
+    /// Waits until an object is gone.
+    pub async fn until_gone(&self, kind: &ApiResource, namespace: &str, name: &str) {
+        let mut changes = self.follow(kind, namespace, &Only::Named(name.to_owned())).boxed();
+        let mut is_there = false;
+        while let Some(change) = changes.next().await {
+            match change {
+                Change::Is(..) => is_there = true,
+                Change::Went(..) => return,
+                Change::Known(_) if !is_there => return,
+                Change::Known(_) | Change::Failed(_) => {}
+            }
+        }
+    }
+
     /// The host's version and the difference between its clock and ours in seconds.
     pub async fn version(&self) -> Result<(Value, Option<i64>), Error> {
         let request = http::Request::get("/version").body(kube::client::Body::empty());

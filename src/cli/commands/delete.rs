@@ -443,19 +443,7 @@ async fn delete_namespace(host: &Host, namespace: &str, timeout: Duration) -> Re
     if !host.delete(&namespaces, "", namespace, None).await? {
         return Ok(());
     }
-    let mut changes = host.follow(&namespaces, "", &Only::Named(namespace.to_owned())).boxed();
-    let mut is_there = false;
-    let waiting = async {
-        while let Some(change) = changes.next().await {
-            match change {
-                Change::Is(..) => is_there = true,
-                Change::Went(..) => return,
-                Change::Known(_) if !is_there => return,
-                Change::Known(_) | Change::Failed(_) => {}
-            }
-        }
-    };
-    match tokio::time::timeout(timeout, waiting).await {
+    match tokio::time::timeout(timeout, host.until_gone(&namespaces, "", namespace)).await {
         Ok(()) => Ok(()),
         Err(_) => {
             let what = format!("namespace {namespace}");

@@ -6,11 +6,10 @@
 
 use super::create::{Standing, ready};
 use super::{Error, connect, delete};
-use crate::host::{Change, Host, HostArguments, Only, kind};
+use crate::host::{Host, HostArguments, kind};
 use crate::output::{self, Progress};
 use crate::tenants::{self, PAUSED, Tenant};
 use alcove_object::{meta, time};
-use futures_util::StreamExt;
 use serde_json::{Value, json};
 use std::process::ExitCode;
 use std::time::Duration;
@@ -59,7 +58,7 @@ pub async fn pause(arguments: Arguments) -> Result<ExitCode, crate::Error> {
             let change = json!({ "metadata": { "annotations": { PAUSED: now } }, "spec": { "replicas": 0 } });
             host.merge(&tenants::stateful_sets(), namespace, name, &change).await?;
         }
-        pod_is_gone(&host, &tenant).await;
+        host.until_gone(&kind("v1", "Pod"), &tenant.namespace, &tenant.pod()).await;
         progress.done("the control plane is stopped");
         let pods = kind("v1", "Pod");
         let running = host.list_metadata(&pods, namespace, &tenants::synced(name)).await?;
@@ -80,20 +79,6 @@ pub async fn pause(arguments: Arguments) -> Result<ExitCode, crate::Error> {
     progress.done(&format!("{count} of its pods are gone from the host"));
     output::print(&format!("tenant {name} paused"));
     Ok(ExitCode::SUCCESS)
-}
-
-async fn pod_is_gone(host: &Host, tenant: &Tenant) {
-    let only = Only::Named(tenant.pod());
-    let mut changes = host.follow(&kind("v1", "Pod"), &tenant.namespace, &only).boxed();
-    let mut is_there = false;
-    while let Some(change) = changes.next().await {
-        match change {
-            Change::Is(..) => is_there = true,
-            Change::Went(..) => return,
-            Change::Known(_) if !is_there => return,
-            Change::Known(_) | Change::Failed(_) => {}
-        }
-    }
 }
 
 /// Runs `alcove resume`.
