@@ -30,9 +30,6 @@ pub(crate) struct Memory {
 pub(crate) struct Table {
     pub(crate) name: Arc<str>,
     state: RwLock<State>,
-    /// Bytes of the entries' newest states, for those who only want to know how much there is.
-    bytes: AtomicU64,
-    objects: AtomicU64,
     /// Told when the table changes, and at the end.
     pub(crate) changed: Notify,
 }
@@ -40,6 +37,8 @@ pub(crate) struct Table {
 #[derive(Default)]
 struct State {
     entries: BTreeMap<Arc<str>, Arc<Entry>>,
+    /// Bytes of the entries' JSON together.
+    bytes: u64,
     history: History,
 }
 
@@ -79,15 +78,8 @@ impl Memory {
             return table;
         }
         let name: Arc<str> = name.into();
-        let fresh = || {
-            Arc::new(Table {
-                name: name.clone(),
-                state: RwLock::default(),
-                bytes: AtomicU64::new(0),
-                objects: AtomicU64::new(0),
-                changed: Notify::new(),
-            })
-        };
+        let fresh =
+            || Arc::new(Table { name: name.clone(), state: RwLock::default(), changed: Notify::new() });
         self.tables.write().entry(name.clone()).or_insert_with(fresh).clone()
     }
 
@@ -182,9 +174,7 @@ impl Table {
         for change in changes {
             let before = change.old().map_or(0, |old| old.json.len() as u64);
             let after = if change.is_delete() { 0 } else { change.entry().json.len() as u64 };
-            // The writer alone changes it, so nothing comes between.
-            let bytes = self.bytes.load(Ordering::Relaxed).saturating_add(after).saturating_sub(before);
-            self.bytes.store(bytes, Ordering::Relaxed);
+            state.bytes = state.bytes.saturating_add(after).saturating_sub(before);
             match &change.kind {
                 ChangeKind::Put { entry, .. } => {
                     state.entries.insert(entry.key.clone(), entry.clone());
@@ -196,23 +186,21 @@ impl Table {
             state.history.push(change);
         }
         let forgotten = state.history.trim(history_bytes_max);
-        self.objects.store(state.entries.len() as u64, Ordering::Relaxed);
         drop(state);
         drop(forgotten);
     }
 
     /// How much the newest states are.
     pub(crate) fn usage(&self) -> Usage {
-        Usage { objects: self.objects.load(Ordering::Relaxed), bytes: self.bytes.load(Ordering::Relaxed) }
+        let state = self.state.read();
+        Usage { objects: state.entries.len() as u64, bytes: state.bytes }
     }
 
     /// Puts entries in place that were there before this process. The error is a key that is there twice.
     pub(crate) fn load(&self, entries: Vec<Arc<Entry>>) -> Result<(), String> {
         let mut state = self.state.write();
         let count = entries.len();
-        let bytes = entries.iter().map(|entry| entry.json.len() as u64).sum();
-        self.bytes.store(bytes, Ordering::Relaxed);
-        self.objects.store(count as u64, Ordering::Relaxed);
+        state.bytes = entries.iter().map(|entry| entry.json.len() as u64).sum();
         state.entries = entries.into_iter().map(|entry| (entry.key.clone(), entry)).collect();
         if state.entries.len() < count { Err(format!("an object of {}", self.name)) } else { Ok(()) }
     }
