@@ -159,7 +159,8 @@ fn text(labels: &Labels) -> String {
     )
 }
 
-fn head(out: &mut String, name: &str, kind: &str, help: &str) {
+/// Writes what goes before the numbers of one metric in Prometheus' text form.
+pub fn head(out: &mut String, name: &str, kind: &str, help: &str) {
     let _ = writeln!(out, "# HELP {name} {help}\n# TYPE {name} {kind}");
 }
 

@@ -1,6 +1,7 @@
 //! Numbers about the server. Labels are from fixed lists, never from a question.
 
 use crate::wire::Transport;
+use alcove_apiserver::metrics::head;
 use hickory_proto::op::ResponseCode;
 use hickory_proto::rr::RecordType;
 use std::fmt::Write;
@@ -99,7 +100,7 @@ impl Metrics {
             ),
             ("alcove_dns_responses_total", "Answers by code.", "rcode", counted(&self.responses, codes)),
         ] {
-            head(&mut out, name, help, "counter");
+            head(&mut out, name, "counter", help);
             for (value, number) in numbers.into_iter().filter(|(_, number)| *number > 0) {
                 let _ = writeln!(out, "{name}{{{label}=\"{value}\"}} {number}");
             }
@@ -127,14 +128,14 @@ impl Metrics {
             ),
         ] {
             let name = format!("alcove_dns_{name}_total");
-            head(&mut out, &name, help, "counter");
+            head(&mut out, &name, "counter", help);
             let _ = writeln!(out, "{name} {}", number.load(Relaxed));
         }
         for (name, help, number) in [
             ("alcove_dns_cache_entries", "Answers that are kept.", kept.0),
             ("alcove_dns_cache_bytes", "Bytes of answers that are kept.", kept.1),
         ] {
-            head(&mut out, name, help, "gauge");
+            head(&mut out, name, "gauge", help);
             let _ = writeln!(out, "{name} {number}");
         }
         self.latency(&mut out);
@@ -143,7 +144,7 @@ impl Metrics {
 
     fn latency(&self, out: &mut String) {
         const NAME: &str = "alcove_dns_forward_duration_seconds";
-        head(out, NAME, "How long resolvers took to answer.", "histogram");
+        head(out, NAME, "histogram", "How long resolvers took to answer.");
         let mut total = 0;
         for (place, number) in self.forwards.iter().enumerate() {
             total += number.load(Relaxed);
@@ -154,10 +155,6 @@ impl Metrics {
         let seconds = self.forward_microseconds.load(Relaxed) as f64 / 1e6;
         let _ = writeln!(out, "{NAME}_sum {seconds}\n{NAME}_count {total}");
     }
-}
-
-fn head(out: &mut String, name: &str, help: &str, kind: &str) {
-    let _ = writeln!(out, "# HELP {name} {help}\n# TYPE {name} {kind}");
 }
 
 #[cfg(test)]

@@ -1,6 +1,7 @@
 //! The syncer's own numbers. Labels are kinds of [`RULES`](crate::rules::RULES), words of ours and status codes, never
 //! what a tenant wrote.
 
+use alcove_apiserver::metrics::head;
 use parking_lot::Mutex;
 use std::collections::BTreeMap;
 use std::fmt::Write;
@@ -85,10 +86,6 @@ impl Metrics {
         head(out, "alcove_resynced_objects_total", "counter", "Host objects looked at by the safety resync.");
         let _ = writeln!(out, "alcove_resynced_objects_total {}", self.resynced.load(Relaxed));
     }
-}
-
-fn head(out: &mut String, name: &str, kind: &str, help: &str) {
-    let _ = writeln!(out, "# HELP {name} {help}\n# TYPE {name} {kind}");
 }
 
 #[cfg(test)]
