@@ -124,10 +124,9 @@ pub async fn config(kubeconfig: Option<&str>) -> Result<kube::Config, String> {
     kube::Config::from_custom_kubeconfig(parsed, &context).await.map_err(|e| e.to_string())
 }
 
-/// How the syncer talks to a host, reached as by [`config`]. Waiting and trying again is the syncer's own business, for
-/// all objects at once, so the client's is off. Errors: those of [`config`], and credentials that cannot be used.
-pub async fn client(kubeconfig: Option<&str>) -> Result<Client, String> {
-    let mut config = config(kubeconfig).await?;
+/// How the syncer talks to a host that is reached so. Waiting and trying again is the syncer's own business, for all
+/// objects at once, so the client's is off. Errors: credentials that cannot be used.
+pub fn client(mut config: kube::Config) -> Result<Client, String> {
     config.default_retry = false;
     config.connect_timeout = Some(CONNECT_TIMEOUT);
     Client::try_from(config).map_err(|e| e.to_string())

@@ -30,7 +30,8 @@ impl World {
         let host = Host::start_with_connector(Arc::new(kubelet.clone())).await;
         let (side, streams) = Side::start_with_streams(&host, "demo", 2).await;
         let front = Https::start(side.server.clone()).await;
-        let client = alcove_syncer::host_client(Some(&front.admin_kubeconfig())).await.unwrap();
+        let config = alcove_syncer::host_config(Some(&front.admin_kubeconfig())).await.unwrap();
+        let client = alcove_syncer::host_client(config).unwrap();
         side.create("pods", pod("web")).await;
         let on_host = side.host_name("default", "web");
         host.until("pods", &on_host, |_| true).await;

@@ -109,7 +109,8 @@ impl Host {
 
     /// A client as the syncer has it.
     pub async fn kube(&self) -> kube::Client {
-        alcove_syncer::host_client(Some(&self.kubeconfig())).await.unwrap()
+        let config = alcove_syncer::host_config(Some(&self.kubeconfig())).await.unwrap();
+        alcove_syncer::host_client(config).unwrap()
     }
 
     /// How the syncer reaches it.
