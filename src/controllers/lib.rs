@@ -13,6 +13,7 @@ pub mod aggregation;
 pub mod claims;
 pub mod deployment;
 pub mod endpoints;
+pub mod ephemeral;
 pub mod event_expiry;
 pub mod events;
 pub mod garbage;
@@ -77,6 +78,11 @@ pub fn start(server: &Server, env: &Arc<dyn Env>, root_ca: &str) -> JoinSet<()> 
         deployment::Deployments::sources
     );
     run!(job::Jobs::new(client("job-controller"), env.clone()), job::Jobs::sources);
+    run!(ephemeral::EphemeralVolumes::new(client("ephemeral-volume-controller"), env.clone()), |_: &Arc<
+        _,
+    >| {
+        ephemeral::EphemeralVolumes::sources()
+    });
     run!(event_expiry::EventExpiry::new(client("event-ttl-controller"), env.clone()), |_: &Arc<_>| {
         event_expiry::EventExpiry::sources()
     });
