@@ -1,6 +1,6 @@
 # Every target says in one line what it does; `make help` lists them.
 .DEFAULT_GOAL := help
-.PHONY: help dev build image test host-tools host-up host-down test-host conformance conformance-host lint tools bench bench-peers bench-sync bench-store bench-dns codegen codegen-check
+.PHONY: help dev build image test host-tools host-up host-down test-host conformance conformance-host lint tools bench bench-host bench-peers bench-sync bench-store bench-dns codegen codegen-check
 
 CACHE := .cache
 DENY_VERSION := 0.20.2
@@ -86,6 +86,14 @@ bench: ## build a release and measure it, beside kube-apiserver and etcd where t
 	@echo "make bench: building a release, then measuring it and the peers that are there"
 	cargo build --release
 	benches/run.py $(BENCH_ARGS)
+	@if test -e $(CACHE)/host/admin.kubeconfig; then benches/host.py; \
+		else echo "make bench: no test host is up; make bench-host boots it and measures a tenant there"; fi
+
+bench-host: host-up image ## measure a tenant on the test host: create, pause and resume, its pod at rest (as root)
+	@echo "make bench-host: building a release, then making a tenant on the test host some times"
+	cargo build --release
+	tests/host/host.py import $(CACHE)/image/alcove.tar
+	benches/host.py $(BENCH_ARGS)
 
 bench-peers: ## build kube-apiserver and etcd for the comparison into .cache/bench (minutes the first time)
 	@echo "make bench-peers: building kube-apiserver, kube-controller-manager and etcd from pinned sources"

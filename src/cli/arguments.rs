@@ -124,6 +124,9 @@ pub struct ServeArguments {
     /// Kubernetes version to serve.
     #[arg(long, value_name = "MINOR", value_parser = minor)]
     pub kubernetes_version: Option<Minor>,
+    /// The UID of the pod that this runs in; the Secret with the kubeconfig tells it as soon as the tenant serves.
+    #[arg(long, env = "ALCOVE_POD_UID", value_name = "UID", hide = true)]
+    pub pod_uid: Option<String>,
     #[command(flatten)]
     pub log: LogArguments,
 }

@@ -86,7 +86,7 @@ async fn start_tenant(
     let reach = Reach::new(Some(&kubeconfig)).await?;
     let on_host = Host { name: name.to_owned(), namespace: name.to_owned(), kubeconfig: None };
     let address = IpAddr::V4(Ipv4Addr::LOCALHOST);
-    let place = Place { data: data.join(name), address, port, minor, pause_note: None };
+    let place = Place { data: data.join(name), address, port, minor, pod_uid: None, pause_note: None };
     // Simulated pods ask nothing. Whoever wants to ask finds the port in the log.
     let config = Config { dns: Dns { port: 0, ..Dns::default() }, ..Config::default() };
     let tenant = tenant::start(&config, &on_host, reach, place).await?;

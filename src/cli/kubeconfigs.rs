@@ -2,11 +2,12 @@
 //! what is in them ends. Who read one before is not disturbed, since what it holds stays good until its own end.
 
 use crate::control_plane::ControlPlane;
+use crate::tenant::Place;
 use alcove_apiserver::certs::{Authority, Credentials, Serving, kubeconfig};
 use alcove_apiserver::{Client, User};
 use alcove_config::{Config, ExposeType, Host, KubeconfigSecret};
 use alcove_object::{Env, Value};
-use alcove_operator::provision::TENANT;
+use alcove_operator::provision::{SERVED_BY, TENANT};
 use base64::Engine;
 use base64::prelude::BASE64_STANDARD;
 use futures_util::StreamExt;
@@ -41,7 +42,7 @@ pub fn publish(
     config: &Config,
     host: &Host,
     host_client: kube::Client,
-    data: PathBuf,
+    place: Place,
 ) -> JoinSet<()> {
     let publisher = Publisher {
         authority: plane.authority.clone(),
@@ -51,7 +52,8 @@ pub fn publish(
         host_client,
         config: config.clone(),
         host: host.clone(),
-        data,
+        data: place.data,
+        pod_uid: place.pod_uid,
     };
     let mut tasks = JoinSet::new();
     tasks.spawn(publisher.run());
@@ -67,6 +69,7 @@ struct Publisher {
     config: Config,
     host: Host,
     data: PathBuf,
+    pod_uid: Option<String>,
 }
 
 /// Why a Secret could not be written.
@@ -258,10 +261,14 @@ impl Publisher {
                 (kind, json!({ "value": encoded(&text) }))
             }
         };
-        json!({
+        let mut secret = json!({
             "apiVersion": "v1", "kind": "Secret", "type": kind,
             "metadata": { "name": wanted.secret.name, "labels": labels }, "data": data,
-        })
+        });
+        if let (Form::ClusterApi, Some(uid)) = (wanted.form, &self.pod_uid) {
+            secret["metadata"]["annotations"] = json!({ (SERVED_BY): uid });
+        }
+        secret
     }
 }
 

@@ -29,6 +29,7 @@ pub async fn run(arguments: ServeArguments) -> Result<(), Error> {
         address: arguments.address.or(config.address).unwrap_or(IpAddr::V4(nowhere)),
         port: arguments.port.or(config.port).unwrap_or(PORT),
         minor: arguments.kubernetes_version.unwrap_or(config.kubernetes_version.0),
+        pod_uid: arguments.pod_uid,
         pause_note: arguments.config.as_deref().map(|path| path.with_file_name(rewind::NOTE)),
     };
     let plane = match &config.host {

@@ -27,6 +27,8 @@ pub struct Place {
     pub port: u16,
     /// Kubernetes version.
     pub minor: Minor,
+    /// The UID of the pod that it runs in, if it does.
+    pub pod_uid: Option<String>,
     /// Where a pause is noted.
     pub pause_note: Option<PathBuf>,
 }
@@ -82,7 +84,7 @@ pub async fn start(config: &Config, host: &Host, reach: Reach, place: Place) -> 
     syncer.dns = config.dns.enabled.then(|| format!("{}-dns", host.name));
     syncer.account = Some(format!("{}-workload", host.name));
     plane.attach(alcove_syncer::start(&plane.server, client.clone(), &plane.env, syncer));
-    plane.attach(kubeconfigs::publish(&plane, config, host, client, place.data));
+    plane.attach(kubeconfigs::publish(&plane, config, host, client, place));
     Ok(plane)
 }
 

@@ -1,5 +1,6 @@
 //! `alcove connect`: a context for a tenant, and a forwarded port where it is not exposed.
 
+use super::create::Until;
 use super::session::{self, Session, Way};
 use super::{Error, pause};
 use crate::contexts::Files;
@@ -56,7 +57,8 @@ pub async fn run(arguments: Arguments) -> Result<ExitCode, crate::Error> {
         return print(&host, &tenant, arguments.server.as_deref()).await;
     }
     if tenant.replicas() == 0 {
-        tenant = pause::resume_tenant(&host, &tenant, pause::TIMEOUT, &Progress::start()).await?;
+        tenant =
+            pause::resume_tenant(&host, &tenant, Until::Serving, pause::TIMEOUT, &Progress::start()).await?;
     }
     let way = Way { server: arguments.server.clone(), local_port: arguments.local_port };
     let session = session::open(&host, &tenant, &way).await?;

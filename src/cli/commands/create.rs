@@ -3,7 +3,7 @@
 mod values;
 mod wait;
 
-pub use wait::{Standing, last_words, ready};
+pub use wait::{Standing, Until, last_words, ready};
 
 use super::session::{self, Way};
 use super::{Error, connect, delete};
@@ -155,7 +155,8 @@ async fn create(host: &Host, namespace: &str, arguments: &Arguments) -> Result<E
         }
     };
     progress.done(&format!("{} objects are written", objects.len()));
-    let standing = Standing::new(set.clone(), "", is_exposed(&release.config));
+    let until = if arguments.connect { Until::Serving } else { Until::Ready };
+    let standing = Standing::new(set, "", is_exposed(&release.config)).until(until);
     ready(host, namespace, standing, arguments.timeout, &progress).await?;
     output::print(&format!("tenant {} created in namespace {namespace}", release.name));
     go_on(host, &release, arguments.connect).await

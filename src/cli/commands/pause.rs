@@ -4,7 +4,7 @@
 //! go. A note in the Secret with its configuration tells the next start that they did: it puts the tenant's pods back to
 //! where they are made, and the syncer makes them on the host again. Whoever scales the StatefulSet up gets the same.
 
-use super::create::{Standing, ready};
+use super::create::{Standing, Until, ready};
 use super::{Error, connect, delete};
 use crate::host::{Host, HostArguments, kind};
 use crate::output::{self, Progress};
@@ -85,15 +85,16 @@ pub async fn pause(arguments: Arguments) -> Result<ExitCode, crate::Error> {
 pub async fn resume(arguments: Arguments) -> Result<ExitCode, crate::Error> {
     let host = Host::find(&arguments.host).await?;
     let tenant = tenants::find(&host, &arguments.name).await?;
-    let tenant = resume_tenant(&host, &tenant, arguments.timeout, &Progress::start()).await?;
+    let tenant = resume_tenant(&host, &tenant, Until::Ready, arguments.timeout, &Progress::start()).await?;
     output::print(&format!("tenant {} resumed", tenant.name));
     Ok(ExitCode::SUCCESS)
 }
 
-/// Starts a paused tenant and waits until it serves. Gives it as it is then.
+/// Starts a paused tenant and waits for it. Gives it as it is then.
 pub async fn resume_tenant(
     host: &Host,
     tenant: &Tenant,
+    until: Until,
     timeout: Duration,
     progress: &Progress,
 ) -> Result<Tenant, crate::Error> {
@@ -106,6 +107,7 @@ pub async fn resume_tenant(
         let written = host.merge(&tenants::stateful_sets(), namespace, name, &change).await?;
         set = written.unwrap_or(set);
     }
-    ready(host, namespace, Standing::new(set.clone(), "", false), timeout, progress).await?;
+    let standing = Standing::new(set.clone(), "", false).until(until);
+    ready(host, namespace, standing, timeout, progress).await?;
     Ok(Tenant { name: name.clone(), namespace: namespace.clone(), set })
 }

@@ -22,6 +22,8 @@ pub const APP: (&str, &str) = ("app.kubernetes.io/name", "alcove");
 /// Label: the tenant that an object of the control plane belongs to. Synced objects have another one,
 /// `alcove.dev/cluster`, so that neither is ever taken for the other.
 pub const TENANT: &str = "alcove.dev/tenant";
+/// Annotation of the Secret with the tenant's kubeconfig: the UID of the pod whose process serves and wrote it last.
+pub const SERVED_BY: &str = "alcove.dev/served-by";
 /// Label of synced objects: the virtual cluster that they belong to.
 const SYNCED: &str = "alcove.dev/cluster";
 /// Annotation of the pod: a digest of its configuration, so that a change rolls it.

@@ -106,7 +106,10 @@ fn container(release: &Release) -> Value {
         "name": "alcove",
         "image": format!("{}:{tag}", control_plane.image.repository),
         "imagePullPolicy": control_plane.image.pull_policy,
-        "env": [{ "name": "ALCOVE_LOG", "value": control_plane.log }],
+        "env": [
+            { "name": "ALCOVE_LOG", "value": control_plane.log },
+            { "name": "ALCOVE_POD_UID", "valueFrom": { "fieldRef": { "apiVersion": "v1", "fieldPath": "metadata.uid" } } },
+        ],
         "args": ["serve", "--config", format!("{CONFIG_DIR}/config.yaml")],
         "ports": ports,
         // Looked at every second until it serves, since it is there in less than one; it may take minutes with a large

@@ -7,6 +7,7 @@ use crate::output::Progress;
 use crate::tenants;
 use alcove_controllers::pods::condition;
 use alcove_object::meta;
+use alcove_operator::provision::SERVED_BY;
 use futures_util::StreamExt;
 use futures_util::stream::select_all;
 use serde_json::Value;
@@ -16,11 +17,22 @@ use std::time::Duration;
 /// How long a start may hang on something before that is told.
 const PATIENCE: Duration = Duration::from_secs(2);
 
+/// What is waited for.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Until {
+    /// Its process serves: a forwarded port leads to it.
+    Serving,
+    /// The host has seen that it serves, so its Service leads there as well.
+    #[default]
+    Ready,
+}
+
 /// What is known of a tenant that comes up.
 #[derive(Default)]
 pub struct Standing {
     /// Its name.
     name: String,
+    until: Until,
     /// The UID of the pod that is on its way out, which does not count.
     old_pod: String,
     /// Whether it should have an address outside the host.
@@ -41,6 +53,12 @@ impl Standing {
     pub fn new(set: Value, old_pod: &str, exposed: bool) -> Standing {
         let name = meta::name(&set).to_owned();
         Standing { name, set, old_pod: old_pod.to_owned(), exposed, ..Standing::default() }
+    }
+
+    /// The same, but only until a forwarded port can lead there. One with an address of its own has to be ready.
+    pub fn until(mut self, until: Until) -> Standing {
+        self.until = if self.exposed { Until::Ready } else { until };
+        self
     }
 
     /// Takes a change in.
@@ -66,9 +84,16 @@ impl Standing {
         }
     }
 
-    /// Whether the tenant serves and can be reached.
+    /// Whether what is waited for has come.
     pub fn is_ready(&self) -> bool {
-        self.pod_is_ready() && self.server().is_some_and(|server| !self.exposed || is_outside(&server))
+        let stands = self.pod_is_ready() || self.until == Until::Serving && self.pod_serves();
+        stands && self.server().is_some_and(|server| !self.exposed || is_outside(&server))
+    }
+
+    /// Whether the pod has said itself that it serves. The kubelet tells up to two seconds later.
+    fn pod_serves(&self) -> bool {
+        let said = self.secret.as_ref().and_then(|secret| meta::annotation(secret, SERVED_BY));
+        said.is_some() && said == self.pod.as_ref().map(meta::uid)
     }
 
     fn pod_is_ready(&self) -> bool {
@@ -265,6 +290,25 @@ mod tests {
             standing.steps(),
             ["pod red-0 is on node one", "pod red-0 is ready", "its kubeconfig is there"]
         );
+    }
+
+    #[test]
+    fn a_pod_that_serves_is_enough_for_who_forwards_a_port() {
+        let serving = |uid: &str| {
+            let mut secret = secret("https://red.red.svc");
+            secret["metadata"] = json!({ "annotations": { SERVED_BY: uid } });
+            secret
+        };
+        let mut standing = Standing::new(set(), "", false).until(Until::Serving);
+        standing.see(is(serving("earlier")));
+        standing.see(is(pod("p", "False")));
+        assert!(!standing.is_ready(), "an earlier pod wrote it");
+        standing.see(is(serving("p")));
+        assert!(standing.is_ready());
+        standing.until = Until::Ready;
+        assert!(!standing.is_ready());
+        let exposed = Standing::new(set(), "", true).until(Until::Serving);
+        assert_eq!(exposed.until, Until::Ready);
     }
 
     #[test]
