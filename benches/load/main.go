@@ -33,6 +33,7 @@ var (
 	syncPodsN  = flag.Int("sync-pods", 200, "pods created in the tests sync and direct")
 	syncRate   = flag.Float64("sync-rate", 0, "pods per second in the test sync; 0: as fast as can be")
 	syncStates = flag.Bool("sync-states", false, "play the kubelet of the host in the test sync, and wait for the states in the tenant")
+	byApply    = flag.Bool("by-apply", false, "create by server-side apply in the test direct")
 	idlers     = flag.Int("idle", 1000, "idle watchers")
 	pids       = flag.String("pids", "", "name=pid,... of server processes on this machine to be measured")
 	dataDir    = flag.String("data", "", "the server's data directory on this machine, to be measured")
@@ -78,7 +79,7 @@ func main() {
 			makeSpace(newClient(readHost(), 1), *hostSpace, *tenant)
 		case "direct":
 			host := newClient(readHost(), *conns)
-			out["direct"] = directPods(host, makeNamespace(host, namespace+"-d"), *syncPodsN)
+			out["direct"] = directPods(host, makeNamespace(host, namespace+"-d"), *syncPodsN, *byApply)
 		default:
 			must(fmt.Errorf("no test is named %q", test))
 		}

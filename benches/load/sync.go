@@ -157,10 +157,16 @@ func syncPods(c, host *client, namespace, hostNamespace string, n int, rate floa
 	return out
 }
 
-// directPods creates n pods straight on a host: what it takes without anybody between.
-func directPods(host *client, namespace string, n int) results {
+// directPods creates n pods straight on a host: what it takes without anybody between. With apply, it creates them by
+// server-side apply, as a syncer does.
+func directPods(host *client, namespace string, n int, apply bool) results {
+	path := "/api/v1/namespaces/" + namespace + "/pods"
 	return parallel(n, func(worker, i int) (int, []byte, error) {
-		return host.do(worker, "POST", "/api/v1/namespaces/"+namespace+"/pods", pod(fmt.Sprintf("di-%05d", i)))
+		name := fmt.Sprintf("di-%05d", i)
+		if apply {
+			return host.do(worker, "PATCH", path+"/"+name+"?fieldManager=load", pod(name), "Content-Type", "application/apply-patch+yaml")
+		}
+		return host.do(worker, "POST", path, pod(name))
 	}, created)
 }
 
