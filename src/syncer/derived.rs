@@ -6,7 +6,8 @@ use crate::engine::Syncer;
 use crate::environment;
 use crate::error::Error;
 use crate::features::State;
-use crate::host::{FIELD_MANAGER, Pauses, tree};
+use crate::host::{FIELD_MANAGER, Pauses};
+use crate::host_object::HostObject;
 use crate::translate::{self, DIGEST, ENVIRONMENT, RENEW, TOKENS, Tenant};
 use crate::uses::used;
 use crate::watch::denied;
@@ -15,7 +16,7 @@ use alcove_controllers::runtime::Key;
 use alcove_object::{Value, meta};
 use futures_util::StreamExt;
 use kube::Api;
-use kube::api::{DeleteParams, DynamicObject, Patch, PatchParams, Preconditions};
+use kube::api::{DeleteParams, Patch, PatchParams, Preconditions};
 use kube::core::{ApiResource, GroupVersionKind, PartialObjectMeta};
 use kube::runtime::{WatchStreamExt, watcher};
 use parking_lot::Mutex;
@@ -134,7 +135,7 @@ impl Derived {
 pub async fn follow(syncer: Arc<Syncer>, of: &'static Derivation) {
     let only = format!("{}={},{}", translate::CLUSTER, syncer.tenant.cluster, of.label);
     let namespace = &syncer.tenant.host_namespace;
-    let api: Api<PartialObjectMeta<DynamicObject>> =
+    let api: Api<PartialObjectMeta<HostObject>> =
         Api::namespaced_with(syncer.host_client.clone(), namespace, &of.host_resource());
     let config = watcher::Config::default().labels(&only);
     let mut events = watcher(api, config).backoff(Pauses::default()).boxed();
@@ -184,7 +185,7 @@ impl Syncer {
         Some(Held { uid: meta::uid(object).into(), revision: meta::revision(object), mark, key })
     }
 
-    fn derived_api(&self, of: &Derivation) -> Api<DynamicObject> {
+    fn derived_api(&self, of: &Derivation) -> Api<HostObject> {
         let namespace = &self.tenant.host_namespace;
         Api::namespaced_with(self.host_client.clone(), namespace, &of.host_resource())
     }
@@ -198,7 +199,7 @@ impl Syncer {
         }
         let (api, params) = (self.derived_api(of), PatchParams::apply(FIELD_MANAGER).force());
         let written = self.ask(api.patch(&name, &params, &Patch::Apply(&object))).await?;
-        if let Some(held) = tree(written).and_then(|written| self.held(of, &written)) {
+        if let Some(held) = self.held(of, &written.into_tree()) {
             self.derived.note(of, &name, held);
         }
         Ok(())

@@ -4,13 +4,13 @@
 //! Loopback addresses, as `alcove dev` has them, are not shown: endpoints may not name them.
 
 use crate::engine::Syncer;
-use crate::host::{FIELD_MANAGER, Pauses, tree};
+use crate::host::{FIELD_MANAGER, Pauses};
+use crate::host_object::HostObject;
 use crate::translate::{SERVICE_NAME, is_local_address};
 use alcove_apiserver::options::{PatchType, WriteOptions};
 use alcove_object::{Gvr, Status, Value, meta};
 use futures_util::StreamExt;
 use kube::Api;
-use kube::api::DynamicObject;
 use kube::core::{ApiResource, GroupVersionKind};
 use kube::runtime::{WatchStreamExt, watcher};
 use serde_json::json;
@@ -21,7 +21,7 @@ use std::sync::Arc;
 pub async fn follow(syncer: Arc<Syncer>, namespace: &'static str, name: &'static str, host_service: String) {
     let kind = GroupVersionKind::gvk("discovery.k8s.io", "v1", "EndpointSlice");
     let resource = ApiResource::from_gvk_with_plural(&kind, "endpointslices");
-    let api: Api<DynamicObject> =
+    let api: Api<HostObject> =
         Api::namespaced_with(syncer.host_client.clone(), &syncer.tenant.host_namespace, &resource);
     let only = watcher::Config::default().labels(&format!("{SERVICE_NAME}={host_service}"));
     let mut events = watcher(api, only).backoff(Pauses::default()).boxed();
@@ -31,12 +31,12 @@ pub async fn follow(syncer: Arc<Syncer>, namespace: &'static str, name: &'static
         match event {
             Ok(watcher::Event::Init) => (slices, is_whole) = (BTreeMap::new(), false),
             Ok(watcher::Event::InitApply(slice) | watcher::Event::Apply(slice)) => {
-                let Some(slice) = tree(slice) else { continue };
+                let slice = slice.into_tree();
                 slices.insert(meta::name(&slice).to_owned(), slice);
             }
             Ok(watcher::Event::InitDone) => is_whole = true,
             Ok(watcher::Event::Delete(slice)) => {
-                slices.remove(&slice.metadata.name.unwrap_or_default());
+                slices.remove(meta::name(&slice.into_tree()));
             }
             Err(_) => continue,
         }

@@ -1,7 +1,8 @@
 //! Host events about a tenant's objects, told again in the tenant.
 
 use crate::engine::Syncer;
-use crate::host::{Pauses, tree};
+use crate::host::Pauses;
+use crate::host_object::HostObject;
 use crate::rules::{Flow, RULES, Rule};
 use crate::translate::{self, Owner};
 use alcove_apiserver::options::{PatchType, WriteOptions};
@@ -9,7 +10,6 @@ use alcove_config::NodeNames;
 use alcove_object::{Gvr, Status, Value, meta};
 use futures_util::StreamExt;
 use kube::Api;
-use kube::api::DynamicObject;
 use kube::core::{ApiResource, GroupVersionKind};
 use kube::runtime::{WatchStreamExt, watcher};
 use serde_json::json;
@@ -22,7 +22,7 @@ const COUNTED_FIELDS: [&str; 3] = ["count", "lastTimestamp", "series"];
 /// before about an unknown object is nobody's.
 pub async fn follow_events(syncer: Arc<Syncer>) {
     let resource = ApiResource::from_gvk_with_plural(&GroupVersionKind::gvk("", "v1", "Event"), "events");
-    let api: Api<DynamicObject> =
+    let api: Api<HostObject> =
         Api::namespaced_with(syncer.host_client.clone(), &syncer.tenant.host_namespace, &resource);
     let mut events = watcher(api, watcher::Config::default()).backoff(Pauses::default()).boxed();
     while let Some(event) = events.next().await {
@@ -31,7 +31,7 @@ pub async fn follow_events(syncer: Arc<Syncer>) {
             Ok(watcher::Event::InitApply(event)) => (event, false),
             _ => continue,
         };
-        let Some(host) = tree(event) else { continue };
+        let host = event.into_tree();
         let Some(owner) = syncer.owner_of_event(&host, is_new).await else { continue };
         if let Err(status) = syncer.tell(syncer.event(&owner, &host)).await {
             tracing::debug!(error = %status, "cannot take over a host event");
@@ -52,7 +52,7 @@ impl Syncer {
             Some(facts) => facts.owner,
             None if !is_new => None,
             None => {
-                let object = self.ask(self.api(rule).get_opt(name)).await.ok().flatten().and_then(tree)?;
+                let object = self.ask(self.api(rule).get_opt(name)).await.ok().flatten()?.into_tree();
                 (meta::uid(&object) == uid).then(|| self.owner(rule, &object)).flatten()
             }
         }

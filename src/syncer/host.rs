@@ -2,12 +2,12 @@
 //! that still stands, never the object itself. What a host object says (status, addresses) is handed through once and
 //! forgotten.
 
+use crate::connection;
 use crate::rules::Rule;
 use crate::translate::{self, Owner};
 use alcove_controllers::runtime::Key;
 use alcove_object::{Value, meta};
 use kube::Client;
-use kube::api::DynamicObject;
 use kube::runtime::utils::Backoff;
 use parking_lot::Mutex;
 use std::collections::HashMap;
@@ -17,8 +17,6 @@ use std::time::Duration;
 
 /// The owner of every field that we write on the host.
 pub const FIELD_MANAGER: &str = "alcove";
-/// How long a connection to the host may take to be made.
-const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 /// The first pause before a watch on the host is opened again.
 const WATCH_PAUSE_MIN: Duration = Duration::from_millis(100);
 /// The longest pause before a watch on the host is opened again.
@@ -124,12 +122,9 @@ pub async fn config(kubeconfig: Option<&str>) -> Result<kube::Config, String> {
     kube::Config::from_custom_kubeconfig(parsed, &context).await.map_err(|e| e.to_string())
 }
 
-/// How the syncer talks to a host that is reached so. Waiting and trying again is the syncer's own business, for all
-/// objects at once, so the client's is off. Errors: credentials that cannot be used.
-pub fn client(mut config: kube::Config) -> Result<Client, String> {
-    config.default_retry = false;
-    config.connect_timeout = Some(CONNECT_TIMEOUT);
-    Client::try_from(config).map_err(|e| e.to_string())
+/// How the syncer talks to a host that is reached so. Errors: credentials that cannot be used.
+pub fn client(config: kube::Config) -> Result<Client, String> {
+    connection::client(config).map_err(|e| e.to_string())
 }
 
 impl Host {
@@ -335,18 +330,6 @@ pub fn owned_fields(object: &Value) -> u64 {
         is("manager", FIELD_MANAGER) && is("operation", "Apply") && is("subresource", "")
     });
     digest(ours.and_then(|entry| entry.get("fieldsV1")).unwrap_or(&Value::Null))
-}
-
-/// An object of the host's client as a tree.
-pub fn tree(object: DynamicObject) -> Option<Value> {
-    let DynamicObject { types, metadata, data } = object;
-    let mut tree = if data.is_object() { data } else { serde_json::json!({}) };
-    tree["metadata"] = serde_json::to_value(metadata).ok()?;
-    if let Some(types) = types {
-        tree["apiVersion"] = types.api_version.into();
-        tree["kind"] = types.kind.into();
-    }
-    Some(tree)
 }
 
 /// Pauses between tries to open a watch again: doubled from the shortest to the longest.

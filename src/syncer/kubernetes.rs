@@ -6,13 +6,13 @@
 
 use crate::engine::Syncer;
 use crate::error::Error;
-use crate::host::{Pauses, tree};
+use crate::host::Pauses;
+use crate::host_object::HostObject;
 use crate::translate::Resolver;
 use alcove_apiserver::options::DeleteOptions;
 use alcove_controllers::runtime::Key;
 use alcove_object::{Gvr, Reason, Status, Value, meta};
 use futures_util::StreamExt;
-use kube::api::DynamicObject;
 use kube::runtime::{WatchStreamExt, watcher};
 use serde_json::{Value as Json, json};
 use std::sync::Arc;
@@ -77,8 +77,8 @@ pub async fn follow(syncer: Arc<Syncer>, door: &'static Door, host_name: String)
 }
 
 impl Syncer {
-    async fn show_door(&self, door: &Door, host: DynamicObject) -> Result<(), Error> {
-        let Some(spec) = tree(host).and_then(|host| door_spec(&host)) else { return Ok(()) };
+    async fn show_door(&self, door: &Door, host: HostObject) -> Result<(), Error> {
+        let Some(spec) = door_spec(&host.into_tree()) else { return Ok(()) };
         (door.opened)(self, &spec);
         let services = Gvr::new("", "v1", "services");
         let known = self.client.find(&services, door.namespace, door.name)?;

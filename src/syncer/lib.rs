@@ -9,6 +9,7 @@
 //! This room must not know HTTP serving or storage; it speaks to the tenant through the in-process client and to the
 //! host through the crate `kube`.
 
+mod connection;
 mod derived;
 mod doors;
 mod engine;
@@ -17,6 +18,7 @@ mod error;
 mod events;
 mod features;
 mod host;
+mod host_object;
 mod kubernetes;
 mod metrics;
 mod mirror;

@@ -3,7 +3,8 @@
 
 use crate::engine::Syncer;
 use crate::error::Error;
-use crate::host::{Applied, FIELD_MANAGER, digest, owned_fields, tree};
+use crate::host::{Applied, FIELD_MANAGER, digest, owned_fields};
+use crate::host_object::HostObject;
 use crate::rules::Rule;
 use crate::translate::{Context, MIRROR};
 use alcove_apiserver::options::{DeleteOptions, PatchType, WriteOptions};
@@ -31,7 +32,7 @@ impl Syncer {
             None => {
                 let api = self.api(rule);
                 let found = self.ask(api.get_opt(&host_name)).await?;
-                let Some(host) = found.and_then(tree) else { return Ok(Next::Done) };
+                let Some(host) = found.map(HostObject::into_tree) else { return Ok(Next::Done) };
                 host
             }
         };

@@ -3,7 +3,8 @@
 
 use crate::engine::Syncer;
 use crate::error::Error;
-use crate::host::{FIELD_MANAGER, Facts, digest, tree};
+use crate::host::{FIELD_MANAGER, Facts, digest};
+use crate::host_object::HostObject;
 use crate::rules::Rule;
 use crate::translate::{self, Amended};
 use crate::write::ONLY_CREATE;
@@ -18,7 +19,7 @@ impl Syncer {
         meta::set(&mut pod, "resourceVersion", ONLY_CREATE);
         let (api, params) = (self.api(rule), PatchParams::apply(FIELD_MANAGER));
         let made = self.ask(api.patch(meta::name(&pod), &params, &Patch::Apply(&pod))).await?;
-        let made = tree(made).unwrap_or_default();
+        let made = made.into_tree();
         self.host.observe(rule, self.owner(rule, &made), &made, Some(sent));
         Ok(())
     }
@@ -38,7 +39,7 @@ impl Syncer {
             return Ok(None);
         }
         let api = self.api(rule);
-        let Some(host) = self.ask(api.get_opt(host_name)).await?.and_then(tree) else {
+        let Some(host) = self.ask(api.get_opt(host_name)).await?.map(HostObject::into_tree) else {
             self.host_object_gone(rule, host_name, &facts.uid);
             return Ok(None);
         };
@@ -56,13 +57,13 @@ impl Syncer {
                 PatchParams { field_manager: Some(FIELD_MANAGER.to_owned()), ..PatchParams::default() };
             let patched =
                 self.ask(api.patch_subresource(part, host_name, &params, &Patch::Strategic(&patch))).await?;
-            newest = tree(patched).unwrap_or_default();
+            newest = patched.into_tree();
         }
         if let Some(mut changed) = changes.pod {
             meta::set(&mut changed, "uid", facts.uid.clone());
             let params = PatchParams::apply(FIELD_MANAGER).force();
             let applied = self.ask(api.patch(host_name, &params, &Patch::Apply(&changed))).await?;
-            newest = tree(applied).unwrap_or_default();
+            newest = applied.into_tree();
         }
         self.host.observe(rule, self.owner(rule, &newest), &newest, Some(sent));
         meta::unset(&mut newest, "managedFields");

@@ -3,7 +3,7 @@
 
 use crate::engine::Syncer;
 use crate::error::Error;
-use crate::host::tree;
+use crate::host_object::HostObject;
 use crate::rules::{Rule, rule};
 use crate::translate::host_name;
 use alcove_controllers::runtime::{Key, split};
@@ -52,7 +52,7 @@ impl Syncer {
         let Some(facts) = self.host.facts(rule, &on_host) else { return Ok(()) };
         self.metrics.resynced.fetch_add(1, Relaxed);
         let api = self.api(rule);
-        match self.ask(api.get_opt(&on_host)).await?.and_then(tree) {
+        match self.ask(api.get_opt(&on_host)).await?.map(HostObject::into_tree) {
             Some(found) => {
                 let owner = self.owner(rule, &found);
                 if self.host.observe(rule, owner, &found, None) {

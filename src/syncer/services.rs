@@ -6,7 +6,7 @@
 
 use crate::engine::Syncer;
 use crate::error::Error;
-use crate::host::{FIELD_MANAGER, digest, tree};
+use crate::host::{FIELD_MANAGER, digest};
 use crate::rules::{Rule, rule};
 use crate::translate::{self, host_name, service_addresses};
 use alcove_apiserver::admission::{Admission, Admitting, Attributes};
@@ -172,7 +172,7 @@ impl Syncer {
         params.dry_run = dry_run;
         let api = self.api(rule);
         let made = self.ask(api.patch(host_name, &params, &Patch::Apply(&wanted))).await?;
-        Ok(tree(made).unwrap_or_default())
+        Ok(made.into_tree())
     }
 }
 

@@ -3,7 +3,7 @@
 
 use crate::engine::Syncer;
 use crate::features::State;
-use crate::host::{Pauses, tree};
+use crate::host::Pauses;
 use crate::rules::Rule;
 use alcove_object::{Value, meta};
 use futures_util::StreamExt;
@@ -41,7 +41,7 @@ async fn follow_while_allowed(syncer: &Arc<Syncer>, rule: &'static Rule, pause: 
         match event {
             Ok(watcher::Event::Init) => unseen = host.known(rule),
             Ok(watcher::Event::InitApply(object) | watcher::Event::Apply(object)) => {
-                let Some(object) = tree(object) else { continue };
+                let object = object.into_tree();
                 unseen.remove(meta::name(&object));
                 let owner = syncer.owner(rule, &object);
                 // What the tenant calls the nodes that it hears of.
@@ -71,7 +71,7 @@ async fn follow_while_allowed(syncer: &Arc<Syncer>, rule: &'static Rule, pause: 
                 }
             }
             Ok(watcher::Event::Delete(object)) => {
-                let Some(object) = tree(object) else { continue };
+                let object = object.into_tree();
                 if let Some(key) = syncer.host_object_gone(rule, meta::name(&object), meta::uid(&object)) {
                     host.hand_on(rule, object);
                     queue.add(key);

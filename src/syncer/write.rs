@@ -2,12 +2,13 @@
 
 use crate::engine::Syncer;
 use crate::error::Error;
-use crate::host::{FIELD_MANAGER, Facts, digest, tree};
+use crate::host::{FIELD_MANAGER, Facts, digest};
+use crate::host_object::HostObject;
 use crate::rules::Rule;
 use crate::translate::{self, Owner};
 use alcove_object::{Value, meta};
 use kube::Api;
-use kube::api::{DeleteParams, DynamicObject, Patch, PatchParams, Preconditions};
+use kube::api::{DeleteParams, Patch, PatchParams, Preconditions};
 use serde_json::json;
 use std::future::Future;
 use std::time::Duration;
@@ -21,7 +22,7 @@ pub const ONLY_CREATE: &str = "1";
 
 impl Syncer {
     /// The host's API for the objects of a rule.
-    pub fn api(&self, rule: &Rule) -> Api<DynamicObject> {
+    pub fn api(&self, rule: &Rule) -> Api<HostObject> {
         let resource = rule.host_resource();
         match rule.is_cluster_wide() {
             true => Api::all_with(self.host_client.clone(), &resource),
@@ -67,7 +68,7 @@ impl Syncer {
         }
         let api = self.api(rule);
         let answer = self.ask(api.patch(meta::name(&wanted), &params, &Patch::Apply(&wanted))).await;
-        let mut applied = answer.map(tree)?.unwrap_or_default();
+        let mut applied = answer?.into_tree();
         self.host.observe(rule, self.owner(rule, &applied), &applied, Some(sent));
         meta::unset(&mut applied, "managedFields");
         Ok(Some(applied))
