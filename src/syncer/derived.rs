@@ -8,6 +8,7 @@ use crate::error::Error;
 use crate::features::State;
 use crate::host::{FIELD_MANAGER, Pauses};
 use crate::host_object::HostObject;
+use crate::tokens;
 use crate::translate::{self, DIGEST, ENVIRONMENT, RENEW, TOKENS, Tenant};
 use crate::uses::used;
 use crate::watch::denied;
@@ -46,7 +47,8 @@ pub static POD_TOKENS: Derivation = Derivation {
     label: TOKENS,
     mark: RENEW,
     key: |tenant, secret| {
-        translate::tokens_owner(tenant, secret).map(|owner| used("pods", &owner.namespace, &owner.name))
+        translate::tokens_owner(tenant, secret)
+            .map(|owner| used(tokens::TOKENS, &owner.namespace, &owner.name))
     },
 };
 

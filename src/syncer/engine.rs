@@ -10,6 +10,7 @@ use crate::metrics::{Metrics, Outcome};
 use crate::pressure::Pressure;
 use crate::rules::{Flow, Refused, Rule, When, rule};
 use crate::services::Reserved;
+use crate::tokens::TOKENS;
 use crate::translate::{self, Context, Known, Owner, Refusal, Resolver, Tenant, host_name};
 use crate::uses::{Uses, depends};
 use crate::virtuals;
@@ -180,7 +181,7 @@ impl Syncer {
     }
 
     /// Tells the tenant that the host would not have an object.
-    async fn refused_by_host(&self, object: &Value, why: &str) -> Next {
+    pub async fn refused_by_host(&self, object: &Value, why: &str) -> Next {
         let message = format!("The host refuses it: {}", self.in_tenant_terms(object, why));
         if let Some(rule) = crate::rules::RULES.iter().find(|rule| object["kind"] == rule.kind) {
             self.metrics.refused(rule.kind, "host");
@@ -473,6 +474,7 @@ impl Reconciler for Syncer {
         let Some(rule) = rule(resource).filter(|rule| self.is_ruled(rule, object)) else {
             return match resource {
                 ENVIRONMENT => waiting(key, self.sync_environment(key, object).await),
+                TOKENS => waiting(key, self.sync_tokens(object).await),
                 _ => Ok(self.sync_virtual(key, resource, object).await.map(|()| Next::Done)?),
             };
         };

@@ -41,18 +41,17 @@ impl Syncer {
         if let Some(host) = seen.filter(|_| known.is_some() || !is_finished(&pod)) {
             pod = self.take_back(rule, pod, host_name, host).await?;
         }
-        let next = match (known, meta::is_deleting(&pod)) {
-            (Some(facts), true) => self.end_on_host(rule, &pod, host_name, facts).await?,
-            (None, true) => self.remove(&pod).await?,
-            (None, false) if is_finished(&pod) => Next::Done,
-            (None, false) if has_run(&pod) => self.end_as_evicted(&pod).await?,
-            (Some(facts), false) if facts.is_deleting => Next::Done,
-            (None, false) => self.place(rule, key, &pod, host_name).await?,
-            (Some(facts), false) => self.keep(rule, &pod, host_name, facts).await?,
-        };
-        match known.filter(|_| !is_finished(&pod)) {
-            Some(facts) => Ok(sooner(next, self.keep_tokens(&pod, facts).await?)),
-            None => Ok(next),
+        if known.is_some() {
+            self.ask_for_tokens(&pod);
+        }
+        match (known, meta::is_deleting(&pod)) {
+            (Some(facts), true) => self.end_on_host(rule, &pod, host_name, facts).await,
+            (None, true) => Ok(self.remove(&pod).await?),
+            (None, false) if is_finished(&pod) => Ok(Next::Done),
+            (None, false) if has_run(&pod) => Ok(self.end_as_evicted(&pod).await?),
+            (Some(facts), false) if facts.is_deleting => Ok(Next::Done),
+            (None, false) => self.place(rule, key, &pod, host_name).await,
+            (Some(facts), false) => self.keep(rule, &pod, host_name, facts).await,
         }
     }
 
@@ -266,14 +265,6 @@ impl Syncer {
         } });
         self.patch_status(pod, status).await?;
         Ok(Next::Done)
-    }
-}
-
-/// The sooner of two times to come back.
-fn sooner(a: Next, b: Next) -> Next {
-    match (a, b) {
-        (Next::After(a), Next::After(b)) => Next::After(a.min(b)),
-        (Next::Done, next) | (next, Next::Done) => next,
     }
 }
 

@@ -10,15 +10,20 @@ use crate::derived::POD_TOKENS;
 use crate::engine::Syncer;
 use crate::error::Error;
 use crate::host::Facts;
+use crate::rules::rule;
 use crate::translate::{self, TokenSource};
+use crate::uses::used;
 use alcove_controllers::events::Kind;
-use alcove_controllers::runtime::Next;
+use alcove_controllers::pods::is_finished;
+use alcove_controllers::runtime::{Next, split};
 use alcove_object::{Status, Value, meta, time};
 use jiff::Timestamp;
 use serde_json::json;
 use std::collections::BTreeMap;
 use std::time::Duration;
 
+/// What keys of pods' tokens begin with: `tokens|namespace/name` of the pod.
+pub const TOKENS: &str = "tokens";
 /// A token is renewed when so many fifths of its life are over, as kubelets do.
 const RENEWED_AFTER_FIFTHS: u32 = 4;
 /// A token is renewed at this age, however long it is good.
@@ -36,21 +41,56 @@ fn time_left(now: Timestamp, until: Timestamp) -> Duration {
     Duration::try_from(until.duration_since(now)).unwrap_or(Duration::ZERO)
 }
 
+/// Whether the host needs tokens for a pod.
+fn needs_tokens(pod: &Value) -> bool {
+    let is_bound = pod.pointer("/spec/nodeName").and_then(Value::as_str).is_some_and(|n| !n.is_empty());
+    is_bound && !is_finished(pod) && !translate::token_sources(pod).is_empty()
+}
+
 impl Syncer {
-    /// Sees to it that the host has the tokens that a pod on a node asks for, and says when it is to be seen to again.
-    pub async fn keep_tokens(&self, pod: &Value, host_pod: &Facts) -> Result<Next, Error> {
-        let sources = translate::token_sources(pod);
-        let is_bound = pod.pointer("/spec/nodeName").and_then(Value::as_str).is_some_and(|n| !n.is_empty());
-        if sources.is_empty() || !is_bound {
+    /// Sees to a pod's tokens as soon as they are due: now, if there are none. They have a key of their own, so that the
+    /// pod's state waits neither for the tenant's signature nor for the host to take the Secret.
+    pub fn ask_for_tokens(&self, pod: &Value) {
+        if needs_tokens(pod) {
+            let left = self.tokens_left(pod).unwrap_or_default();
+            self.queue.add_after(used(TOKENS, meta::namespace(pod), meta::name(pod)), left);
+        }
+    }
+
+    /// How long the tokens that the host has for a pod need no renewal; `None`: it has none, or they are due.
+    fn tokens_left(&self, pod: &Value) -> Option<Duration> {
+        let held = self.derived.get(&POD_TOKENS, &translate::tokens_name(&self.tenant, pod))?;
+        let left = time_left(self.env.now(), time::parse(&held.mark?)?);
+        Some(left).filter(|left| !left.is_zero())
+    }
+
+    /// The tokens of the pod `namespace/name`.
+    pub async fn sync_tokens(&self, object: &str) -> Result<Next, Error> {
+        let Some(rule) = rule("pods").filter(|_| self.features.is_answered(POD_TOKENS.feature)) else {
+            // Pods are asked for when the host has told what it has, and ask for their tokens.
             return Ok(Next::Done);
+        };
+        let (namespace, name) = split(object);
+        let Some(pod) = self.tenant_object(rule, namespace, name)?.filter(needs_tokens) else {
+            return Ok(Next::Done);
+        };
+        let on_host = self.host.facts(rule, &translate::host_name(&self.tenant, namespace, name));
+        let is_its = |facts: &Facts| facts.owner.as_ref().is_some_and(|owner| owner.uid == meta::uid(&pod));
+        let Some(on_host) = on_host.filter(is_its) else { return Ok(Next::Done) };
+        match self.keep_tokens(&pod, &on_host).await {
+            Err(Error::Refused { message, .. }) => Ok(self.refused_by_host(&pod, &message).await),
+            done => done,
         }
-        let (name, now) = (translate::tokens_name(&self.tenant, pod), self.env.now());
-        let known = self.derived.get(&POD_TOKENS, &name).and_then(|held| time::parse(&held.mark?));
-        if let Some(renew) = known.filter(|renew| *renew > now) {
-            return Ok(Next::After(time_left(now, renew)));
+    }
+
+    /// Sees to it that the host has the tokens that a pod on a node asks for, and says when it is to be seen to again.
+    async fn keep_tokens(&self, pod: &Value, host_pod: &Facts) -> Result<Next, Error> {
+        if let Some(left) = self.tokens_left(pod) {
+            return Ok(Next::After(left));
         }
+        let now = self.env.now();
         let (mut tokens, mut renew) = (BTreeMap::new(), Timestamp::MAX);
-        for source in sources {
+        for source in translate::token_sources(pod) {
             match self.request_token(pod, &source).await {
                 Ok((token, ends)) => {
                     renew = renew.min(renewal(now, ends));
