@@ -24,6 +24,7 @@ pub mod kinds;
 pub mod metrics;
 pub mod openapi;
 pub mod options;
+pub mod quota;
 pub mod registry;
 pub mod request;
 pub mod rest;

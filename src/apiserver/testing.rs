@@ -64,8 +64,18 @@ pub fn memory_store() -> Store {
 /// A server over memory that lets everybody do everything and knows these resources, with NamespaceLifecycle as its
 /// only admission step. Must be called inside a tokio runtime.
 pub fn server(resources: Vec<Arc<Resource>>, env: Arc<TestEnv>) -> Server {
+    server_with(resources, env, |_| Vec::new())
+}
+
+/// The same with more admission steps, which are made with its store.
+pub fn server_with(
+    resources: Vec<Arc<Resource>>,
+    env: Arc<TestEnv>,
+    steps: impl FnOnce(&Store) -> Vec<Arc<dyn Admission>>,
+) -> Server {
     let store = memory_store();
-    let admission: Vec<Arc<dyn Admission>> = vec![Arc::new(NamespaceLifecycle::new(store.clone()))];
+    let mut admission: Vec<Arc<dyn Admission>> = vec![Arc::new(NamespaceLifecycle::new(store.clone()))];
+    admission.extend(steps(&store));
     let keys = SigningKeys::generate().expect("a key can be made");
     let tokens = ServiceAccountTokens::new(keys, store.clone(), env.clone());
     ApiServer::new(ServerConfig {

@@ -4,8 +4,8 @@ use crate::error::Error;
 use crate::files;
 use alcove_apiserver::admission::{
     AddressConfig, Admission, Certificates, DefaultTolerationSeconds, Escalation, LimitRanger,
-    LocalAddresses, NamespaceLifecycle, Priority, RuntimeClass, ServiceAccount, ServiceIp, StoreLimits,
-    StoreQuota,
+    LocalAddresses, NamespaceLifecycle, Priority, ResourceQuota, RuntimeClass, ServiceAccount, ServiceIp,
+    StoreLimits, StoreQuota,
 };
 use alcove_apiserver::authn::{Authenticator, ClientCertificates, ServiceAccountTokens, SigningKeys};
 use alcove_apiserver::authorization::{self, Rbac};
@@ -241,6 +241,7 @@ fn server(options: &Options, store: Store, env: Arc<dyn Env>, tokens: Arc<Servic
         Arc::new(Certificates::new(rbac.clone())),
         Arc::new(Escalation::new(rbac.clone())),
         Arc::new(StoreQuota::new(store.clone(), options.limits)),
+        Arc::new(ResourceQuota::new(store.clone(), env.clone())),
     ];
     ApiServer::new(ServerConfig {
         minor: options.minor,

@@ -2,17 +2,14 @@
 //! (k8s.io/kubernetes/plugin/pkg/admission/limitranger).
 
 use super::{Admission, Admitting, Attributes};
+use crate::quota::amounts::{Amounts, of_containers, read};
 use crate::request::Verb;
 use alcove_object::quantity::Quantity;
 use alcove_object::{Status, Value, meta};
 use alcove_store::{Range, Store};
-use std::collections::BTreeMap;
 
 /// Tells which resources came from a limit range.
 const ANNOTATION: &str = "kubernetes.io/limit-ranger";
-
-/// Amounts by resource name.
-type Amounts = BTreeMap<String, Quantity>;
 
 /// Applies the limit ranges of a namespace to what is created in it.
 pub struct LimitRanger {
@@ -146,50 +143,12 @@ fn broken(limit: &Value, plural: &str, object: &Value) -> Vec<String> {
 }
 
 fn amounts(value: &Value) -> Amounts {
-    let pairs = value.as_object().into_iter().flatten();
-    pairs.filter_map(|(name, value)| Some((name.clone(), Quantity::from_value(value).ok()?))).collect()
+    read(Some(value))
 }
 
-/// What a pod asks for in all: the sum of its containers, or more where one that runs before them needs more.
+/// What a pod asks for in all.
 fn of_pod(pod: &Value, field: &str) -> Amounts {
-    let containers = |list: &str| pod["spec"][list].as_array().cloned().unwrap_or_default();
-    let mut sum = Amounts::new();
-    for container in containers("containers") {
-        add(&mut sum, amounts(&container["resources"][field]));
-    }
-    let mut before = Amounts::new();
-    let mut highest = Amounts::new();
-    for container in containers("initContainers") {
-        let own = amounts(&container["resources"][field]);
-        // One that restarts stays beside all that come after it.
-        if container["restartPolicy"] == "Always" {
-            add(&mut sum, own.clone());
-            add(&mut before, own);
-            raise(&mut highest, &before);
-        } else {
-            let mut now = before.clone();
-            add(&mut now, own);
-            raise(&mut highest, &now);
-        }
-    }
-    raise(&mut sum, &highest);
-    sum
-}
-
-fn add(sum: &mut Amounts, more: Amounts) {
-    for (name, amount) in more {
-        let entry = sum.entry(name).or_insert_with(|| Quantity::new(0, amount.format()));
-        *entry = entry.add(&amount);
-    }
-}
-
-fn raise(sum: &mut Amounts, other: &Amounts) {
-    for (name, amount) in other {
-        let entry = sum.entry(name.clone()).or_insert_with(|| Quantity::new(0, amount.format()));
-        if *entry < *amount {
-            *entry = amount.clone();
-        }
-    }
+    of_containers(pod, &|container| amounts(&container["resources"][field]))
 }
 
 /// What is asked for, and what kind of limit it is held against.

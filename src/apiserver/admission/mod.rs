@@ -8,6 +8,7 @@ mod escalation;
 mod limit_ranger;
 mod namespace;
 mod pods;
+mod resource_quota;
 mod runtime_class;
 mod service_account;
 mod service_ip;
@@ -20,6 +21,7 @@ pub use escalation::Escalation;
 pub use limit_ranger::LimitRanger;
 pub use namespace::NamespaceLifecycle;
 pub use pods::{DefaultTolerationSeconds, Priority, TOLERATION_SECONDS};
+pub use resource_quota::ResourceQuota;
 pub use runtime_class::RuntimeClass;
 pub use service_account::ServiceAccount;
 pub use service_ip::{AddressConfig, Answer, Asker, LocalAddresses, Refused, ServiceAddresses, ServiceIp};
@@ -28,10 +30,12 @@ pub use store_quota::{StoreLimits, StoreQuota};
 use crate::registry::Resource;
 use crate::request::Verb;
 use crate::user::User;
-use alcove_object::{Status, Value};
+use alcove_object::{Gvr, Status, Value};
+use alcove_store::Entry;
 use std::future::Future;
 use std::pin::Pin;
 use std::sync::Arc;
+use tokio::sync::OwnedMutexGuard;
 
 /// What is being done, by whom, to what.
 pub struct Attributes<'a> {
@@ -60,6 +64,29 @@ pub struct Attributes<'a> {
 /// A boxed future that borrows from its step and its attributes.
 pub type Admitting<'a> = Pin<Box<dyn Future<Output = Result<(), Status>> + Send + 'a>>;
 
+/// Another stored object that changes with the one that is written.
+pub struct Edit {
+    /// Its resource.
+    pub resource: Gvr,
+    /// The subresource that the change belongs to, empty for the object itself.
+    pub subresource: &'static str,
+    /// The object as it is stored, which it must still be when the change is committed.
+    pub entry: Arc<Entry>,
+    /// The object as it shall be.
+    pub object: Value,
+}
+
+/// What is stored together with an object, or not at all.
+pub struct Charge {
+    /// The changes.
+    pub edits: Vec<Edit>,
+    /// Held until the commit is answered.
+    pub turn: OwnedMutexGuard<()>,
+}
+
+/// A boxed future of a charge.
+pub type Charging<'a> = Pin<Box<dyn Future<Output = Result<Option<Charge>, Status>> + Send + 'a>>;
+
 /// One admission step.
 pub trait Admission: Send + Sync {
     /// Name for metrics, audit and error texts, upstream's where there is one.
@@ -77,6 +104,13 @@ pub trait Admission: Send + Sync {
     fn reserve<'a>(&'a self, attributes: &'a mut Attributes<'_>) -> Admitting<'a> {
         let _ = attributes;
         Box::pin(std::future::ready(Ok(())))
+    }
+
+    /// What must be stored together with the object, such as how much of a quota is used. The very last step; it is asked
+    /// anew when the change of one of those objects was overtaken.
+    fn charge<'a>(&'a self, attributes: &'a mut Attributes<'_>) -> Charging<'a> {
+        let _ = attributes;
+        Box::pin(std::future::ready(Ok(None)))
     }
 
     /// May only refuse, after validation.

@@ -4,7 +4,7 @@ use super::columns::{core as columns, created, none, pods};
 use super::defaults::{kinds as defaults, workload};
 use super::row::{Row, row};
 use super::select;
-use super::strategies::{By, Filled, cluster, config, events, pod, service};
+use super::strategies::{By, Filled, cluster, config, events, pod, quota, service};
 use crate::registry::{Deletion, NameRule, SubresourceKind, VerbSet};
 use crate::request::Verb::{Create, Delete, Get, List, Patch, Update, Watch};
 use alcove_object::Gvk;
@@ -65,6 +65,7 @@ pub(super) fn rows() -> Vec<Row> {
         .deletion(Deletion::Orphan)
         .selectable(select::REPLICATION_CONTROLLER),
         row("v1", "resourcequotas", "ResourceQuota", columns::resource_quota)
+            .strategy(&quota::ResourceQuota)
             .short(&["quota"])
             .status()
             .returns_deleted(),

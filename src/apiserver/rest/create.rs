@@ -122,21 +122,33 @@ impl Write<'_> {
         let resource = self.resource();
         let key = target::key_of(meta::namespace(object), meta::name(object));
         if self.options.dry_run {
-            if self.server.store.get(&resource.table, &key).is_some() {
+            if self.is_taken(&key) {
                 return Ok(None);
             }
             return Ok(Some(self.answered(stored::unstored(key.into(), 0, object), true)));
         }
-        let put = Some(stored::body(&self.registry, resource, object));
-        let op = Op { table: resource.table.clone(), key: key.into(), expect: None, put };
-        match self.server.store.commit(vec![op]).await {
-            Ok(entries) => {
-                let entry = entries.first().ok_or_else(|| Status::internal("the store gave no entry"))?;
-                Ok(Some(self.answered(stored::present(resource, entry), true)))
+        loop {
+            let (charges, turns) = self.charges(Verb::Create, object, None).await?;
+            let is_charged = !charges.is_empty();
+            let put = Some(stored::body(&self.registry, resource, object));
+            let op = Op { table: resource.table.clone(), key: key.as_str().into(), expect: None, put };
+            let committed = self.server.store.commit([vec![op], charges].concat()).await;
+            drop(turns);
+            match committed {
+                Ok(entries) => {
+                    let entry = entries.first().ok_or_else(|| Status::internal("the store gave no entry"))?;
+                    return Ok(Some(self.answered(stored::present(resource, entry), true)));
+                }
+                // What is stored together with it was overtaken.
+                Err(CommitError::Conflict { .. }) if is_charged && !self.is_taken(&key) => {}
+                Err(CommitError::Conflict { .. }) => return Ok(None),
+                Err(error) => return Err(errors::commit(resource, meta::name(object), error)),
             }
-            Err(CommitError::Conflict { .. }) => Ok(None),
-            Err(error) => Err(errors::commit(resource, meta::name(object), error)),
         }
+    }
+
+    fn is_taken(&self, key: &str) -> bool {
+        self.server.store.get(&self.resource().table, key).is_some()
     }
 
     pub(super) fn answered(&mut self, object: crate::client::Object, created: bool) -> Answered {

@@ -181,7 +181,7 @@ impl Write<'_> {
         self.fill(&mut object);
         apply::keep_times(&old, &mut object);
         let is_last = self.ends(&object, &old);
-        self.replace(entry, &mut object, is_last, is_exact).await
+        self.replace(entry, &mut object, &old, is_last, is_exact).await
     }
 
     /// What the object becomes, before anything is checked.
@@ -290,6 +290,7 @@ impl Write<'_> {
         &mut self,
         entry: &Arc<Entry>,
         object: &mut Value,
+        old: &Value,
         is_last: bool,
         is_exact: bool,
     ) -> Result<Option<Answered>, Status> {
@@ -299,30 +300,39 @@ impl Write<'_> {
             if self.options.dry_run {
                 return Ok(Some(self.answered(shown, false)));
             }
-            let gone = self.commit(entry, None, is_exact).await?;
+            let gone = self.commit(entry, None, is_exact, Vec::new()).await?;
             return Ok(gone.map(|_| self.answered(shown, false)));
         }
         let body = stored::body(&self.registry, resource, object);
         if stored::is_same(entry, &body) {
             return Ok(Some(self.answered(stored::present(resource, entry), false)));
         }
-        let written = self.commit(entry, Some(body), is_exact).await?;
+        let (charges, turns) = self.charges(Verb::Update, object, Some(old)).await?;
+        let written = self.commit(entry, Some(body), is_exact, charges).await?;
+        drop(turns);
         Ok(written.map(|entry| self.answered(stored::present(resource, &entry), false)))
     }
 
-    /// One operation on an entry. `None`: it changed meanwhile, and nobody named its version.
+    /// One operation on an entry, and what is stored together with it. `None`: it changed meanwhile and nobody named its
+    /// version, or the others changed.
     async fn commit(
         &self,
         entry: &Arc<Entry>,
         put: Option<alcove_store::Body>,
         is_exact: bool,
+        charges: Vec<Op>,
     ) -> Result<Option<Arc<Entry>>, Status> {
         let resource = self.resource();
         let op =
             Op { table: resource.table.clone(), key: entry.key.clone(), expect: Some(entry.revision), put };
-        match self.server.store.commit(vec![op]).await {
-            Ok(mut entries) => Ok(entries.pop()),
-            Err(CommitError::Conflict { .. }) if !is_exact => Ok(None),
+        let is_charged = !charges.is_empty();
+        let is_unchanged = || {
+            let found = self.server.store.get(&resource.table, &entry.key);
+            found.is_some_and(|found| found.revision == entry.revision)
+        };
+        match self.server.store.commit([vec![op], charges].concat()).await {
+            Ok(entries) => Ok(entries.into_iter().next()),
+            Err(CommitError::Conflict { .. }) if !is_exact || is_charged && is_unchanged() => Ok(None),
             Err(error) => Err(errors::commit(resource, &self.target.name, error)),
         }
     }

@@ -1,7 +1,7 @@
 //! What create, update, patch and delete share: one write under way, its admission, and its field manager.
 
-use super::{Body, Caller, Target, decode};
-use crate::admission::{Admission, Attributes};
+use super::{Body, Caller, Target, decode, stored};
+use crate::admission::{Admission, Attributes, Charge, Edit};
 use crate::errors;
 use crate::options::WriteOptions;
 use crate::registry::{Context, Registry, Resource, SubresourceKind};
@@ -10,7 +10,9 @@ use crate::server::ApiServer;
 use alcove_object::{Status, Value, meta, time};
 use alcove_schema::View;
 use alcove_schema::apply::{self, Manager};
+use alcove_store::Op;
 use std::sync::Arc;
+use tokio::sync::OwnedMutexGuard;
 
 /// Longest field manager (k8s.io/apimachinery/pkg/apis/meta/v1/validation: FieldManagerMaxLength), in bytes.
 const MANAGER_BYTES_MAX: usize = 128;
@@ -200,6 +202,40 @@ impl<'a> Write<'a> {
             step.reserve(&mut attributes!(self, verb, object, old)).await?;
         }
         Ok(())
+    }
+
+    /// What must be stored together with the object. The turns are to be held until the commit is answered.
+    pub async fn charges(
+        &mut self,
+        verb: Verb,
+        object: &mut Value,
+        old: Option<&Value>,
+    ) -> Result<(Vec<Op>, Vec<OwnedMutexGuard<()>>), Status> {
+        let (server, mut ops, mut turns) = (self.server, Vec::new(), Vec::new());
+        for step in &server.admission {
+            let charge = step.charge(&mut attributes!(self, verb, object, old)).await?;
+            let Some(Charge { edits, turn }) = charge else { continue };
+            for edit in edits {
+                ops.push(self.operation(edit)?);
+            }
+            turns.push(turn);
+        }
+        Ok((ops, turns))
+    }
+
+    /// A change of another object as an operation. The server itself is who made it.
+    fn operation(&self, edit: Edit) -> Result<Op, Status> {
+        let Edit { resource, subresource, entry, mut object } = edit;
+        let resource = self.registry.gvr(&resource).ok_or_else(Status::no_such_resource)?;
+        let (api_version, schema) = (resource.gvk.api_version(), resource.types.view(resource.schema));
+        let manager =
+            Manager { name: "kube-apiserver", api_version: &api_version, subresource, time: &self.now };
+        let old = stored::tree(resource, &entry);
+        let reset = if subresource.is_empty() { ["status"] } else { ["spec"] };
+        apply::track_update(Some(&old), &mut object, schema, &manager, &reset).map_err(|e| e.to_status())?;
+        apply::keep_times(&old, &mut object);
+        let put = Some(stored::body(&self.registry, resource, &mut object));
+        Ok(Op { table: resource.table.clone(), key: entry.key.clone(), expect: Some(entry.revision), put })
     }
 
     /// 400 unless the object's namespace is the path's, which is filled in where there is none.

@@ -9,6 +9,7 @@ pub(super) mod definition;
 pub(super) mod events;
 pub(super) mod job;
 pub(super) mod pod;
+pub(super) mod quota;
 pub(super) mod scaling;
 pub(super) mod service;
 pub(super) mod workload;

@@ -4,6 +4,7 @@
 mod container;
 mod definition;
 mod pod;
+mod quota;
 mod resources;
 #[cfg(test)]
 mod tests;
@@ -11,7 +12,8 @@ mod volume;
 
 pub(super) use definition::definition;
 pub(super) use pod::{ephemeral_containers_change, pod_change, pod_spec, template};
-pub(super) use resources::quality_of_service;
+pub(super) use quota::{quota_limits, quota_spec};
+pub(crate) use resources::quality_of_service;
 
 use super::tree::{int, some, text};
 use alcove_object::field::{Error, Path};
