@@ -22,6 +22,7 @@ pub mod namespace;
 pub mod pods;
 pub mod presence;
 pub mod replica_set;
+pub mod resource_quota;
 pub mod runtime;
 pub mod token_secrets;
 
@@ -69,6 +70,13 @@ pub fn start(server: &Server, env: &Arc<dyn Env>, root_ca: &str) -> JoinSet<()> 
     let garbage = Arc::new(garbage::Garbage::new(server.clone(), collector.clone(), Arc::clone(&queue)));
     tasks.spawn(Arc::clone(&garbage).follow());
     runtime::start(&mut tasks, garbage, &collector, &queue, Vec::new());
+    let (queue, counter) = (Arc::default(), client("resourcequota-controller"));
+    let quotas =
+        resource_quota::ResourceQuotas::new(server.clone(), counter.clone(), env.clone(), Arc::clone(&queue));
+    let quotas = Arc::new(quotas);
+    tasks.spawn(Arc::clone(&quotas).follow());
+    let sources = quotas.sources();
+    runtime::start(&mut tasks, quotas, &counter, &queue, sources);
     run!(
         replica_set::ReplicaSets::new(client("replicaset-controller"), env.clone()),
         replica_set::ReplicaSets::sources
