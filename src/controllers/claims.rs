@@ -93,7 +93,7 @@ impl Claims {
             // Deleted unseen: nobody knows whose it was.
             None if facts.uid.is_empty() => self.owners_that(object.namespace(), |_| true, add),
             None if facts.labels.is_empty() => {}
-            None => self.owners_that(object.namespace(), |owner| has_labels(&facts, owner), add),
+            None => self.selecting(object.namespace(), &facts, add),
         }
     }
 
@@ -124,9 +124,24 @@ impl Claims {
         }
     }
 
+    /// The owners whose labels an object has, whoever owns it.
+    pub fn selecting(&self, namespace: &str, facts: &Facts, add: &mut dyn FnMut(Key)) {
+        self.owners_that(namespace, |owner| has_labels(facts, owner), add);
+    }
+
     /// The owner's objects. Adopts those that have its labels and no controller, and lets go of those that have strayed,
     /// unless the owner is being deleted.
     pub async fn of(&self, owner: &Value, labels: &Labels) -> Result<Vec<Value>, Status> {
+        self.of_those(owner, labels, |_| true).await
+    }
+
+    /// The owner's objects, as [`Claims::of`] gives them, but for those that cannot be its own whatever their labels say.
+    pub async fn of_those(
+        &self,
+        owner: &Value,
+        labels: &Labels,
+        may_be_owned: impl Fn(&Value) -> bool,
+    ) -> Result<Vec<Value>, Status> {
         let is_ending = meta::is_deleting(owner);
         if !is_ending {
             self.let_go_of_strays(owner, labels).await?;
@@ -135,6 +150,9 @@ impl Claims {
         let mut claimed = Vec::new();
         for object in self.client.list(&self.owned, meta::namespace(owner), &options)?.items {
             let tree = skim(&object, self.unread);
+            if !may_be_owned(&tree) {
+                continue;
+            }
             match meta::controller_of(&tree) {
                 Some(reference) if reference["uid"] == meta::uid(owner) => claimed.push(tree),
                 Some(_) => {}

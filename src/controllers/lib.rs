@@ -10,6 +10,7 @@
 //! host cluster; it speaks to the API server as any client does.
 
 pub mod aggregation;
+pub mod batch;
 pub mod claims;
 pub mod deployment;
 pub mod endpoints;
@@ -17,6 +18,7 @@ pub mod ephemeral;
 pub mod event_expiry;
 pub mod events;
 pub mod garbage;
+pub mod history;
 pub mod job;
 pub mod namespace;
 pub mod pods;
@@ -24,6 +26,9 @@ pub mod presence;
 pub mod replica_set;
 pub mod resource_quota;
 pub mod runtime;
+pub mod statefulset;
+#[cfg(test)]
+mod testing;
 pub mod token_secrets;
 
 use alcove_apiserver::{Server, User};
@@ -84,6 +89,10 @@ pub fn start(server: &Server, env: &Arc<dyn Env>, root_ca: &str) -> JoinSet<()> 
     run!(
         deployment::Deployments::new(client("deployment-controller"), env.clone()),
         deployment::Deployments::sources
+    );
+    run!(
+        statefulset::StatefulSets::new(client("statefulset-controller"), env.clone()),
+        statefulset::StatefulSets::sources
     );
     run!(job::Jobs::new(client("job-controller"), env.clone()), job::Jobs::sources);
     run!(ephemeral::EphemeralVolumes::new(client("ephemeral-volume-controller"), env.clone()), |_: &Arc<

@@ -5,15 +5,16 @@ use super::columns::batch;
 use super::defaults::workload;
 use super::row::{Row, row};
 use super::select;
-use super::strategies::{By, job, scaling, workload as special};
+use super::strategies::{By, job, scaling, sets, workload as special};
 use crate::registry::{Deletion, NameRule};
 
 pub(super) fn apps() -> Vec<Row> {
     let apps = "apps/v1";
     vec![
-        row(apps, "controllerrevisions", "ControllerRevision", columns::controller_revision),
+        row(apps, "controllerrevisions", "ControllerRevision", columns::controller_revision)
+            .strategy(&sets::ControllerRevision),
         row(apps, "daemonsets", "DaemonSet", columns::daemon_set)
-            .strategy(&special::DaemonSet)
+            .strategy(&sets::DaemonSet)
             .short(&["ds"])
             .all()
             .status()
@@ -33,7 +34,7 @@ pub(super) fn apps() -> Vec<Row> {
             .status()
             .counts_spec(),
         row(apps, "statefulsets", "StatefulSet", columns::stateful_set)
-            .strategy(&special::StatefulSet)
+            .strategy(&sets::StatefulSet)
             .short(&["sts"])
             .all()
             .scale()

@@ -1,7 +1,7 @@
 //! A deployment's revisions: which set has its template, which number each revision has, and the sets' annotations.
 
 use super::{Rollout, reported};
-use crate::pods;
+use crate::{history, pods};
 use alcove_object::{Value, meta};
 use serde_json::json;
 
@@ -79,7 +79,7 @@ pub(super) fn annotations(deployment: &Value, set: &Value, revision: i64) -> Val
 
 /// The set for the deployment's current template.
 pub(super) fn new_set(deployment: &Value, revision: i64, replicas: i64) -> Value {
-    let hash = template_hash(&deployment["spec"]["template"], reported(deployment, "collisionCount"));
+    let hash = history::hash(&deployment["spec"]["template"], reported(deployment, "collisionCount"));
     let mut template = deployment["spec"]["template"].clone();
     template["metadata"]["labels"][HASH] = hash.clone().into();
     let mut selector = deployment["spec"]["selector"].clone();
@@ -98,23 +98,6 @@ pub(super) fn new_set(deployment: &Value, revision: i64, replicas: i64) -> Value
     }
     set["metadata"]["annotations"] = annotations(deployment, &set, revision);
     set
-}
-
-/// A short name for a template: FNV-1a over its JSON, in the letters that generated names use. It need not equal
-/// upstream's, since sets are found by their template; it must only be stable.
-fn template_hash(template: &Value, collisions: i64) -> String {
-    const ALPHABET: &[u8] = b"bcdfghjklmnpqrstvwxz2456789";
-    let mut hash: u32 = 0x811c_9dc5;
-    let mut eat = |bytes: &[u8]| {
-        for byte in bytes {
-            hash = (hash ^ u32::from(*byte)).wrapping_mul(0x0100_0193);
-        }
-    };
-    eat(template.to_string().as_bytes());
-    if collisions > 0 {
-        eat(&collisions.to_le_bytes());
-    }
-    hash.to_string().bytes().map(|digit| ALPHABET[usize::from(digit) % ALPHABET.len()] as char).collect()
 }
 
 #[cfg(test)]
@@ -149,12 +132,5 @@ mod tests {
         let annotations = annotations(&deployment(), &set, 4);
         assert_eq!(annotations[REVISION], "4");
         assert_eq!(annotations[REVISION_HISTORY], "1");
-    }
-
-    #[test]
-    fn collisions_change_the_hash() {
-        let template = &deployment()["spec"]["template"];
-        assert_eq!(template_hash(template, 0), template_hash(template, 0));
-        assert_ne!(template_hash(template, 0), template_hash(template, 1));
     }
 }

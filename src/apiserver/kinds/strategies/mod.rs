@@ -12,6 +12,7 @@ pub(super) mod pod;
 pub(super) mod quota;
 pub(super) mod scaling;
 pub(super) mod service;
+pub(super) mod sets;
 pub(super) mod workload;
 
 pub(super) use defaults::{By, Filled};
