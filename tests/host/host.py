@@ -15,6 +15,7 @@
 """
 
 import argparse
+import contextlib
 import os
 import shutil
 import signal
@@ -43,11 +44,14 @@ def up():
     def say(what):
         print(f"{time.monotonic() - started:6.1f} s  {what}", flush=True)
 
-    for folder in [settings.RUN, settings.KEYS, settings.SETTINGS, settings.LOGS, settings.PIDS]:
+    namespaces.clean()
+    if not namespaces.recorded("namespace"):
+        # Keys and data of a run that was cut off.
+        shutil.rmtree(settings.RUN, ignore_errors=True)
+    for folder in [settings.RUN, settings.KEYS, settings.SETTINGS, settings.LOGS]:
         folder.mkdir(parents=True, exist_ok=True, mode=0o700)
     certificates.make()
     programs.write_settings()
-    namespaces.make_cgroups()
     namespaces.make()
     for name in ["etcd", "containerd", "kube-apiserver"]:
         start(name)
@@ -96,7 +100,8 @@ def kill(container):
 
 def down():
     # Only what containerd keeps outlives the host, so it alone is asked; all else is killed.
-    namespaces.stop("containerd")
+    with contextlib.suppress(SystemExit):
+        namespaces.stop("containerd")
     namespaces.remove()
     settings.KUBECONFIG.unlink(missing_ok=True)
     shutil.rmtree(settings.RUN, ignore_errors=True)

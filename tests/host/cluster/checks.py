@@ -10,7 +10,7 @@ from . import settings
 
 def missing():
     """What is missing, one sentence each."""
-    found = [sentence for check in (root, cgroups, overlay, go, packages, paths, interface) for sentence in check()]
+    found = [sentence for check in (root, cgroups, overlay, go, packages, room) for sentence in check()]
     return found
 
 
@@ -56,13 +56,6 @@ def packages():
         yield "a C compiler: the image of pods' sandboxes has one small program in C"
 
 
-def paths():
-    length = len(os.fsencode(settings.SOCKET)) + len(".ttrpc")
-    if length > settings.SOCKET_PATH_BYTES_MAX:
-        yield f"a short path: {settings.SOCKET} is too long for a socket; set ALCOVE_HOST_DIR to a shorter one"
-
-
-def interface():
-    there = pathlib.Path("/sys/class/net", settings.INTERFACE).exists()
-    if there and not (settings.PIDS / "namespace").exists():
-        yield f"room: another checkout's host is up on this machine ({settings.INTERFACE}); `make host-down` there"
+def room():
+    if settings.NUMBER >= settings.HOSTS_MAX:
+        yield f"room: {settings.HOSTS_MAX} hosts of other checkouts are up, see {settings.REGISTRY}; `make host-down` ends one"

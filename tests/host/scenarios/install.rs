@@ -8,8 +8,6 @@ use std::path::Path;
 use std::process::Command;
 use std::sync::Mutex;
 
-/// The machine's address as the host's pods see it.
-const MACHINE_IP: &str = "10.98.0.254";
 /// The port that a tenant's API server has on its Service.
 const SERVICE_PORT: u16 = 443;
 
@@ -79,7 +77,7 @@ pub fn pod(host_kubeconfig: &Path, name: &str, is_protected: bool) -> Tenant {
     let create = ["create", name, "-n", &host_namespace, "--connect=false", "--expose=NodePort"];
     let names = format!("expose.names=[{node_ip}]");
     let file = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/host/tenants.yaml");
-    let mut values = vec!["--values", file, "--set", &names, "--timeout", "120s"];
+    let mut values = vec!["--values", file, "--set", &names, "--timeout", "300s"];
     if !is_protected {
         values.extend(["--values", UNPROTECTED]);
     }
@@ -148,11 +146,17 @@ fn endpoints(api: &Api, namespace: &str, name: &str, ports: Value) {
     let slice = json!({
         "apiVersion": "discovery.k8s.io/v1", "kind": "EndpointSlice",
         "metadata": {"name": name, "labels": {"kubernetes.io/service-name": name}},
-        "addressType": "IPv4", "ports": ports, "endpoints": [{"addresses": [MACHINE_IP]}],
+        "addressType": "IPv4", "ports": ports, "endpoints": [{"addresses": [machine_ip(api)]}],
     });
     let path = format!("/apis/discovery.k8s.io/v1/namespaces/{namespace}/endpointslices");
     let answer = api.post(&path, &slice);
     assert_eq!(answer.status, 201, "{}", answer.text());
+}
+
+/// The machine's address as the host's pods see it: the last of the node's network.
+fn machine_ip(host: &Api) -> String {
+    let (network, _) = host.address.rsplit_once('.').expect("an address is an IP and a port");
+    format!("{network}.254")
 }
 
 /// A port that is free now.
