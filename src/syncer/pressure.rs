@@ -9,6 +9,8 @@ use tokio::time::Instant;
 const PAUSE_MIN: Duration = Duration::from_millis(50);
 /// The longest pause that we choose ourselves: how long a host may be back before we notice.
 const PAUSE_MAX: Duration = Duration::from_secs(2);
+/// Rounds of failures in a row that are worth a word in the log: about three seconds of them.
+const ROUNDS_TOLD: u32 = 6;
 /// The longest pause that a host may ask for.
 const PAUSE_ASKED_MAX: Duration = Duration::from_secs(60);
 
@@ -38,23 +40,26 @@ impl Pressure {
         self.state.lock().until.filter(|until| *until > Instant::now())
     }
 
-    /// The host answered.
-    pub fn eased(&self) {
+    /// The host answered. Gives whether that ends an outage that was worth a word.
+    pub fn eased(&self) -> bool {
         let mut state = self.state.lock();
+        let was_told = state.rounds >= ROUNDS_TOLD;
         (state.until, state.rounds) = (None, 0);
+        was_told
     }
 
     /// The host did not answer, or asked for patience (`Retry-After`). Failures of requests that were under way
-    /// together count as one.
-    pub fn pushed(&self, asked: Option<Duration>) {
+    /// together count as one. Gives whether it is time for a word, which is once in an outage.
+    pub fn pushed(&self, asked: Option<Duration>) -> bool {
         let now = Instant::now();
         let mut state = self.state.lock();
         if state.until.is_some_and(|until| until > now) {
-            return;
+            return false;
         }
         let chosen = PAUSE_MIN.saturating_mul(1 << state.rounds.min(16)).min(PAUSE_MAX);
         state.rounds = state.rounds.saturating_add(1);
         state.until = Some(now + asked.map_or(chosen, |asked| asked.min(PAUSE_ASKED_MAX)));
+        state.rounds == ROUNDS_TOLD
     }
 }
 
@@ -65,16 +70,17 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn pauses_grow_by_the_round_and_end_with_a_success() {
         let pressure = Pressure::default();
-        let mut pauses = Vec::new();
+        let (mut pauses, mut told) = (Vec::new(), 0);
         for _ in 0..10 {
-            (0..16).for_each(|_| pressure.pushed(None));
+            told += (0..16).filter(|_| pressure.pushed(None)).count();
             let begin = Instant::now();
             pressure.wait().await;
             pauses.push(Instant::now() - begin);
         }
         assert_eq!(pauses[..2], [PAUSE_MIN, PAUSE_MIN * 2]);
         assert_eq!(pauses[9], PAUSE_MAX);
-        pressure.eased();
+        assert_eq!(told, 1, "an outage is told once");
+        assert!(pressure.eased() && !pressure.eased());
         assert_eq!(pressure.closed_until(), None);
     }
 

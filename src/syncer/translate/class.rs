@@ -21,6 +21,10 @@ pub fn storage_class(host: &Value, is_default: Option<bool>) -> Value {
             out[field] = value.clone();
         }
     }
+    // Said even where the host says nothing, so that a tenant cannot promise itself what its claims will not get.
+    if out.get("allowVolumeExpansion").is_none() {
+        out["allowVolumeExpansion"] = false.into();
+    }
     out
 }
 
@@ -62,6 +66,7 @@ mod tests {
                     "provisioner": "ebs.csi.aws.com", "allowVolumeExpansion": true })
         );
         assert_eq!(storage_class(&host, Some(false)).pointer("/metadata/annotations"), None);
+        assert_eq!(storage_class(&json!({}), None)["allowVolumeExpansion"], false);
         let nginx = json!({ "metadata": { "name": "nginx" },
             "spec": { "controller": "k8s.io/ingress-nginx", "parameters": { "name": "p" } } });
         assert_eq!(ingress_class(&nginx, None)["spec"], json!({ "controller": "k8s.io/ingress-nginx" }));

@@ -21,9 +21,23 @@ pub fn condition_owners(kind: &str) -> bool {
     HOST_CONDITIONS.contains(&kind)
 }
 
+/// Fields of a status that tell of containers, and where those stand in the pod. A webhook of the host may have put more
+/// into its pod; the tenant is told of its own.
+const STATUSES_OF_CONTAINERS: [(&str, &str); 3] = [
+    ("containerStatuses", "/spec/containers"),
+    ("initContainerStatuses", "/spec/initContainers"),
+    ("ephemeralContainerStatuses", "/spec/ephemeralContainers"),
+];
+
 /// The tenant's status for a host pod's status. `tenant` is the tenant's pod as it is.
 pub fn pod_status(tenant: &Value, host: &Value) -> Json {
     let mut status = host.get("status").cloned().unwrap_or_else(|| json!({}));
+    for (field, containers) in STATUSES_OF_CONTAINERS {
+        let own = containers_of(tenant, containers);
+        let mut statuses = status.get(field).and_then(Value::as_array).cloned().unwrap_or_default();
+        statuses.retain(|status| own.contains(&&status["name"]));
+        set_or_remove(&mut status, field, (!statuses.is_empty()).then(|| statuses.into()));
+    }
     if let Some(class) = tenant.pointer("/status/qosClass") {
         status["qosClass"] = class.clone();
     }
@@ -76,6 +90,11 @@ pub fn gate_conditions(pod: &Value) -> Option<Value> {
         condition
     });
     Some(mine.collect())
+}
+
+fn containers_of<'a>(pod: &'a Value, pointer: &str) -> Vec<&'a Value> {
+    let containers = pod.pointer(pointer).and_then(Value::as_array).into_iter().flatten();
+    containers.map(|container| &container["name"]).collect()
 }
 
 fn conditions(pod: &Value) -> impl Iterator<Item = &Value> {

@@ -192,6 +192,18 @@ fn gates_are_the_tenants_conditions_that_a_pod_waits_for() {
 }
 
 #[test]
+fn status_tells_of_the_tenants_containers_alone() {
+    let tenant = serde_json::json!({ "spec": { "containers": [{ "name": "web" }] } });
+    let host = serde_json::json!({ "status": {
+        "containerStatuses": [{ "name": "injected", "ready": false }, { "name": "web", "ready": true }],
+        "initContainerStatuses": [{ "name": "injected-before" }],
+    } });
+    let status = pod_status(&tenant, &host);
+    assert_eq!(status["containerStatuses"], serde_json::json!([{ "name": "web", "ready": true }]));
+    assert_eq!(status.get("initContainerStatuses"), None);
+}
+
+#[test]
 fn status_keeps_what_only_the_tenant_knows() {
     let tenant = serde_json::json!({ "metadata": { "generation": 3 }, "status": { "qosClass": "Burstable",
         "conditions": [{ "type": "example.com/gate", "status": "True" }, { "type": "Ready", "status": "False" }] } });

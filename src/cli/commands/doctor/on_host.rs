@@ -52,6 +52,7 @@ pub async fn examine(host: &Host, tenant: &Tenant) -> Result<(Vec<Finding>, bool
         })),
     }
     let serves = pod.as_ref().and_then(|pod| condition(pod, "Ready")).is_some_and(|c| c["status"] == "True");
+    findings.extend(account(host, tenant, pod.as_ref()).await?);
     findings.extend(parts(host, tenant).await?);
     findings.extend(rights(host, tenant).await?);
     findings.extend(quotas(host, namespace).await?);
@@ -67,6 +68,28 @@ async fn release(host: &Host, tenant: &Tenant) -> Result<Option<Release>, crate:
         namespace: tenant.namespace.clone(),
         version: tenant.alcove_version().to_owned(),
         config,
+    }))
+}
+
+/// Whether the service account was made anew while the pod ran: the host does not know the pod's token any more.
+async fn account(host: &Host, tenant: &Tenant, pod: Option<&Value>) -> Result<Option<Finding>, crate::Error> {
+    let account = host.get(&kind("v1", "ServiceAccount"), &tenant.namespace, &tenant.name).await?;
+    let made = |object: &Value| object.pointer("/metadata/creationTimestamp").cloned();
+    let Some((account, pod)) = account.as_ref().and_then(made).zip(pod.and_then(made)) else {
+        return Ok(None);
+    };
+    // Both are times of one form, to the second; a pod is never made before the account that it runs as.
+    let is_newer = account.as_str() > pod.as_str();
+    Ok(is_newer.then(|| {
+        Finding::new(
+            format!("ServiceAccount {} on the host", tenant.name),
+            "it was made anew after the pod was, so the host refuses the pod's token",
+            format!(
+                "delete pod {} in namespace {}: the next one gets a new token",
+                tenant.pod(),
+                tenant.namespace
+            ),
+        )
     }))
 }
 
