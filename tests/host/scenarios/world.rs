@@ -30,10 +30,11 @@ const IMAGES: [(&str, &str); 3] = [
     ("NGINX", "registry.k8s.io/e2e-test-images/nginx:1.27-0"),
 ];
 
-/// Commands of a session: kubectl on the host and in the other tenant, what shakes the host, and the product itself as
-/// the platform team uses it.
-const SCRIPTS: [(&str, &str); 5] = [
+/// Commands of a session: kubectl on the host, the same with the rights of the tenant's process, kubectl in the other
+/// tenants, what shakes the host, and the product itself as the platform team uses it.
+const SCRIPTS: [(&str, &str); 6] = [
     ("host", r#"exec kubectl --kubeconfig="$HOST" --namespace="$HNS" "$@""#),
+    ("process", r#"exec kubectl --kubeconfig="$HOST" --namespace="$HNS" $AS_THE_PROCESS "$@""#),
     ("other", r#"exec kubectl --kubeconfig="$OTHER" "$@""#),
     ("open", r#"exec kubectl --kubeconfig="$OPEN" "$@""#),
     ("node", r#"exec python3 -B "$CHECKOUT/tests/host/host.py" "$@""#),
@@ -50,6 +51,16 @@ pub struct Tenant {
     pub kubeconfig: PathBuf,
     /// How it runs.
     pub running: Running,
+}
+
+impl Tenant {
+    /// What gives kubectl on the host the rights of the tenant's process. One that is no pod has the administrator's.
+    fn impersonation(&self) -> String {
+        match self.running {
+            Running::Pod => format!("--as=system:serviceaccount:{}:{}", self.host_namespace, self.name),
+            Running::Process(_) | Running::Host => String::new(),
+        }
+    }
 }
 
 /// How a tenant runs.
@@ -147,6 +158,7 @@ impl<'a> Place<'a> {
             ("HNS", tenant.host_namespace.clone()),
             ("VC", tenant.name.clone()),
             ("NODE_IP", world.node_ip.clone()),
+            ("AS_THE_PROCESS", tenant.impersonation()),
             ("OTHER", other.kubeconfig.display().to_string()),
             ("OTHER_VC", other.name.clone()),
             ("OTHER_HNS", other.host_namespace.clone()),
@@ -162,7 +174,7 @@ impl<'a> Place<'a> {
             script(&session, name, line);
         }
         session.ok("kubectl create namespace $NS");
-        session.ok("kubectl wait --for=create serviceaccount/default --timeout=60s");
+        session.ok("kubectl wait --for=create serviceaccount/default --timeout=240s");
         Place { tenant, namespace, session }
     }
 
@@ -179,7 +191,7 @@ impl<'a> Place<'a> {
             let host = Api::of(Path::new(&self.variable("HOST"))).expect("the host's kubeconfig");
             let tenant = Api::of(&self.tenant.kubeconfig).expect("the tenant's kubeconfig");
             agreement::assert_same(&tenant, &host, self.tenant, &self.namespace);
-            self.session.ok("kubectl delete namespace $NS --timeout=90s");
+            self.session.ok("kubectl delete namespace $NS --timeout=240s");
             agreement::assert_gone(&host, self.tenant, &self.namespace);
         } else {
             self.session.ok("kubectl delete namespace $NS --wait=false");
