@@ -49,6 +49,7 @@ pub(super) fn resource() -> Vec<Row> {
         resource("resourceclaimtemplates", "ResourceClaimTemplate", columns::resource_claim_template)
             .strategy(&By(defaults::resource_claim_template)),
         resource("resourceslices", "ResourceSlice", columns::resource_slice)
+            .strategy(&Filled(defaults::RESOURCE_SLICE))
             .cluster()
             .counts_spec()
             .selectable(select::RESOURCE_SLICE),

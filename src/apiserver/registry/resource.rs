@@ -4,6 +4,7 @@ use super::{Custom, Hooks};
 use crate::request::Verb;
 use alcove_object::{Gvk, Gvr, Value};
 use alcove_schema::custom::JsonPath;
+use alcove_schema::decode::fill;
 use alcove_schema::{SchemaId, Types};
 use jiff::Timestamp;
 use std::borrow::Cow;
@@ -263,6 +264,15 @@ impl Resource {
             Some(custom) => custom.list_kind.clone(),
             None => format!("{}List", self.gvk.kind),
         }
+    }
+
+    /// Adds to a decoded object what its kind defaults and what Go always writes. The latter comes first too: in Go, a
+    /// struct that nobody wrote is there to be defaulted.
+    pub fn complete(&self, object: &mut Value) {
+        let schema = self.types.view(self.schema);
+        fill(object, schema);
+        self.strategy.default(object);
+        fill(object, schema);
     }
 
     /// A subresource by name.

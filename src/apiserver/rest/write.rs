@@ -92,8 +92,7 @@ impl<'a> Write<'a> {
 
     /// Adds to a decoded object what its kind defaults and what Go always writes.
     pub fn complete(&self, object: &mut Value) {
-        self.resource().strategy.default(object);
-        self.fill(object);
+        self.resource().complete(object);
     }
 
     /// Adds what Go always writes, such as `status: {}`.

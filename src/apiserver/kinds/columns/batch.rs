@@ -1,9 +1,10 @@
 //! The columns of batch/v1 and of autoscalers.
 
 use super::{age, boolean, int_at, integer, name, show, string, text_at, wide};
+use crate::kinds::strategies::scaling::Autoscaler;
 use crate::kinds::tree::{int, list, some, text};
-use crate::registry::Column;
-use alcove_object::{Value, meta, time};
+use crate::registry::{Column, Strategy};
+use alcove_object::{Gvk, Value, meta, time};
 use jiff::Timestamp;
 
 pub(crate) fn job() -> Vec<Column> {
@@ -95,7 +96,12 @@ pub(crate) fn horizontal_pod_autoscaler() -> Vec<Column> {
             format!("{}/{}", text(hpa, "/spec/scaleTargetRef/kind"), text(hpa, "/spec/scaleTargetRef/name"))
                 .into()
         }),
-        string("Targets", "Each metric: what it is and what it should be.", |hpa, _| metrics(hpa).into()),
+        string("Targets", "Each metric: what it is and what it should be.", |hpa, _| {
+            match text(hpa, "/apiVersion") {
+                "autoscaling/v1" => metrics(&with_metrics(hpa)).into(),
+                _ => metrics(hpa).into(),
+            }
+        }),
         string("MinPods", "Fewest pods.", |hpa, _| match some(hpa, "/spec/minReplicas") {
             Some(min) => min.to_string().into(),
             None => "<unset>".into(),
@@ -104,6 +110,13 @@ pub(crate) fn horizontal_pod_autoscaler() -> Vec<Column> {
         string("Replicas", "Pods there were when last looked at.", int_at!("/status/currentReplicas")),
         age(),
     ]
+}
+
+/// An autoscaler of v1 in the form that has metrics.
+fn with_metrics(hpa: &Value) -> Value {
+    let mut converted = hpa.clone();
+    Autoscaler.convert(&mut converted, &Gvk::new("autoscaling", "v2", "HorizontalPodAutoscaler"));
+    converted
 }
 
 /// Metrics shown before the rest is only counted.

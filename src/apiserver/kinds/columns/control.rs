@@ -52,11 +52,12 @@ pub(crate) fn flow_schema() -> Vec<Column> {
             text_at!("/spec/priorityLevelConfiguration/name"),
         ),
         string("MatchingPrecedence", "Lower is tried first.", int_at!("/spec/matchingPrecedence")),
-        string(
-            "DistinguisherMethod",
-            "How flows are told apart.",
-            text_at!("/spec/distinguisherMethod/type" or "<none>"),
-        ),
+        string("DistinguisherMethod", "How flows are told apart.", |schema, _| {
+            match some(schema, "/spec/distinguisherMethod") {
+                Some(method) => text(method, "/type").into(),
+                None => "<none>".into(),
+            }
+        }),
         age(),
         string("MissingPL", "Whether the level is missing.", |schema, _| {
             match show::condition(schema, "Dangling") {
@@ -126,7 +127,7 @@ fn param_ref(binding: &Value) -> String {
     let Some(reference) = some(binding, "/spec/paramRef") else { return "<unset>".into() };
     match (text(reference, "/namespace"), text(reference, "/name")) {
         (_, "") => match some(reference, "/selector") {
-            Some(selector) => show::selector(Some(selector)),
+            Some(selector) => show::selector_in_go(selector),
             None => "<unset>".into(),
         },
         // Whether the object lives in a namespace cannot be told from here.

@@ -34,6 +34,21 @@ pub(super) fn selector(selector: Option<&Value>) -> String {
     all.into_iter().map(|(_, shown)| shown).collect::<Vec<_>>().join(",")
 }
 
+/// A LabelSelector as Go prints the type, which is what upstream shows where it forgot to make a query of it.
+pub(super) fn selector_in_go(selector: &Value) -> String {
+    let labels = alcove_object::meta::entries(selector.get("matchLabels"));
+    let labels: String = labels.map(|(key, value)| format!("{key}: {value},")).collect();
+    let expression = |e: &Value| {
+        let values: Vec<&str> = list(e, "/values").iter().filter_map(Value::as_str).collect();
+        let (key, operator, values) = (text(e, "/key"), text(e, "/operator"), values.join(" "));
+        format!("LabelSelectorRequirement{{Key:{key},Operator:{operator},Values:[{values}],}},")
+    };
+    let expressions: String = list(selector, "/matchExpressions").iter().map(expression).collect();
+    format!(
+        "&LabelSelector{{MatchLabels:map[string]string{{{labels}}},MatchExpressions:[]LabelSelectorRequirement{{{expressions}}},}}"
+    )
+}
+
 fn requirement(expression: &Value) -> String {
     let key = text(expression, "/key");
     let mut values: Vec<&str> = list(expression, "/values").iter().filter_map(Value::as_str).collect();

@@ -33,7 +33,8 @@ pub(crate) fn csi_driver() -> Vec<Column> {
         string("Modes", "What kinds of volumes it serves.", |driver, _| {
             let modes: Vec<&str> =
                 list(driver, "/spec/volumeLifecycleModes").iter().filter_map(Value::as_str).collect();
-            if modes.is_empty() { "<none>".into() } else { modes.join(",").into() }
+            let modes = modes.join(",");
+            if modes.is_empty() { "<none>".into() } else { modes.into() }
         }),
         age(),
     ]

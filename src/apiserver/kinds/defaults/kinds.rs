@@ -130,6 +130,7 @@ pub(crate) fn namespace(object: &mut Value) {
 
 /// A node has all of its capacity to give away unless it says otherwise.
 pub(crate) fn node(object: &mut Value) {
+    object.get_mut("spec").into_iter().for_each(|spec| same_first(spec, "podCIDR", "podCIDRs", Value::clone));
     let Some(status) = object.get_mut("status").and_then(Value::as_object_mut) else { return };
     if status.get("allocatable").is_none_or(Value::is_null)
         && let Some(capacity) = status.get("capacity").filter(|c| !c.is_null()).cloned()
@@ -259,10 +260,10 @@ pub(crate) fn resource_claim_template(object: &mut Value) {
 /// Definitions of custom resources (k8s.io/apiextensions-apiserver/pkg/apis/apiextensions/v1/defaults.go).
 pub(crate) fn custom_resource_definition(object: &mut Value) {
     let Some(spec) = object.get_mut("spec").filter(|s| s.is_object()) else { return };
-    fill(
-        spec,
-        &[("conversion+/strategy", Text("None")), ("conversion/webhook/clientConfig/service/port", Int(443))],
-    );
+    if some(spec, "/conversion").is_none() {
+        fill(spec, &[("conversion+/strategy", Text("None"))]);
+    }
+    fill(spec, &[("conversion/webhook/clientConfig/service/port", Int(443))]);
     let kind = text(spec, "/names/kind").to_owned();
     if let Some(names) = spec.get_mut("names").and_then(Value::as_object_mut) {
         let mut fill_name = |name: &str, value: String| {
@@ -274,4 +275,35 @@ pub(crate) fn custom_resource_definition(object: &mut Value) {
         fill_name("singular", kind.to_lowercase());
         fill_name("listKind", format!("{kind}List"));
     }
+    let stored = list(spec, "/versions").iter().find(|version| version["storage"] == true);
+    let stored = stored.and_then(|version| version.get("name")).cloned();
+    if let (true, Some(stored)) = (list(object, "/status/storedVersions").is_empty(), stored)
+        && let Some(status) = object.get_mut("status").and_then(Value::as_object_mut)
+    {
+        status.insert("storedVersions".into(), json!([stored]));
+    }
 }
+
+/// A field and a list that say the same: where both are there the field counts, and it is the list's first item. Items
+/// of the list are made of the field's value by `item`.
+pub(super) fn same_first(object: &mut Value, field: &str, list: &str, item: fn(&Value) -> Value) {
+    let Some(map) = object.as_object_mut() else { return };
+    let given = map.get(field).filter(|value| value.as_str().is_some_and(|text| !text.is_empty())).cloned();
+    let first = map.get(list).and_then(Value::as_array).and_then(|items| items.first()).cloned();
+    match (given, first) {
+        (Some(given), first) if first.as_ref() != Some(&item(&given)) => {
+            map.insert(list.to_owned(), json!([item(&given)]));
+        }
+        (None, Some(first)) => {
+            let value = first.get("ip").cloned().unwrap_or(first);
+            if value != "" {
+                map.insert(field.to_owned(), value);
+            }
+        }
+        _ => {}
+    }
+}
+
+/// What devices of a slice say of themselves.
+pub(crate) const RESOURCE_SLICE: &[Rule] =
+    &[("spec/devices/*/nodeAllocatableResourceMappings/*/allocationMultiplier", Text("1"))];

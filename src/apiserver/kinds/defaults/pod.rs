@@ -1,9 +1,11 @@
 //! Defaults of pods and pod templates.
 
 use super::Fill::{Bool, Count, Empty, Inside, Int, Text};
+use super::kinds::same_first;
 use super::{Rule, fill, requests_from_limits};
 use crate::kinds::tree::{flag, text};
 use alcove_object::Value;
+use serde_json::json;
 
 const PROBE: &[Rule] = &[
     ("timeoutSeconds", Count(1)),
@@ -104,6 +106,8 @@ pub(crate) fn template(template: &mut Value) {
 
 /// A pod: its spec, and what templates do not get.
 pub(crate) fn pod(pod: &mut Value) {
+    let status = pod.get_mut("status");
+    status.into_iter().for_each(|status| same_first(status, "podIP", "podIPs", |ip| json!({"ip": ip})));
     let Some(spec) = pod.get_mut("spec").filter(|s| s.is_object()) else { return };
     for list in ["containers", "initContainers"] {
         for container in items(spec, list) {

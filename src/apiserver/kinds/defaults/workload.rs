@@ -3,7 +3,7 @@
 use super::Fill::{self, Bool, Int, Text};
 use super::{Rule, fill, kinds, labels_from, pod};
 use crate::kinds::tree::{some, text};
-use alcove_object::Value;
+use alcove_object::{Value, meta};
 
 /// `25%` of a deployment's pods may be missing, and as many be there beside.
 const ROLLING_DEPLOYMENT: &[Rule] = &[
@@ -37,7 +37,14 @@ const ROLLING_DAEMON_SET: &[Rule] = &[
     ("updateStrategy/rollingUpdate+/maxSurge", Int(0)),
 ];
 
+/// Where apps/v1 has a field of its predecessors, which counts changes of the template.
+const TEMPLATE_GENERATION: &str = "deprecated.daemonset.template.generation";
+
 pub(crate) fn daemon_set(object: &mut Value) {
+    if let Some(map) = object.as_object_mut() {
+        let annotations = meta::child_mut(meta::child_mut(map, "metadata"), "annotations");
+        annotations.entry(TEMPLATE_GENERATION).or_insert_with(|| "0".into());
+    }
     let Some(spec) = spec(object) else { return };
     fill(spec, &[("updateStrategy+/type", Text("RollingUpdate")), ("revisionHistoryLimit", Int(10))]);
     if text(spec, "/updateStrategy/type") == "RollingUpdate" {
@@ -65,9 +72,11 @@ pub(crate) fn stateful_set(object: &mut Value) {
     if text(spec, "/updateStrategy/type") == "RollingUpdate" {
         fill(spec, &[("updateStrategy/rollingUpdate/partition", Int(0))]);
     }
-    for claim in spec.get_mut("volumeClaimTemplates").and_then(Value::as_array_mut).into_iter().flatten() {
+    let claims = spec.get_mut("volumeClaimTemplates").and_then(Value::as_array_mut);
+    for claim in claims.into_iter().flatten().filter(|claim| claim.is_object()) {
         fill(claim, kinds::PERSISTENT_VOLUME_CLAIM);
-        fill(claim, &[("apiVersion", Text("v1")), ("kind", Text("PersistentVolumeClaim"))]);
+        claim["apiVersion"] = "v1".into();
+        claim["kind"] = "PersistentVolumeClaim".into();
     }
 }
 

@@ -99,7 +99,7 @@ fn to_v1(object: &mut Value) {
 
 fn to_v2(object: &mut Value) {
     let target = take(object, "spec", "targetCPUUtilizationPercentage").filter(|t| !t.is_null());
-    take(object, "status", "currentCPUUtilizationPercentage");
+    let share = take(object, "status", "currentCPUUtilizationPercentage").filter(|share| !share.is_null());
     let mut metrics = match annotation(object, METRICS) {
         Some(Value::Array(others)) => others,
         _ => Vec::new(),
@@ -110,6 +110,10 @@ fn to_v2(object: &mut Value) {
     }
     if !metrics.is_empty() {
         put(object, "spec", "metrics", metrics.into());
+    }
+    if let Some(share) = share {
+        let cpu = json!({"name": "cpu", "current": {"averageUtilization": share}});
+        put(object, "status", "currentMetrics", json!([{"type": "Resource", "resource": cpu}]));
     }
     for (parent, field, key) in [
         ("spec", "behavior", BEHAVIOR),

@@ -1,0 +1,195 @@
+//! What a server does to a new or changed object: the verdict with all its causes, or the object as it is stored.
+
+use crate::differences::Findings;
+use crate::generate::{Dice, mutate};
+use crate::judge::Judge;
+use crate::kinds::{MINOR, schema, written};
+use alcove_apiserver::options::WriteOptions;
+use alcove_apiserver::registry::Resource;
+use alcove_apiserver::rest::{Body, Caller, Encoding, Target};
+use alcove_apiserver::testing::{TestEnv, server};
+use alcove_apiserver::user::User;
+use alcove_apiserver::{Server, bootstrap, kinds};
+use alcove_object::{Status, Value, meta};
+use serde_json::{Map, json};
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+/// A server in memory with the system's namespaces.
+async fn fresh() -> Server {
+    let server = server(kinds::resources(MINOR), Arc::new(TestEnv::new(1)));
+    bootstrap(&server, &[]).await.expect("an empty server takes the system's namespaces");
+    server
+}
+
+fn caller() -> Caller {
+    Caller { user: User::component("judge"), manager: "judge".to_owned() }
+}
+
+fn body(object: &Value) -> Body {
+    Body::Encoded { bytes: object.to_string().into(), encoding: Encoding::Json }
+}
+
+async fn create(
+    server: &Server,
+    resource: &Arc<Resource>,
+    object: &Value,
+    dry_run: bool,
+) -> Result<Value, Status> {
+    let target = Target::new(resource, "", meta::namespace(object), "")?;
+    let options = WriteOptions { dry_run, ..WriteOptions::default() };
+    Ok(server.create(&caller(), &target, body(object), &options).await?.object.parse())
+}
+
+async fn update(server: &Server, resource: &Arc<Resource>, object: &Value) -> Result<Value, Status> {
+    let target = Target::new(resource, "", meta::namespace(object), meta::name(object))?;
+    let options = WriteOptions { dry_run: true, ..WriteOptions::default() };
+    Ok(server.update(&caller(), &target, body(object), &options).await?.object.parse())
+}
+
+/// Compares new objects: those that somebody wrote, and what one to three changes make of them.
+pub async fn creates(judge: &mut Judge, seed: u64, count: usize, findings: &mut Findings) {
+    let written = written();
+    let server = fresh().await;
+    for i in 0..count {
+        let (resource, mut object) = written[i % written.len()].clone();
+        if i >= written.len() {
+            change(&mut object, &resource, &mut Dice::new(seed, i));
+        }
+        let asked = json!({"op": "create", "object": object, "namespace": meta::namespace(&object)});
+        let upstream = judge.ask_one(asked);
+        let ours = create(&server, &resource, &object, true).await;
+        verdict("create", &resource, ours, &upstream, &object, findings);
+    }
+}
+
+/// Compares changes of stored objects.
+pub async fn updates(judge: &mut Judge, seed: u64, count: usize, findings: &mut Findings) {
+    let written = written();
+    let server = fresh().await;
+    let mut stored = Vec::new();
+    for (resource, object) in &written {
+        stored.push(create(&server, resource, object, false).await.ok().map(lean));
+    }
+    for i in 0..count {
+        let resource = &written[i % written.len()].0;
+        // What cannot be created is a difference of its own.
+        let Some(old) = &stored[i % written.len()] else { continue };
+        let mut object = old.clone();
+        if i >= written.len() {
+            change(&mut object, resource, &mut Dice::new(seed ^ 0x5eed, i));
+        }
+        let namespace = meta::namespace(old);
+        let upstream =
+            judge.ask_one(json!({"op": "update", "object": object, "old": old, "namespace": namespace}));
+        let ours = update(&server, resource, &object).await;
+        let example = json!({"old": old, "new": object});
+        verdict("update", resource, ours, &upstream, &example, findings);
+    }
+}
+
+/// One to three changes, of which none touches whose object it is.
+fn change(object: &mut Value, resource: &Resource, dice: &mut Dice) {
+    let identity = object["metadata"].clone();
+    let (api_version, kind) = (object["apiVersion"].clone(), object["kind"].clone());
+    for _ in 0..=dice.roll(3) {
+        // Not everything that the dice point to can be changed.
+        let _is_changed = (0..20).any(|_| mutate(object, schema(resource), dice));
+    }
+    object["apiVersion"] = api_version;
+    object["kind"] = kind;
+    if !object["metadata"].is_object() {
+        object["metadata"] = identity.clone();
+    }
+    for field in [
+        "name",
+        "namespace",
+        "uid",
+        "resourceVersion",
+        "creationTimestamp",
+        "generateName",
+        "deletionTimestamp",
+        "managedFields",
+    ] {
+        let Some(metadata) = object["metadata"].as_object_mut() else { continue };
+        match identity.get(field) {
+            Some(value) => metadata.insert(field.to_owned(), value.clone()),
+            None => metadata.remove(field),
+        };
+    }
+}
+
+/// Without what differs from server to server.
+fn lean(mut object: Value) -> Value {
+    let metadata = object["metadata"].as_object_mut();
+    metadata.map(|metadata| metadata.remove("managedFields"));
+    object
+}
+
+fn timeless(object: &Value) -> Value {
+    let mut object = lean(object.clone());
+    for field in ["uid", "creationTimestamp", "resourceVersion"] {
+        object["metadata"].as_object_mut().map(|metadata| metadata.remove(field));
+    }
+    object
+}
+
+fn verdict(
+    area: &'static str,
+    resource: &Resource,
+    ours: Result<Value, Status>,
+    upstream: &Value,
+    example: &Value,
+    findings: &mut Findings,
+) {
+    findings.count(area);
+    let kind = &resource.gvk.kind;
+    if let (Ok(ours), Some(upstream)) = (&ours, upstream.get("object")) {
+        return findings.compare(area, kind, &timeless(ours), &timeless(upstream), example);
+    }
+    let ours = ours.err().map(|status| status.to_value());
+    let (ours, upstream) =
+        (causes(ours.as_ref()), causes(upstream.get("status").or_else(|| upstream.get("error"))));
+    for (cause, count) in &ours {
+        if upstream.get(cause).is_none_or(|there| there < count) {
+            findings.note(area, kind, &cause.0, format!("added {}", cause.1), example);
+        }
+    }
+    for (cause, count) in &upstream {
+        if ours.get(cause).is_none_or(|there| there < count) {
+            findings.note(area, kind, &cause.0, format!("missing {}", cause.1), example);
+        }
+    }
+}
+
+/// Field and text of every cause, with how often it is there.
+fn causes(refusal: Option<&Value>) -> BTreeMap<(String, String), usize> {
+    let mut counted = BTreeMap::new();
+    let Some(status) = refusal else { return counted };
+    let listed =
+        status.pointer("/details/causes").and_then(Value::as_array).filter(|causes| !causes.is_empty());
+    let Some(listed) = listed else {
+        let text = status["message"].as_str().map_or_else(|| status.to_string(), str::to_owned);
+        counted.insert((String::new(), comparable(&text)), 1);
+        return counted;
+    };
+    let none = Map::new();
+    for cause in listed {
+        let cause = cause.as_object().unwrap_or(&none);
+        let text = |key: &str| cause.get(key).and_then(Value::as_str).unwrap_or_default();
+        *counted.entry((text("field").to_owned(), comparable(text("message")))).or_default() += 1;
+    }
+    counted
+}
+
+/// The first line, without objects and lists: upstream shows them in the form of its Go types, and what changed in
+/// further lines.
+fn comparable(message: &str) -> String {
+    let line = message.lines().next().unwrap_or_default();
+    for (open, close) in [("value: {", '}'), ("value: [", ']')] {
+        if let (Some(start), Some(end)) = (line.find(open), line.rfind(close)) {
+            return format!("{}{}", &line[..start], &line[end + 1..]);
+        }
+    }
+    line.to_owned()
+}
