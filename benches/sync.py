@@ -57,6 +57,7 @@ def measure(host_kind, binary, work, options):
                     count = ["-sync-pods", str(pods // scale)]
                     result[f"burst_{pods}"] = run.load(tenant, "sync", *side, *count)["sync"]
                     result[f"direct_{pods}"] = run.load(tenant, "direct", *side, *count)["direct"]
+                    result[f"applied_{pods}"] = run.load(tenant, "direct", *side, *count, "-by-apply")["direct"]
         finally:
             if tenant:
                 tenant.stop()
@@ -73,11 +74,14 @@ ROWS = [
         ("— p99", f"paced_{rate}.to_host.p99_ms", 1, "ms", None, True),
         ("— host Running to tenant Running, p50", f"paced_{rate}.to_tenant.p50_ms", 1, "ms", 4, True),
         ("— p99", f"paced_{rate}.to_tenant.p99_ms", 1, "ms", None, True),
+        ("— the kubelet's word to tenant Running, p50", f"paced_{rate}.report_to_tenant.p50_ms", 1, "ms", None, True),
         ("— host requests per pod", f"paced_{rate}.host_requests_each", 1, "", None, True),
     )),
     *(row for pods in BURSTS for row in (
         (f"{pods:,} pods at once: pods/s to the host", f"burst_{pods}.per_s", 1, "/s", 300, False),
         ("— straight to the host", f"direct_{pods}.per_s", 1, "/s", None, False),
+        ("— straight to the host, by apply", f"applied_{pods}.per_s", 1, "/s", None, False),
+        ("— CPU of the tenant's process per pod", f"burst_{pods}.cpu_us_each", 1, "µs", None, True),
         ("— host requests per pod", f"burst_{pods}.host_requests_each", 1, "", None, True),
         ("— memory of the tenant's process per pod", f"burst_{pods}.memory_bytes_each", 1024, "KiB", 10, True),
     )),

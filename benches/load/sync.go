@@ -81,12 +81,14 @@ func hostRequests(host *client) float64 {
 }
 
 // syncPods creates n pods in a tenant, at a rate or as fast as the workers can, and gives when they came to the host.
-// With states, it plays the host's kubelet for each: binds it, says that it runs, and notes when the tenant hears of it.
+// With states, it plays the host's kubelet for each: binds it, says that it runs, and notes when the tenant hears of it;
+// to_tenant counts from when the host's own watch tells it, report_to_tenant from when the kubelet began to say so.
 func syncPods(c, host *client, namespace, hostNamespace string, n int, rate float64, states bool) results {
 	time.Sleep(settle)
 	before, requests := memory()["pss"].(float64), hostRequests(host)
 	path, hostPath := "/api/v1/namespaces/"+namespace+"/pods", "/api/v1/namespaces/"+hostNamespace+"/pods"
-	sent, arrived, running, known := newMarks(n), newMarks(n), newMarks(n), newMarks(n)
+	sent, arrived, reported, running, known := newMarks(n), newMarks(n), newMarks(n), newMarks(n), newMarks(n)
+	cpu := cpuSeconds()
 	// The kubelet's part is played beside the watch, which must not wait for it.
 	kubelet := make(chan string, n)
 	var own atomic.Int64
@@ -99,7 +101,7 @@ func syncPods(c, host *client, namespace, hostNamespace string, n int, rate floa
 				if code, body, err := host.do(worker, "POST", hostPath+"/"+name+"/binding", bind); err != nil || !created(code) {
 					fmt.Fprintln(os.Stderr, "load: bind:", code, err, string(body))
 				}
-				running.mark(podNumber(fmt.Appendf(nil, `"name":"%s"`, name)))
+				reported.mark(podNumber(fmt.Appendf(nil, `"name":"%s"`, name)))
 				status := []byte(`{"status":{"phase":"Running","startTime":"2026-01-01T00:00:00Z"}}`)
 				code, body, err := host.do(worker, "PATCH", hostPath+"/"+name+"/status", status, "Content-Type", "application/strategic-merge-patch+json")
 				if err != nil || !created(code) {
@@ -111,10 +113,13 @@ func syncPods(c, host *client, namespace, hostNamespace string, n int, rate floa
 	onHost := openWatches(host, 1, hostPath, func(_ int, line []byte) {
 		// Pods of earlier runs are in the host's namespace too.
 		i := podNumber(line)
-		if i < 0 || !bytes.Contains(line, []byte("-x-"+namespace+"-x-")) || !bytes.HasPrefix(line, []byte(`{"type":"ADDED"`)) || !arrived.mark(i) {
+		if i < 0 || !bytes.Contains(line, []byte("-x-"+namespace+"-x-")) {
 			return
 		}
-		if states {
+		if bytes.Contains(line, []byte(`"phase":"Running"`)) {
+			running.mark(i)
+		}
+		if bytes.HasPrefix(line, []byte(`{"type":"ADDED"`)) && arrived.mark(i) && states {
 			_, rest, _ := bytes.Cut(line, []byte(`"name":"sy-`))
 			name, _, _ := bytes.Cut(rest, []byte(`"`))
 			kubelet <- "sy-" + string(name)
@@ -142,16 +147,19 @@ func syncPods(c, host *client, namespace, hostNamespace string, n int, rate floa
 	kubelets.Wait()
 	onHost.stop()
 	inTenant.stop()
+	cpu = cpuSeconds() - cpu
 	time.Sleep(settle)
 	out := results{
 		"creates": creates, "events": arrived.heard.Load(), "events_wanted": n, "per_s": float64(arrived.heard.Load()) / seconds,
 		"to_host":                quantiles(arrived.since(sent)),
+		"cpu_us_each":            cpu * 1e6 / float64(n),
 		"memory_bytes_each":      (memory()["pss"].(float64) - before) / float64(n),
 		"host_requests_each":     (hostRequests(host) - requests - float64(own.Load())) / float64(n),
 		"host_dropped_own_watch": onHost.dropped.Load(),
 	}
 	if states {
 		out["to_tenant"] = quantiles(known.since(running))
+		out["report_to_tenant"] = quantiles(known.since(reported))
 		out["states"], out["states_wanted"] = known.heard.Load(), n
 	}
 	return out
