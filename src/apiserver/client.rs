@@ -196,6 +196,19 @@ impl Client {
         Ok(self.server.create(&self.caller, &target, Body::Tree(object), &options).await?.object.parse())
     }
 
+    /// Puts a pod on a node and writes its status, in one write: what a post of this Binding and a put to `status` would
+    /// do one after the other, with the rights and checks of both. A `uid` and a `resourceVersion` in the Binding are
+    /// preconditions. Gives the pod as it is then.
+    pub async fn bind_with_status(&self, binding: Value, status: Value) -> Result<Object, Status> {
+        let pods = Gvr::new("", "v1", "pods");
+        let (namespace, name) = (meta::namespace(&binding).to_owned(), meta::name(&binding).to_owned());
+        let target = self.target(&pods, "binding", &namespace, &name)?;
+        self.authorize(&target, Verb::Create)?;
+        self.authorize(&self.target(&pods, "status", &namespace, &name)?, Verb::Update)?;
+        let binding = Body::Tree(binding);
+        Ok(self.server.bind_with_status(&self.caller, &target, binding, status).await?.object)
+    }
+
     /// Patches an object, or a subresource of it when that is not empty.
     #[allow(clippy::too_many_arguments)] // what a PATCH request says, no more
     pub async fn patch(

@@ -159,15 +159,15 @@ impl Syncer {
             return Ok(Some(Hold::Waits));
         }
         self.uses.wait_no_more(&resolver, key);
-        for used in self.uses.of(key) {
+        for used in &self.uses.of(key) {
             let Some((resource, object)) = used.split_once('|') else { continue };
             if resource == ENVIRONMENT {
-                self.uses.wait(&used, key);
+                self.uses.wait(used, key);
                 if !self.has_variables(object)? {
-                    self.queue.add(used);
+                    self.queue.add(used.clone());
                     return Ok(Some(Hold::Waits));
                 }
-                self.uses.wait_no_more(&used, key);
+                self.uses.wait_no_more(used, key);
             }
             let Some(rule) = crate::rules::rule(resource).filter(|rule| !rule.is_cluster_wide()) else {
                 continue;
@@ -179,7 +179,7 @@ impl Syncer {
             }
             let (namespace, name) = runtime::split(object);
             let on_host = host_name(&self.tenant, namespace, name);
-            self.uses.wait(&used, key);
+            self.uses.wait(used, key);
             match self.host.facts(rule, &on_host) {
                 Some(facts) if facts.owner.is_none() => {
                     let why = format!(
@@ -188,9 +188,9 @@ impl Syncer {
                     );
                     return Ok(Some(Hold::Refused(Refusal::of("spec", why))));
                 }
-                Some(_) => self.uses.wait_no_more(&used, key),
+                Some(_) => self.uses.wait_no_more(used, key),
                 None if self.tenant_object(rule, namespace, name)?.is_some() => return Ok(Some(Hold::Waits)),
-                None => self.uses.wait_no_more(&used, key),
+                None => self.uses.wait_no_more(used, key),
             }
         }
         Ok(None)
@@ -212,7 +212,8 @@ impl Syncer {
         Ok(Next::Done)
     }
 
-    /// Binds the tenant's pod to the node that the host chose. Gives the pod as it is after.
+    /// Binds the tenant's pod to the node that the host chose, and takes over its state with it. Gives the pod as it is
+    /// after.
     pub async fn bind(&self, pod: Value, host: &Value) -> Result<Value, Error> {
         let node = |pod: &Value| {
             pod.pointer("/spec/nodeName").and_then(Value::as_str).filter(|n| !n.is_empty()).map(str::to_owned)
@@ -223,18 +224,23 @@ impl Syncer {
         let (namespace, name) = (meta::namespace(&pod), meta::name(&pod));
         let binding = json!({
             "apiVersion": "v1", "kind": "Binding",
-            "metadata": { "name": name, "namespace": namespace, "uid": meta::uid(&pod) },
+            "metadata": { "name": name, "namespace": namespace, "uid": meta::uid(&pod),
+                          "resourceVersion": meta::text(&pod, "resourceVersion") },
             "target": { "apiVersion": "v1", "kind": "Node", "name": chosen },
         });
-        match self.client.create_subresource(&resource(), "binding", namespace, name, binding).await {
-            // Deleted or bound meanwhile: what it is now decides.
-            Err(status) if !status.is(Reason::NOT_FOUND) && !status.is(Reason::CONFLICT) => {
-                return Err(status.into());
-            }
-            _ => {}
+        let refused = match self.client.bind_with_status(binding, translate::pod_status(&pod, host)).await {
+            Ok(bound) => return Ok(bound.parse()),
+            Err(status) => status,
+        };
+        if !refused.is(Reason::NOT_FOUND) && !refused.is(Reason::CONFLICT) {
+            return Err(refused.into());
         }
-        let bound = self.client.find(&resource(), namespace, name)?;
-        Ok(bound.map_or(pod, |bound| bound.parse()))
+        // Deleted or bound meanwhile: what it is now decides. One that only changed is tried again.
+        let Some(now) = self.client.find(&resource(), namespace, name)?.map(|now| now.parse()) else {
+            return Ok(pod);
+        };
+        let has_changed = meta::uid(&now) == meta::uid(&pod) && meta::revision(&now) != meta::revision(&pod);
+        if has_changed && node(&now).is_none() { Err(refused.into()) } else { Ok(now) }
     }
 
     /// The host's pod is gone, so the tenant's may go.

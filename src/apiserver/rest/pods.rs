@@ -2,16 +2,37 @@
 
 use super::update::{Change, Part};
 use super::write::Write;
-use super::{Answered, Body, stored};
+use super::{Answered, Body, Caller, Target, stored};
 use crate::errors;
-use crate::options::DeleteOptions;
+use crate::options::{DeleteOptions, WriteOptions};
+use crate::server::ApiServer;
 use alcove_object::status::{Cause, Details};
 use alcove_object::{Gvk, Status, Value, meta, selector};
 use serde_json::json;
 
+impl ApiServer {
+    /// Puts a pod on a node and writes its status with it: the pod as it is then. `target` is the pod's `binding`.
+    pub(crate) async fn bind_with_status(
+        &self,
+        caller: &Caller,
+        target: &Target,
+        binding: Body,
+        status: Value,
+    ) -> Result<Answered, Status> {
+        let options = WriteOptions::default();
+        Write::new(self, caller, target, &options).put_on_node(binding, Some(status)).await
+    }
+}
+
 impl Write<'_> {
     /// Puts a pod on a node (k8s.io/kubernetes/pkg/registry/core/pod/storage/storage.go: BindingREST).
     pub(super) async fn bind(&mut self, body: Body) -> Result<Answered, Status> {
+        let answered = self.put_on_node(body, None).await?;
+        Ok(self.succeeded(answered))
+    }
+
+    /// `status`: what the pod's becomes, instead of only saying that it was scheduled.
+    async fn put_on_node(&mut self, body: Body, status: Option<Value>) -> Result<Answered, Status> {
         let binding = self.decode(body)?;
         let text = |path: &str| binding.pointer(path).and_then(Value::as_str).unwrap_or_default();
         let given = meta::name(&binding);
@@ -26,12 +47,13 @@ impl Write<'_> {
         let now = self.now.clone();
         let edit = |pod: &mut Value| -> Result<(), Status> {
             let conflict = |why: String| Err(errors::conflict(&resource, &name, &why));
-            let wanted = meta::uid(&binding);
-            if !wanted.is_empty() && wanted != meta::uid(pod) {
-                let found = meta::uid(pod);
-                return conflict(format!(
-                    "Precondition failed: UID in precondition: {wanted}, UID in object meta: {found}"
-                ));
+            for (what, field) in [("UID", "uid"), ("ResourceVersion", "resourceVersion")] {
+                let (wanted, found) = (meta::text(&binding, field), meta::text(pod, field));
+                if !wanted.is_empty() && wanted != found {
+                    return conflict(format!(
+                        "Precondition failed: {what} in precondition: {wanted}, {what} in object meta: {found}"
+                    ));
+                }
             }
             if meta::is_deleting(pod) {
                 return conflict(format!("pod {name} is being deleted, cannot be assigned to a host"));
@@ -48,11 +70,16 @@ impl Write<'_> {
             for field in ["annotations", "labels"] {
                 add_entries(pod, field, &binding);
             }
-            set_condition(pod, "PodScheduled", json!({"status": "True", "lastTransitionTime": now}));
+            match &status {
+                Some(status) => pod["status"] = status.clone(),
+                None => {
+                    set_condition(pod, "PodScheduled", json!({"status": "True", "lastTransitionTime": now}))
+                }
+            }
             Ok(())
         };
-        let answered = self.change(Part::Any, Change::Edit(&edit), false).await?;
-        Ok(self.succeeded(answered))
+        let part = if status.is_some() { Part::AnyWithStatus } else { Part::Any };
+        self.change(part, Change::Edit(&edit), false).await
     }
 
     /// Deletes a pod if the disruption budgets allow it
@@ -72,7 +99,7 @@ impl Write<'_> {
                 self.announce_disruption().await?;
             }
         }
-        let parent = super::Target { subresource: None, ..self.target.clone() };
+        let parent = Target { subresource: None, ..self.target.clone() };
         self.server.delete(self.caller, &parent, &options).await?;
         let success =
             json!({"kind": "Status", "apiVersion": "v1", "metadata": {}, "status": "Success", "code": 201});
@@ -99,7 +126,7 @@ impl Write<'_> {
         if !is_ready(pod) && spares_unhealthy(&budget) {
             return Ok(());
         }
-        let target = super::Target::new(resource, "status", &self.target.namespace, meta::name(&budget))?;
+        let target = Target::new(resource, "status", &self.target.namespace, meta::name(&budget))?;
         let (name, now) = (self.target.name.clone(), self.now.clone());
         let edit = |budget: &mut Value| spend(budget, &name, &now);
         let mut write = Write::new(self.server, self.caller, &target, self.options);

@@ -50,6 +50,8 @@ pub(super) enum Part {
     Named(&'static str),
     /// What the server's own edit changed: it knows what it does.
     Any,
+    /// The same, with a status that somebody else wrote.
+    AnyWithStatus,
 }
 
 impl ApiServer {
@@ -252,6 +254,7 @@ impl Write<'_> {
                 metadata::next_generation(resource, object, old);
             }
             Part::Any => {}
+            Part::AnyWithStatus => strategy.prepare_subresource(&self.context(), "status", object, old),
         }
     }
 
@@ -267,6 +270,14 @@ impl Write<'_> {
             Part::Status => {
                 let mut wrong = validate::changed_metadata(resource, object, old);
                 wrong.extend(strategy.validate_subresource(&context, "status", object, old));
+                wrong
+            }
+            Part::AnyWithStatus => {
+                let mut wrong = validate::changed_metadata(resource, object, old);
+                // As if the status came after the edit.
+                let mut edited = old.clone();
+                metadata::carry_field(&mut edited, object, "spec");
+                wrong.extend(strategy.validate_subresource(&context, "status", object, &edited));
                 wrong
             }
             Part::Named(sub) => {

@@ -68,6 +68,29 @@ async fn a_binding_puts_a_pod_on_a_node_once() {
 }
 
 #[tokio::test]
+async fn a_binding_with_a_status_is_one_write_to_the_pod_that_was_seen() {
+    let (w, pods) = World::with_pod(pod("a")).await;
+    let seen = w.client.get(&pods, "default", "a").unwrap();
+    let mut binding = binding("n1");
+    meta::set(&mut binding, "namespace", "default");
+    meta::set(&mut binding, "resourceVersion", "1");
+    let status = json!({"phase": "Running", "qosClass": "BestEffort", "podIP": "10.0.0.1"});
+    let refused = w.client.bind_with_status(binding.clone(), status.clone()).await.unwrap_err();
+    assert_eq!(refused.code, 409);
+    let why =
+        format!("ResourceVersion in precondition: 1, ResourceVersion in object meta: {}", seen.revision);
+    assert!(refused.message.contains(&why), "{}", refused.message);
+    meta::set(&mut binding, "resourceVersion", seen.revision.to_string());
+    let bound = w.client.bind_with_status(binding.clone(), status).await.unwrap();
+    assert_eq!(bound.revision, seen.revision + 1);
+    let bound = bound.parse();
+    assert_eq!((&bound["spec"]["nodeName"], &bound["status"]["podIP"]), (&json!("n1"), &json!("10.0.0.1")));
+    meta::unset(&mut binding, "resourceVersion");
+    let wrong = w.client.bind_with_status(binding, json!({})).await.unwrap_err();
+    assert!(wrong.message.contains("already assigned"), "{}", wrong.message);
+}
+
+#[tokio::test]
 async fn a_gated_pod_is_not_bound() {
     let mut gated = pod("a");
     gated["spec"]["schedulingGates"] = json!([{"name": "example.com/wait"}]);

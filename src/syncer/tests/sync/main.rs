@@ -4,6 +4,7 @@
 #![allow(clippy::unwrap_used)] // in tests a panic is the failure
 
 mod addresses;
+mod costs;
 mod endpoints;
 mod host_trouble;
 mod kinds;

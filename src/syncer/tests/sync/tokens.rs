@@ -8,10 +8,10 @@ use base64::Engine;
 use base64::prelude::{BASE64_STANDARD, BASE64_URL_SAFE_NO_PAD};
 use serde_json::json;
 
-const POD: &str = "web-x-default-x-demo";
+pub const POD: &str = "web-x-default-x-demo";
 
 /// A pod with a token of the cluster for ten minutes and one for somebody else.
-fn pod_with_tokens(name: &str) -> Value {
+pub fn pod_with_tokens(name: &str) -> Value {
     let mut pod = pod(name);
     pod["spec"]["serviceAccountName"] = "default".into();
     pod["spec"]["volumes"] = json!([{ "name": "own", "projected": { "sources": [
@@ -20,12 +20,12 @@ fn pod_with_tokens(name: &str) -> Value {
     pod
 }
 
-async fn with_account(side: &Side) {
+pub async fn with_account(side: &Side) {
     let account = json!({ "apiVersion": "v1", "kind": "ServiceAccount", "metadata": { "name": "default" } });
     side.client.create(&gvr("serviceaccounts"), "default", account).await.unwrap();
 }
 
-fn secret_name(pod: &Value) -> String {
+pub fn secret_name(pod: &Value) -> String {
     format!("{}-x-default-x-demo.{}.tokens", meta::name(pod), meta::uid(pod))
 }
 

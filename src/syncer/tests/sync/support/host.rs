@@ -134,6 +134,11 @@ impl Host {
         self.webhook.writes.lock().get(what).copied().unwrap_or(0)
     }
 
+    /// How many requests for this the syncer sent so far, such as `patch pods/status`.
+    pub fn requests(&self, what: &str) -> usize {
+        self.rights.asked(what)
+    }
+
     pub fn get(&self, resource: &str, name: &str) -> Option<Value> {
         get(&self.client, resource, NAMESPACE, name)
     }

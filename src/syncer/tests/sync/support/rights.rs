@@ -6,13 +6,20 @@ use alcove_apiserver::User;
 use alcove_apiserver::authorization::{Action, Authorizer};
 use alcove_operator::provision::{GRANTS, Scope};
 use parking_lot::Mutex;
+use std::collections::BTreeMap;
 
 #[derive(Default)]
 pub struct Rights {
     denied: Mutex<Option<String>>,
+    asked: Mutex<BTreeMap<String, usize>>,
 }
 
 impl Rights {
+    /// How often tenants asked for this, such as `patch pods/status`.
+    pub fn asked(&self, what: &str) -> usize {
+        self.asked.lock().get(what).copied().unwrap_or(0)
+    }
+
     pub fn deny(&self, resource: Option<&str>) {
         *self.denied.lock() = resource.map(str::to_owned);
     }
@@ -31,6 +38,7 @@ impl Authorizer for Rights {
             "" => action.resource.to_owned(),
             subresource => format!("{}/{subresource}", action.resource),
         };
+        *self.asked.lock().entry(format!("{} {resource}", action.verb)).or_default() += 1;
         let scope = if action.namespace == NAMESPACE { Scope::Namespace } else { Scope::Cluster };
         let granted = GRANTS
             .iter()
