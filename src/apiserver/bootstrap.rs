@@ -4,6 +4,7 @@ use crate::client::Client;
 use crate::server::Server;
 use crate::user::User;
 use alcove_object::{Gvk, Reason, Status, Value, meta};
+use futures_util::future::try_join_all;
 use serde_json::json;
 
 /// Namespaces that the server itself makes, and makes again when it starts
@@ -17,9 +18,9 @@ pub async fn bootstrap(server: &Server, objects: &[Value]) -> Result<(), Status>
     let namespaces = SYSTEM_NAMESPACES
         .iter()
         .map(|name| json!({ "apiVersion": "v1", "kind": "Namespace", "metadata": { "name": name } }));
-    for object in namespaces.chain(objects.iter().cloned()) {
-        make(server, &client, object).await?;
-    }
+    // All of a kind together, so that they share a commit.
+    try_join_all(namespaces.map(|object| make(server, &client, object))).await?;
+    try_join_all(objects.iter().map(|object| make(server, &client, object.clone()))).await?;
     Ok(())
 }
 

@@ -7,8 +7,7 @@ use alcove_object::Value;
 use serde_json::json;
 use std::net::IpAddr;
 
-/// The objects, in the order in which they are to be made. `server` is where pods reach this server behind the
-/// service; without it the service has no endpoints yet.
+/// The objects. `server` is where pods reach this server behind the service; without it the service has no endpoints yet.
 pub fn objects(addresses: &AddressConfig, server: Option<(IpAddr, u16)>) -> Vec<Value> {
     let mut objects = vec![
         priority_class(
