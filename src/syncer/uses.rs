@@ -19,7 +19,8 @@ pub struct Uses {
 
 #[derive(Debug, Default)]
 struct State {
-    used: HashMap<Key, BTreeSet<Key>>,
+    /// Sorted. The texts are those that `users` has, since thousands of pods use the same few things.
+    used: HashMap<Key, Box<[Key]>>,
     users: HashMap<Key, BTreeSet<Key>>,
     /// Keys that wait for something to be on the host, by what they wait for.
     waiting: HashMap<Key, BTreeSet<Key>>,
@@ -57,14 +58,17 @@ impl Uses {
         let state = &mut *self.state.lock();
         let before = state.used.remove(user).unwrap_or_default();
         let mut changed = Vec::new();
-        for key in wanted.difference(&before) {
-            let users = state.users.entry(key.clone()).or_default();
-            users.insert(user.clone());
-            if users.len() == 1 {
+        let mut now = Vec::with_capacity(wanted.len());
+        for key in wanted {
+            let known = state.users.get_key_value(&key).map(|(known, _)| known.clone());
+            let key = known.unwrap_or_else(|| {
                 changed.push(key.clone());
-            }
+                key
+            });
+            state.users.entry(key.clone()).or_default().insert(user.clone());
+            now.push(key);
         }
-        for key in before.difference(&wanted) {
+        for key in before.iter().filter(|key| now.binary_search(key).is_err()) {
             if let Some(users) = state.users.get_mut(key) {
                 users.remove(user);
                 if users.is_empty() {
@@ -73,8 +77,8 @@ impl Uses {
                 }
             }
         }
-        if !wanted.is_empty() {
-            state.used.insert(user.clone(), wanted);
+        if !now.is_empty() {
+            state.used.insert(user.clone(), now.into());
         }
         changed
     }
@@ -90,7 +94,7 @@ impl Uses {
     }
 
     /// What an object uses.
-    pub fn of(&self, user: &str) -> BTreeSet<Key> {
+    pub fn of(&self, user: &str) -> Box<[Key]> {
         self.state.lock().used.get(user).cloned().unwrap_or_default()
     }
 
