@@ -171,6 +171,8 @@ impl Error {
             (ErrorType::Internal, _) => "Internal error".into(),
             (ErrorType::TooLong, _) => "Too long".into(),
             (ErrorType::TooShort, _) => "Too short".into(),
+            (ErrorType::Invalid, None) => "Invalid value".into(),
+            (ErrorType::Duplicate, None) => "Duplicate value".into(),
             (ErrorType::Invalid | ErrorType::TypeInvalid, v) => format!("Invalid value: {}", show(v)).into(),
             (ErrorType::NotSupported, v) => format!("Unsupported value: {}", show(v)).into(),
             (ErrorType::Duplicate, v) => format!("Duplicate value: {}", show(v)).into(),
@@ -235,7 +237,7 @@ fn show_float(float: f64) -> String {
 }
 
 /// Go's JSON encoder escapes what HTML could take for markup. In JSON these stand only inside of strings.
-fn escape_html(json: &str) -> String {
+pub fn escape_html(json: &str) -> String {
     let mut out = String::with_capacity(json.len());
     for c in json.chars() {
         match c {

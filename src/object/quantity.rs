@@ -110,6 +110,17 @@ impl Quantity {
         self.scaled_value(MILLI)
     }
 
+    /// The number of whole units, if it is one and fits.
+    pub fn whole(&self) -> Option<i64> {
+        let whole = self.value();
+        (*self == Quantity::new(whole, self.format)).then_some(whole)
+    }
+
+    /// The nearest number that a float can say.
+    pub fn approximate(&self) -> f64 {
+        self.mantissa as f64 * 10_f64.powi(self.scale)
+    }
+
     fn scaled_value(&self, scale: i32) -> i64 {
         let (value, _) = rescale(self.mantissa, self.scale, scale);
         value.clamp(i64::MIN.into(), i64::MAX.into()) as i64

@@ -7,10 +7,11 @@ use std::path::{Path, PathBuf};
 /// Rooms, each followed by all that it may use. An arrow that is not here is wrong.
 const ARROWS: &[(&str, &[&str])] = &[
     ("object", &[]),
-    ("schema", &["object"]),
+    ("cel", &["object"]),
+    ("schema", &["object", "cel"]),
     ("config", &["object", "schema"]),
     ("store", &["object", "schema"]),
-    ("apiserver", &["object", "schema", "store"]),
+    ("apiserver", &["object", "cel", "schema", "store"]),
     ("dns", &["object", "schema", "store", "apiserver", "controllers"]),
     ("controllers", &["object", "schema", "store", "apiserver"]),
     ("syncer", &["object", "schema", "config", "store", "apiserver", "controllers"]),

@@ -25,6 +25,8 @@ impl CustomStrategy {
         let mut errors = self.rules.errors(object, old);
         errors.extend(self.scale.iter().flat_map(|scale| replicas_errors(object, scale)));
         errors.extend(Rules::list_errors(object, old, self.view()));
+        let said = self.rules.expression_errors(object, old, &errors);
+        errors.extend(said);
         errors
     }
 }
@@ -55,6 +57,8 @@ impl Strategy for CustomStrategy {
             "status" => {
                 let mut errors = self.rules.status_errors(object, old);
                 errors.extend(Rules::list_errors(object, Some(old), self.view()));
+                let said = self.rules.expression_errors(object, Some(old), &errors);
+                errors.extend(said);
                 errors
             }
             _ => self.errors(object, Some(old)),

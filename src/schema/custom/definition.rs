@@ -1,9 +1,10 @@
 //! Judges the schema in a definition when the definition is written
 //! (k8s.io/apiextensions-apiserver/pkg/apis/apiextensions/validation/validation.go).
 
+use super::expressions::Expressions;
 use super::{
-    EMBEDDED, LIST_MAP_KEYS, LIST_TYPE, MAP_TYPE, PRESERVE_UNKNOWN, Rules, VALIDATIONS, form, inner, is_true,
-    items, schemas, structural, text, texts,
+    EMBEDDED, LIST_MAP_KEYS, LIST_TYPE, MAP_TYPE, PRESERVE_UNKNOWN, Rules, VALIDATIONS, expressions, form,
+    inner, is_true, items, schemas, structural, text, texts,
 };
 use crate::Types;
 use crate::decode::{Report, conform};
@@ -37,8 +38,9 @@ const ROOT_KEYWORDS: [(&str, &str); 22] = [
     (VALIDATIONS, "XValidations"),
 ];
 
-/// All that is wrong with the schema of one version. `path` is that of `openAPIV3Schema`.
-pub fn errors(schema: &Value, has_status: bool, path: &Path) -> Vec<Error> {
+/// All that is wrong with the schema of one version. `path` is that of `openAPIV3Schema`; `old` is the schema that the
+/// version has now.
+pub fn errors(schema: &Value, old: Option<&Value>, has_status: bool, path: &Path) -> Vec<Error> {
     let mut out = Vec::new();
     if has_status {
         out.extend(root_errors(schema, path));
@@ -54,6 +56,7 @@ pub fn errors(schema: &Value, has_status: bool, path: &Path) -> Vec<Error> {
     out.extend(walk.out);
     if is_structural && out.is_empty() {
         out.extend(default_errors(schema, path));
+        out.extend(expressions::admit(schema, path, old == Some(schema)));
     }
     out
 }
@@ -347,7 +350,12 @@ fn default_errors(schema: &Value, path: &Path) -> Vec<Error> {
             out.push(Error::invalid(&at, default.clone(), "must not have unknown fields"));
         } else if let Ok(rules) = Rules::compile(schema) {
             let found = rules.errors(default, None);
-            out.extend(found.into_iter().map(|error| below(&at, error)));
+            let found: Vec<Error> = found.into_iter().map(|error| below(&at, error)).collect();
+            let is_valid = found.is_empty();
+            out.extend(found);
+            if let Some(expressions) = Expressions::compile(schema, false).filter(|_| is_valid) {
+                out.extend(expressions.errors(default, None, &at));
+            }
         }
     }
     if let Some(item) = inner(schema, "items") {

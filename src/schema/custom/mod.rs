@@ -9,6 +9,7 @@
 
 mod defaults;
 pub mod definition;
+mod expressions;
 mod form;
 mod formats;
 mod json_path;

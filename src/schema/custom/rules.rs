@@ -1,5 +1,6 @@
 //! What a schema says beyond types, compiled once: bounds, patterns, closed sets, and schemas joined by logic.
 
+use super::expressions::Expressions;
 use super::form::list_kind;
 use super::formats::Format;
 use super::{INT_OR_STRING, defaults, inner, is_true, items, schemas, text, texts};
@@ -40,6 +41,8 @@ pub struct Rules {
     pub(super) one_of: Vec<Rules>,
     pub(super) not: Option<Box<Rules>>,
     has_defaults: bool,
+    /// Rules in CEL, of this schema and all below; only of a root.
+    pub(super) expressions: Option<Box<Expressions>>,
 }
 
 /// A pattern that is no regular expression: the pattern, and why.
@@ -54,7 +57,11 @@ impl Rules {
     /// Compiles a schema; null has no rules. Fails on a pattern that is no regular expression.
     pub fn compile(schema: &Value) -> Result<Rules, BadPattern> {
         let rules = compile(schema, 0)?;
-        Ok(Rules { has_defaults: defaults::has_defaults(schema), ..rules })
+        Ok(Rules {
+            has_defaults: defaults::has_defaults(schema),
+            expressions: Expressions::compile(schema, true).map(Box::new),
+            ..rules
+        })
     }
 
     /// Whether the schema has any default, so that what was stored before may lack it.
@@ -105,6 +112,7 @@ fn compile(schema: &Value, depth: usize) -> Result<Rules, BadPattern> {
         not: one("not")?,
         types,
         has_defaults: false,
+        expressions: None,
     })
 }
 

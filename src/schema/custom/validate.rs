@@ -31,6 +31,19 @@ impl Rules {
 }
 
 impl Rules {
+    /// What rules in CEL say against an object, unless something else is so wrong that they cannot be asked.
+    pub fn expression_errors(&self, object: &Value, old: Option<&Value>, found: &[Error]) -> Vec<Error> {
+        use alcove_object::field::ErrorType as T;
+        let Some(expressions) = &self.expressions else { return Vec::new() };
+        let is_blocking =
+            |kind| matches!(kind, T::NotSupported | T::Required | T::TooLong | T::TooMany | T::TypeInvalid);
+        if found.iter().any(|error| is_blocking(error.kind)) {
+            let why = "some validation rules were not checked because the object was invalid; correct the existing errors to complete validation";
+            return vec![Error::invalid(&Path::default(), Value::Null, why)];
+        }
+        expressions.errors(object, old, &Path::default())
+    }
+
     /// Items that are there twice in lists of type set and map; `view` is the form of the same schema. On an update
     /// they are told only if there were none before.
     pub fn list_errors(value: &Value, old: Option<&Value>, view: View<'_>) -> Vec<Error> {

@@ -53,10 +53,6 @@ impl Strategy for CustomResourceDefinition {
                 quote(storage)
             ));
         }
-        if versions(object).any(|(_, version)| has_expressions(version)) {
-            let why = "x-kubernetes-validations: expressions are stored but not enforced by this server";
-            warnings.push(why.to_owned());
-        }
         warnings
     }
 
@@ -105,14 +101,6 @@ fn unknown_formats(definition: &Value) -> BTreeSet<String> {
             }
         });
     }
-    found
-}
-
-fn has_expressions(version: &Value) -> bool {
-    let mut found = false;
-    walk(version.pointer("/schema/openAPIV3Schema"), &mut |schema| {
-        found |= !list(schema, "/x-kubernetes-validations").is_empty();
-    });
     found
 }
 

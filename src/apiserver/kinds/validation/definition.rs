@@ -25,7 +25,7 @@ pub(crate) fn definition(object: &Value, old: Option<&Value>) -> Vec<Error> {
         errors.push(Error::invalid(&Path::new("metadata").child("name"), meta::name(object), why));
     }
     errors.extend(group_and_scope(group, text(object, "/spec/scope"), &path));
-    errors.extend(all_versions(object, &path));
+    errors.extend(all_versions(object, old, &path));
     errors.extend(names(object, &path.child("names")));
     errors.extend(conversion(&object["spec"]["conversion"], &path.child("conversion")));
     if let Some(old) = old {
@@ -72,16 +72,21 @@ fn common<'a>(object: &'a Value, pointer: &str) -> Option<&'a Value> {
     all.all(|other| other == Some(first)).then_some(first)
 }
 
-fn all_versions(object: &Value, path: &Path) -> Vec<Error> {
+fn all_versions(object: &Value, old: Option<&Value>, path: &Path) -> Vec<Error> {
     let mut errors = Vec::new();
     let versions_path = path.child("versions");
     let has_status = |version: &Value| version.pointer("/subresources/status").is_some_and(Value::is_object);
     let any_status = versions(object).any(|(_, version)| has_status(version));
     let shared_schema = common(object, "/schema/openAPIV3Schema");
     let shared = |what: &str| common(object, &format!("/{what}")).is_some();
+    let known = |name: &str| {
+        let version = versions(old?).find(|(known, _)| *known == name)?.1;
+        version.pointer("/schema/openAPIV3Schema")
+    };
     if let Some(schema) = shared_schema {
+        let known = versions(object).next().and_then(|(name, _)| known(name));
         let path = path.child("validation").child("openAPIV3Schema");
-        errors.extend(schemas::errors(schema, any_status, &path));
+        errors.extend(schemas::errors(schema, known, any_status, &path));
     }
     let (mut seen, mut stores, mut twice) = (BTreeSet::new(), 0, false);
     for (i, (name, version)) in versions(object).enumerate() {
@@ -97,7 +102,9 @@ fn all_versions(object: &Value, path: &Path) -> Vec<Error> {
         match version.pointer("/schema/openAPIV3Schema").filter(|schema| !schema.is_null()) {
             None => errors.push(Error::required(&schema_path, "")),
             Some(_) if shared_schema.is_some() => {}
-            Some(schema) => errors.extend(schemas::errors(schema, has_status(version), &schema_path)),
+            Some(schema) => {
+                errors.extend(schemas::errors(schema, known(name), has_status(version), &schema_path))
+            }
         }
         // What all versions share is told once, and not of any version.
         let place = |what: &str| match (shared(what), i) {
