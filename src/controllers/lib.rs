@@ -12,6 +12,7 @@
 pub mod aggregation;
 pub mod batch;
 pub mod claims;
+pub mod daemonset;
 pub mod deployment;
 pub mod endpoints;
 pub mod ephemeral;
@@ -21,6 +22,7 @@ pub mod garbage;
 pub mod history;
 pub mod job;
 pub mod namespace;
+pub mod nodes;
 pub mod pods;
 pub mod presence;
 pub mod replica_set;
@@ -93,6 +95,10 @@ pub fn start(server: &Server, env: &Arc<dyn Env>, root_ca: &str) -> JoinSet<()> 
     run!(
         statefulset::StatefulSets::new(client("statefulset-controller"), env.clone()),
         statefulset::StatefulSets::sources
+    );
+    run!(
+        daemonset::DaemonSets::new(client("daemon-set-controller"), env.clone()),
+        daemonset::DaemonSets::sources
     );
     run!(job::Jobs::new(client("job-controller"), env.clone()), job::Jobs::sources);
     run!(ephemeral::EphemeralVolumes::new(client("ephemeral-volume-controller"), env.clone()), |_: &Arc<

@@ -1,12 +1,14 @@
-//! A scheduler that is good enough for simulated nodes: node selectors are obeyed, load is spread by pod count.
+//! A scheduler that is good enough for simulated nodes: node selectors, required node affinity and taints are obeyed,
+//! load is spread by pod count.
 
 use crate::{node_resource, pods};
 use alcove_apiserver::Client;
 use alcove_apiserver::options::{ListOptions, PatchType, WriteOptions};
 use alcove_apiserver::{Event, Object};
 use alcove_controllers::events::{Kind, Recorder};
+use alcove_controllers::nodes;
 use alcove_controllers::runtime::{self, Failure, Key, Mapper, Next, Reconciler};
-use alcove_object::{Env, Reason, Status, meta, selector, time};
+use alcove_object::{Env, Reason, Status, meta, time};
 use parking_lot::Mutex;
 use serde_json::{Value, json};
 use std::collections::HashMap;
@@ -18,6 +20,8 @@ const DEFAULT_SCHEDULER: &str = "default-scheduler";
 /// How long an unschedulable pod waits for a node to appear.
 const UNSCHEDULABLE_DELAY: Duration = Duration::from_secs(5);
 
+/// What a node that takes no new pods is tainted with.
+const UNSCHEDULABLE: &str = "node.kubernetes.io/unschedulable";
 /// Why a pod stays unscheduled.
 const NO_NODE: &str = "no node matches the pod's node selector";
 
@@ -78,14 +82,10 @@ impl Scheduler {
         })
     }
 
-    /// The node with the fewest pods among those that the pod's node selector allows.
+    /// The node with the fewest pods among those that the pod may be on.
     fn choose(&self, pod: &Value) -> Result<Option<Object>, Status> {
-        let wanted = ListOptions {
-            labels: selector::Labels::from_map(pod.pointer("/spec/nodeSelector")),
-            ..ListOptions::default()
-        };
-        let mut nodes = self.client.list(&node_resource(), "", &wanted)?.items;
-        nodes.retain(|node| node.parse().pointer("/spec/unschedulable") != Some(&Value::Bool(true)));
+        let mut nodes = self.client.list(&node_resource(), "", &ListOptions::default())?.items;
+        nodes.retain(|node| may_be_on(&pod["spec"], &node.parse()));
         let placed = self.placed.lock();
         Ok(nodes.into_iter().min_by_key(|node| placed.load(node.name())))
     }
@@ -113,6 +113,13 @@ impl Scheduler {
             .await
             .map(drop)
     }
+}
+
+/// Whether a pod with this spec may be on a node.
+fn may_be_on(spec: &Value, node: &Value) -> bool {
+    let is_open = node.pointer("/spec/unschedulable") != Some(&Value::Bool(true))
+        || nodes::tolerates(spec, &json!({ "key": UNSCHEDULABLE, "effect": "NoSchedule" }));
+    is_open && nodes::is_selected(spec, node) && nodes::is_tolerable(spec, node, &["NoSchedule", "NoExecute"])
 }
 
 fn node_name(pod: &Value) -> Option<&str> {
@@ -158,5 +165,25 @@ impl Reconciler for Scheduler {
             Err(status) if status.is(Reason::NOT_FOUND) || status.is(Reason::CONFLICT) => Ok(Next::Done),
             Err(status) => Err(status.into()),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_closed_node_takes_pods_that_bear_it() {
+        let node = json!({ "metadata": { "name": "n" }, "spec": { "unschedulable": true } });
+        let daemon = json!({ "tolerations": [
+            { "key": UNSCHEDULABLE, "operator": "Exists", "effect": "NoSchedule" }] });
+        let by_name = |name: &str| {
+            let only = json!({ "key": nodes::NAME_FIELD, "operator": "In", "values": [name] });
+            json!({ "affinity": { "nodeAffinity": { "requiredDuringSchedulingIgnoredDuringExecution": {
+                "nodeSelectorTerms": [{ "matchFields": [only] }] } } } })
+        };
+        let open = json!({ "metadata": { "name": "n" } });
+        assert!(!may_be_on(&json!({}), &node) && may_be_on(&daemon, &node));
+        assert!(may_be_on(&by_name("n"), &open) && !may_be_on(&by_name("m"), &open));
     }
 }

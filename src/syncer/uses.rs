@@ -138,6 +138,12 @@ fn claims(pod: &Value) -> impl Iterator<Item = String> {
     })
 }
 
+/// Whether a pod is there for its node's sake, so that it must not be what keeps a virtual node.
+fn is_daemon(pod: &Value) -> bool {
+    meta::controller_of(pod)
+        .is_some_and(|owner| owner["kind"] == "DaemonSet" && owner["apiVersion"] == "apps/v1")
+}
+
 /// What a pod uses.
 pub fn of_pod(namespace: &str, pod: &Value) -> BTreeSet<Key> {
     let References { config_maps, secrets } = references(pod);
@@ -148,7 +154,7 @@ pub fn of_pod(namespace: &str, pod: &Value) -> BTreeSet<Key> {
     // A pod that names its node itself says nothing of whether there is one.
     let is_placed = condition(pod, "PodScheduled").is_some_and(|scheduled| scheduled["status"] == "True");
     let node = pod.pointer("/spec/nodeName").and_then(Value::as_str);
-    let node = node.filter(|node| !node.is_empty() && is_placed);
+    let node = node.filter(|node| !node.is_empty() && is_placed && !is_daemon(pod));
     let maps = config_maps.iter().map(|name| used("configmaps", namespace, name));
     let secrets = secrets.iter().map(|name| used("secrets", namespace, name));
     maps.chain(secrets)
@@ -190,6 +196,20 @@ mod tests {
         let debug = json!({ "nodeName": "n", "ephemeralContainers": [{ "name": "d", "envFrom": env }] });
         assert_eq!(see(debug), vec![Key::from("secrets|d/s")]);
         assert_eq!(uses.see(&pod, None).len(), 3);
+    }
+
+    #[test]
+    fn what_is_there_for_its_node_does_not_keep_it() {
+        let uses = Uses::default();
+        let pod = |kind: &str| {
+            let owner = json!([{ "apiVersion": "apps/v1", "kind": kind, "name": "a", "controller": true }]);
+            let status = json!({ "conditions": [{ "type": "PodScheduled", "status": "True" }] });
+            json!({ "metadata": { "ownerReferences": owner }, "spec": { "nodeName": "n" }, "status": status })
+        };
+        uses.see(&"pods|d/a".into(), Some(pod("DaemonSet").to_string().as_bytes()));
+        assert!(!uses.is_used("nodes|n"));
+        uses.see(&"pods|d/b".into(), Some(pod("ReplicaSet").to_string().as_bytes()));
+        assert!(uses.is_used("nodes|n"));
     }
 
     #[test]

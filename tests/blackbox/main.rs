@@ -7,6 +7,7 @@
 mod api;
 mod architecture;
 mod bad_input;
+mod daemons;
 mod dev;
 mod dns;
 mod durability;
