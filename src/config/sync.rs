@@ -161,6 +161,8 @@ pub struct Nodes {
     pub labels: Vec<String>,
     /// What the tenant's nodes are called.
     pub names: NodeNames,
+    /// Whether selected nodes show their addresses, which users of node ports ask for.
+    pub addresses: bool,
 }
 
 /// What the tenant's nodes are called.

@@ -24,6 +24,8 @@ const HIDDEN_INFO: [&str; 7] = [
     "machineID",
     "systemUUID",
 ];
+/// Addresses of nodes that are shown where the platform team says so. The others are names of machines.
+const ADDRESSES: [&str; 2] = ["InternalIP", "ExternalIP"];
 /// Hexadecimal digits of a name that tells nothing.
 const NAME_DIGITS: usize = 12;
 
@@ -57,8 +59,14 @@ pub fn node(context: &Context<'_>, host: &Value) -> Option<Value> {
     for field in HIDDEN_INFO {
         info[field] = "".into();
     }
+    let mut addresses = vec![json!({ "type": "Hostname", "address": name })];
+    if nodes.addresses {
+        let theirs = host_status["addresses"].as_array().into_iter().flatten();
+        addresses
+            .extend(theirs.filter(|address| ADDRESSES.iter().any(|kind| address["type"] == *kind)).cloned());
+    }
     let mut status = json!({
-        "addresses": [{ "type": "Hostname", "address": name }], "nodeInfo": info,
+        "addresses": addresses, "nodeInfo": info,
         "daemonEndpoints": { "kubeletEndpoint": { "Port": 10250 } },
     });
     for field in ["capacity", "allocatable"] {
@@ -124,6 +132,9 @@ mod tests {
         for hidden in ["10-0-0-7", "10.0.0.7", "private", "i-1", "Debian", "red"] {
             assert!(!seen.to_string().contains(hidden), "{hidden} in {seen}");
         }
+        allowed.nodes.addresses = true;
+        let addresses = shown(&allowed).unwrap()["status"]["addresses"].clone();
+        assert_eq!(addresses[1], json!({ "type": "InternalIP", "address": "10.0.0.7" }));
         let other = Tenant { cluster: "other".into(), ..tenant.clone() };
         assert_ne!(node_name(&other, &allowed, "ip-10-0-0-7"), name);
         assert_eq!(node_name(&tenant, &Sync::default(), "n"), "n");
