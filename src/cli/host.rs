@@ -278,7 +278,7 @@ impl Host {
                     serde_json::to_value(&object).ok().map(|object| Change::Went(kind.clone(), object))
                 }
                 Ok(watcher::Event::InitDone) => Some(Change::Known(kind.clone())),
-                Ok(watcher::Event::Init) => None,
+                Ok(watcher::Event::Init) => Some(Change::Anew(kind.clone())),
                 Err(error) => Some(Change::Failed(error.to_string())),
             };
             std::future::ready(change)
@@ -294,7 +294,9 @@ impl Host {
                 Change::Is(..) => is_there = true,
                 Change::Went(..) => return,
                 Change::Known(_) if !is_there => return,
-                Change::Known(_) | Change::Failed(_) => {}
+                Change::Known(_) => {}
+                Change::Anew(_) => is_there = false,
+                Change::Failed(_) => {}
             }
         }
     }
@@ -351,6 +353,8 @@ pub enum Change {
     Is(String, Value),
     /// An object as it was last.
     Went(String, Value),
+    /// Those that are there are about to be told, for the first time or anew: what is not told again went meanwhile.
+    Anew(String),
     /// All that were there have been told.
     Known(String),
     /// The host did not answer; it is asked again.

@@ -46,6 +46,10 @@ impl Error {
         match &error {
             kube::Error::Api(status) => match status.code {
                 code @ (400 | 403 | 422) => Error::Refused { message: status.message.clone(), code },
+                // A webhook of the host that does not answer: upstream calls that an internal error.
+                500 if status.message.contains("failed calling webhook") => {
+                    Error::Refused { message: status.message.clone(), code: 500 }
+                }
                 409 => Error::Changed(error),
                 code @ (401 | 429 | 503 | 504) => {
                     let seconds = status.details.as_ref().map_or(0, |details| details.retry_after_seconds);

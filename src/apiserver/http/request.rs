@@ -171,6 +171,9 @@ fn read_names(info: &mut RequestInfo, parts: &[&str], slash_at_end: bool) {
         if slash_at_end {
             info.tail.push('/');
         }
+    } else if slash_at_end && info.subresource == "proxy" {
+        // The root of what is behind a proxy, where upstream redirects those to who leave the slash out.
+        info.tail.push('/');
     }
 }
 
@@ -229,6 +232,8 @@ mod tests {
             "GET /api/v1/namespaces/other/pods?watch=0 | list  v1 other pods   ",
             "GET /api/v1/namespaces/other/pods/foo/status | get  v1 other pods status foo ",
             "GET /api/v1/namespaces/other/pods/foo/proxy/subpath | get  v1 other pods proxy foo subpath",
+            "GET /api/v1/namespaces/other/pods/foo/proxy | get  v1 other pods proxy foo ",
+            "GET /api/v1/namespaces/other/pods/foo/proxy/ | get  v1 other pods proxy foo /",
             "GET /api/v1/namespaces/other/pods/foo/proxy/a/b/ | get  v1 other pods proxy foo a/b/",
             "PUT /api/v1/namespaces/other/finalize | update  v1 other namespaces finalize other ",
             "PUT /api/v1/namespaces/other/status | update  v1 other namespaces status other ",

@@ -396,6 +396,8 @@ pub async fn gone(host: &Host, namespace: &str, these: &Found, selector: &str) {
                     left.remove(meta::uid(object));
                 }
             }
+            // What was seen before may have gone while nobody looked.
+            Some(Change::Anew(kind)) => drop(seen.remove(&kind)),
             Some(Change::Failed(_)) => {}
             None => return,
         }

@@ -148,7 +148,10 @@ impl Ask {
         (self.has_port, self.scheme, self.port) = (parts.len() > 1, scheme.to_owned(), port.to_owned());
         self.name = name.to_owned();
         // The empty path is told from the slash: the host redirects from one to the other, as upstream.
-        self.path = if tail.is_empty() { String::new() } else { format!("/{tail}") };
+        self.path = match tail {
+            "" | "/" => tail.to_owned(),
+            _ => format!("/{tail}"),
+        };
         Ok(())
     }
 

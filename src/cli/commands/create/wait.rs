@@ -80,6 +80,7 @@ impl Standing {
                 self.failure = None;
             }
             Change::Known(_) => self.failure = None,
+            Change::Anew(_) => {}
             Change::Failed(why) => self.failure = Some(why),
         }
     }

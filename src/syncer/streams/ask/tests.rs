@@ -95,7 +95,7 @@ fn only_the_tenants_containers_are_reached() {
 fn proxies_keep_path_and_query() {
     let cases = [
         ("pods", "web", "", "", "pods/web-x-default-x-vc:8080/proxy"),
-        ("pods", "web", "/", "", "pods/web-x-default-x-vc:8080/proxy//"),
+        ("pods", "web", "/", "", "pods/web-x-default-x-vc:8080/proxy/"),
         (
             "pods",
             "web:81",
