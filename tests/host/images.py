@@ -134,7 +134,7 @@ def coredns(root, programs):
 IMAGES = {
     "pause": (["registry.k8s.io/pause:3.10.2"], pause, {"Entrypoint": ["/pause"], "User": "65535:65535"}, []),
     "busybox": ([UPSTREAM + "busybox:1.37.0-1"], busybox, {"Cmd": ["sh"]}, []),
-    "agnhost": ([UPSTREAM + "agnhost:2.63.0"], agnhost, {"Entrypoint": ["/agnhost"], "Cmd": ["pause"]}, ["agnhost"]),
+    "agnhost": ([UPSTREAM + "agnhost:2.63.0", UPSTREAM + "agnhost:2.55"], agnhost, {"Entrypoint": ["/agnhost"], "Cmd": ["pause"]}, ["agnhost"]),
     "nginx": ([UPSTREAM + "nginx:1.27-0", UPSTREAM + "nginx:1.15-4"], nginx, {"Cmd": ["nginx", "-g", "daemon off;"]}, []),
     "coredns": (["registry.k8s.io/coredns/coredns:host"], coredns, {"Entrypoint": ["/coredns"]}, ["coredns"]),
 }

@@ -207,7 +207,8 @@ impl<'a> Place<'a> {
     pub fn describe(&self) -> String {
         let script = "kubectl get pods,services,pvc,configmaps -o wide; kubectl get events; \
                       host get pods,services -l alcove.dev/namespace=$NS -o wide; \
-                      kubectl logs --all-containers --tail=20 --prefix -l '!none' 2>&1 | tail -40";
+                      kubectl logs --all-containers --tail=20 --prefix -l '!none' 2>&1 | tail -40; \
+                      cat said 2>/dev/null";
         self.session.run(script).output
     }
 }
