@@ -6,18 +6,18 @@ use crate::engine::Syncer;
 use crate::environment;
 use crate::error::Error;
 use crate::features::State;
-use crate::host::{FIELD_MANAGER, Pauses};
+use crate::host::Pauses;
 use crate::host_object::HostObject;
 use crate::tokens;
 use crate::translate::{self, DIGEST, ENVIRONMENT, RENEW, TOKENS, Tenant};
 use crate::uses::used;
 use crate::watch::denied;
-use crate::write::ONLY_CREATE;
+use crate::write::{ONLY_CREATE, applying};
 use alcove_controllers::runtime::Key;
 use alcove_object::{Value, meta};
 use futures_util::StreamExt;
 use kube::Api;
-use kube::api::{DeleteParams, Patch, PatchParams, Preconditions};
+use kube::api::{DeleteParams, Patch, Preconditions};
 use kube::core::{ApiResource, GroupVersionKind, PartialObjectMeta};
 use kube::runtime::{WatchStreamExt, watcher};
 use parking_lot::Mutex;
@@ -199,7 +199,7 @@ impl Syncer {
             Some(held) => meta::set(&mut object, "uid", held.uid),
             None => meta::set(&mut object, "resourceVersion", ONLY_CREATE),
         }
-        let (api, params) = (self.derived_api(of), PatchParams::apply(FIELD_MANAGER).force());
+        let (api, params) = (self.derived_api(of), applying().force());
         let written = self.ask(api.patch(&name, &params, &Patch::Apply(&object))).await?;
         if let Some(held) = self.held(of, &written.into_tree()) {
             self.derived.note(of, &name, held);

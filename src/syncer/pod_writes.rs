@@ -7,7 +7,7 @@ use crate::host::{FIELD_MANAGER, Facts, digest};
 use crate::host_object::HostObject;
 use crate::rules::Rule;
 use crate::translate::{self, Amended};
-use crate::write::ONLY_CREATE;
+use crate::write::{ONLY_CREATE, applying};
 use alcove_object::{Value, meta};
 use kube::api::{Patch, PatchParams};
 
@@ -17,7 +17,7 @@ impl Syncer {
         let sent = digest(&wanted);
         let mut pod = translate::without_ephemeral(wanted);
         meta::set(&mut pod, "resourceVersion", ONLY_CREATE);
-        let (api, params) = (self.api(rule), PatchParams::apply(FIELD_MANAGER));
+        let (api, params) = (self.api(rule), applying());
         let made = self.ask(api.patch(meta::name(&pod), &params, &Patch::Apply(&pod))).await?;
         let made = made.into_tree();
         self.host.observe(rule, self.owner(rule, &made), &made, Some(sent));
@@ -61,7 +61,7 @@ impl Syncer {
         }
         if let Some(mut changed) = changes.pod {
             meta::set(&mut changed, "uid", facts.uid.clone());
-            let params = PatchParams::apply(FIELD_MANAGER).force();
+            let params = applying().force();
             let applied = self.ask(api.patch(host_name, &params, &Patch::Apply(&changed))).await?;
             newest = applied.into_tree();
         }

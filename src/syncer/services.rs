@@ -6,14 +6,15 @@
 
 use crate::engine::Syncer;
 use crate::error::Error;
-use crate::host::{FIELD_MANAGER, digest};
+use crate::host::digest;
 use crate::rules::{Rule, rule};
 use crate::translate::{self, host_name, service_addresses};
+use crate::write::applying;
 use alcove_apiserver::admission::{Admission, Admitting, Attributes};
 use alcove_apiserver::request::Verb;
 use alcove_controllers::runtime::Key;
 use alcove_object::{Status, Value, meta};
-use kube::api::{Patch, PatchParams};
+use kube::api::Patch;
 use parking_lot::Mutex;
 use std::collections::HashMap;
 use std::sync::{Arc, OnceLock, Weak};
@@ -168,7 +169,7 @@ impl Syncer {
             self.delete_on_host(rule, host_name, &earlier, None).await?;
         }
         meta::set(&mut wanted, "resourceVersion", crate::write::ONLY_CREATE);
-        let mut params = PatchParams::apply(FIELD_MANAGER);
+        let mut params = applying();
         params.dry_run = dry_run;
         let api = self.api(rule);
         let made = self.ask(api.patch(host_name, &params, &Patch::Apply(&wanted))).await?;

@@ -20,6 +20,13 @@ const ANSWER_TIMEOUT: Duration = Duration::from_secs(30);
 /// looked at, and no object that anybody can write has the store's first one.
 pub const ONLY_CREATE: &str = "1";
 
+/// Server-side apply by our field manager. The host is not asked to warn of fields that are there twice, for which it would
+/// read the object a second time, as YAML (k8s.io/apiserver/pkg/endpoints/handlers/patch.go: applyPatcher). We write none
+/// twice, and a field that the host does not know fails any apply.
+pub fn applying() -> PatchParams {
+    PatchParams::apply(FIELD_MANAGER).validation_ignore()
+}
+
 impl Syncer {
     /// The host's API for the objects of a rule.
     pub fn api(&self, rule: &Rule) -> Api<HostObject> {
@@ -61,7 +68,7 @@ impl Syncer {
         if known.is_some_and(|facts| facts.is_intact(sent) || facts.is_deleting) {
             return Ok(None);
         }
-        let mut params = PatchParams::apply(FIELD_MANAGER);
+        let mut params = applying();
         match known {
             // It must still be the object that we looked at; then our fields are ours, whoever changed them.
             Some(facts) => {
@@ -96,7 +103,7 @@ impl Syncer {
             "metadata": { "name": name, "namespace": self.tenant.host_namespace, "uid": known.uid },
             "status": { "conditions": conditions },
         });
-        let params = PatchParams::apply(FIELD_MANAGER).force();
+        let params = applying().force();
         let api = self.api(rule);
         self.ask(api.patch_status(name, &params, &Patch::Apply(&body))).await?;
         self.host.note_conditions(rule, name, &known.uid, sent);
