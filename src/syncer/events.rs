@@ -9,12 +9,16 @@ use alcove_apiserver::options::{PatchType, WriteOptions};
 use alcove_config::NodeNames;
 use alcove_object::{Gvr, Status, Value, meta};
 use futures_util::StreamExt;
+use futures_util::future::join_all;
 use kube::Api;
 use kube::core::{ApiResource, GroupVersionKind};
 use kube::runtime::{WatchStreamExt, watcher};
 use serde_json::json;
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
+/// Events that are taken over together if they came together, so that the tenant's store writes them in one commit.
+const EVENTS_AT_ONCE: usize = 32;
 /// Fields that change when an event happens again.
 const COUNTED_FIELDS: [&str; 3] = ["count", "lastTimestamp", "series"];
 
@@ -24,22 +28,32 @@ pub async fn follow_events(syncer: Arc<Syncer>) {
     let resource = ApiResource::from_gvk_with_plural(&GroupVersionKind::gvk("", "v1", "Event"), "events");
     let api: Api<HostObject> =
         Api::namespaced_with(syncer.host_client.clone(), &syncer.tenant.host_namespace, &resource);
-    let mut events = watcher(api, watcher::Config::default()).backoff(Pauses::default()).boxed();
-    while let Some(event) = events.next().await {
-        let (event, is_new) = match event {
-            Ok(watcher::Event::Apply(event)) => (event, true),
-            Ok(watcher::Event::InitApply(event)) => (event, false),
-            _ => continue,
-        };
-        let host = event.into_tree();
-        let Some(owner) = syncer.owner_of_event(&host, is_new).await else { continue };
-        if let Err(status) = syncer.tell(syncer.event(&owner, &host)).await {
-            tracing::debug!(error = %status, "cannot take over a host event");
+    let events = watcher(api, watcher::Config::default()).backoff(Pauses::default());
+    let mut events = events.ready_chunks(EVENTS_AT_ONCE).boxed();
+    while let Some(ready) = events.next().await {
+        // Of an event that happened again, the last state counts.
+        let mut newest = BTreeMap::new();
+        for event in ready {
+            let (event, is_new) = match event {
+                Ok(watcher::Event::Apply(event)) => (event, true),
+                Ok(watcher::Event::InitApply(event)) => (event, false),
+                _ => continue,
+            };
+            let event = event.into_tree();
+            newest.insert(meta::name(&event).to_owned(), (event, is_new));
         }
+        join_all(newest.values().map(|(event, is_new)| syncer.take_event(event, *is_new))).await;
     }
 }
 
 impl Syncer {
+    async fn take_event(&self, host: &Value, is_new: bool) {
+        let Some(owner) = self.owner_of_event(host, is_new).await else { return };
+        if let Err(status) = self.tell(self.event(&owner, host)).await {
+            tracing::debug!(error = %status, "cannot take over a host event");
+        }
+    }
+
     /// Whose the host object is that an event is about. The event may come before the watch of the object's kind tells
     /// of the object, so one that a new event is about is asked for if it is not known.
     async fn owner_of_event(&self, event: &Value, is_new: bool) -> Option<Owner> {
