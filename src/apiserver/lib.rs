@@ -35,6 +35,7 @@ pub mod table;
 pub mod testing;
 pub mod user;
 pub mod version;
+pub mod webhook;
 
 pub use bootstrap::bootstrap;
 pub use client::{Client, Event, Object, ObjectList, Watch};

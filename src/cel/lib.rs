@@ -31,7 +31,7 @@ mod value;
 pub use eval::EvalError;
 pub use issue::Issues;
 pub use types::{Decl, Field, Merge, Shape, Type, escape};
-pub use value::Value;
+pub use value::{Key, Value};
 
 use std::sync::Arc;
 

@@ -4,8 +4,8 @@ use crate::error::Error;
 use crate::files;
 use alcove_apiserver::admission::{
     AddressConfig, Admission, Certificates, DefaultTolerationSeconds, Escalation, LimitRanger,
-    LocalAddresses, NamespaceLifecycle, Priority, ResourceQuota, RuntimeClass, ServiceAccount, ServiceIp,
-    StoreLimits, StoreQuota,
+    LocalAddresses, MutatingWebhooks, NamespaceLifecycle, Priority, ResourceQuota, RuntimeClass,
+    ServiceAccount, ServiceIp, StoreLimits, StoreQuota, ValidatingPolicies, ValidatingWebhooks,
 };
 use alcove_apiserver::authn::{Authenticator, ClientCertificates, ServiceAccountTokens, SigningKeys};
 use alcove_apiserver::authorization::{self, Rbac};
@@ -15,6 +15,7 @@ use alcove_apiserver::health::{Check, Health};
 use alcove_apiserver::http::{Front, FrontConfig, Limits, provider, serve, tls_config};
 use alcove_apiserver::options::ListOptions;
 use alcove_apiserver::rest::Connector;
+use alcove_apiserver::webhook::{StoreServices, Webhooks};
 use alcove_apiserver::{ApiServer, Event, Server, ServerConfig, SystemEnv, User, bootstrap, kinds};
 use alcove_object::selector::Fields;
 use alcove_object::{Env, Gvr};
@@ -229,6 +230,7 @@ fn server(options: &Options, store: Store, env: Arc<dyn Env>, tokens: Arc<Servic
         }
     };
     let rbac = Rbac::new(store.clone());
+    let webhooks = Webhooks::new(Arc::new(StoreServices::new(store.clone())));
     // kube-apiserver's order.
     let admission: Vec<Arc<dyn Admission>> = vec![
         Arc::new(NamespaceLifecycle::new(store.clone())),
@@ -240,6 +242,9 @@ fn server(options: &Options, store: Store, env: Arc<dyn Env>, tokens: Arc<Servic
         services,
         Arc::new(Certificates::new(rbac.clone())),
         Arc::new(Escalation::new(rbac.clone())),
+        Arc::new(MutatingWebhooks::new(store.clone(), webhooks.clone(), env.clone())),
+        Arc::new(ValidatingPolicies::new(store.clone())),
+        Arc::new(ValidatingWebhooks::new(store.clone(), webhooks, env.clone())),
         Arc::new(StoreQuota::new(store.clone(), options.limits)),
         Arc::new(ResourceQuota::new(store.clone(), env.clone())),
     ];

@@ -4,10 +4,13 @@
 //! validating ones after it, as in kube-apiserver. A step reads the same [`Attributes`] whatever the verb.
 
 mod certificates;
+mod conditions;
 mod escalation;
 mod limit_ranger;
+mod matching;
 mod namespace;
 mod pods;
+mod policies;
 mod resource_quota;
 mod runtime_class;
 mod service_account;
@@ -15,19 +18,22 @@ mod service_ip;
 mod store_quota;
 #[cfg(test)]
 mod tests;
+mod webhooks;
 
 pub use certificates::Certificates;
 pub use escalation::Escalation;
 pub use limit_ranger::LimitRanger;
 pub use namespace::NamespaceLifecycle;
 pub use pods::{DefaultTolerationSeconds, Priority, TOLERATION_SECONDS};
+pub use policies::ValidatingPolicies;
 pub use resource_quota::ResourceQuota;
 pub use runtime_class::RuntimeClass;
 pub use service_account::ServiceAccount;
 pub use service_ip::{AddressConfig, Answer, Asker, LocalAddresses, Refused, ServiceAddresses, ServiceIp};
 pub use store_quota::{StoreLimits, StoreQuota};
+pub use webhooks::{MutatingWebhooks, ValidatingWebhooks};
 
-use crate::registry::Resource;
+use crate::registry::{Registry, Resource};
 use crate::request::Verb;
 use crate::user::User;
 use alcove_object::{Gvr, Status, Value};
@@ -41,6 +47,8 @@ use tokio::sync::OwnedMutexGuard;
 pub struct Attributes<'a> {
     /// Create, Update (also for patch), Delete or Connect.
     pub verb: Verb,
+    /// All that is served.
+    pub registry: &'a Registry,
     /// The resource's descriptor.
     pub resource: &'a Arc<Resource>,
     /// Subresource, empty if none.

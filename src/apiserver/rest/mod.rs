@@ -27,6 +27,7 @@ mod write;
 
 pub use body::{Body, Encoding};
 pub use connect::{Connection, Connector, Held, HttpBody};
+pub(crate) use stored::{converted, tree};
 pub use target::{Caller, Target};
 pub use watch::Watch;
 

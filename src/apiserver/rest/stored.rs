@@ -48,6 +48,13 @@ fn bring_into_form(resource: &Resource, object: &mut Value) {
     resource.strategy.default(object);
 }
 
+/// An object of the served version, in another version of its resource.
+pub(crate) fn converted(resource: &Resource, object: &Value, to: &alcove_object::Gvk) -> Value {
+    let mut object = object.clone();
+    convert(resource, &mut object, &resource.gvk, to);
+    object
+}
+
 /// Converts in place; nothing happens when the versions are equal.
 fn convert(resource: &Resource, object: &mut Value, from: &alcove_object::Gvk, to: &alcove_object::Gvk) {
     if from == to {

@@ -22,6 +22,7 @@ macro_rules! attributes {
     ($write:ident, $verb:ident, $object:ident, $old:ident) => {
         Attributes {
             verb: $verb,
+            registry: &$write.registry,
             resource: &$write.target.resource,
             subresource: $write.target.subresource_name(),
             namespace: &$write.target.namespace,

@@ -1,0 +1,73 @@
+//! `matchConditions`: expressions that say which requests a webhook or a policy is about
+//! (k8s.io/apiserver/pkg/admission/plugin/webhook/matchconditions).
+
+use alcove_cel::limits::{CALL_COST_MAX, CONDITIONS_COST_MAX};
+use alcove_cel::{Program, Type, Value as Cel, Variable};
+use alcove_object::Value;
+
+/// What expressions of admission may speak of. The authorizer is not among it.
+pub(super) const VARIABLES: [&str; 5] = ["object", "oldObject", "request", "params", "namespaceObject"];
+
+/// Conditions that must all hold.
+pub(super) struct Conditions(Vec<Condition>);
+
+struct Condition {
+    name: String,
+    program: Result<Program, String>,
+}
+
+/// An expression over these variables with a boolean for a value, else why it is none.
+pub(super) fn boolean(source: &str, variables: &[Variable]) -> Result<Program, String> {
+    let program =
+        Program::compile(source, variables).map_err(|issues| format!("compilation failed: {issues}"))?;
+    match program.result() {
+        Type::Bool | Type::Dyn => Ok(program),
+        _ => Err("must evaluate to bool".to_owned()),
+    }
+}
+
+impl Conditions {
+    /// Reads a list of conditions.
+    pub fn read(list: &Value) -> Conditions {
+        let variables = VARIABLES.map(Variable::anything);
+        let one = |condition: &Value| {
+            let text = |field: &str| condition[field].as_str().unwrap_or_default();
+            Condition { name: text("name").to_owned(), program: boolean(text("expression"), &variables) }
+        };
+        Conditions(list.as_array().into_iter().flatten().map(one).collect())
+    }
+
+    /// Whether there are none.
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    /// Whether all hold. One that does not decides, whatever is wrong with the others.
+    pub fn hold(&self, variables: &[(&'static str, Cel<'_>)]) -> Result<bool, String> {
+        let mut budget = CONDITIONS_COST_MAX;
+        let mut wrong = Vec::new();
+        for Condition { name, program } in &self.0 {
+            let program = match program {
+                Ok(program) => program,
+                Err(why) => {
+                    wrong.push(format!("[condition {name}] {why}"));
+                    continue;
+                }
+            };
+            let outcome = program.evaluate(variables, CALL_COST_MAX);
+            budget -= i64::try_from(outcome.cost).unwrap_or(i64::MAX);
+            if budget < 0 {
+                return Err(
+                    "validation failed due to running out of cost budget, no further validation rules will be run"
+                        .to_owned(),
+                );
+            }
+            match outcome.result {
+                Ok(Cel::Bool(true)) => {}
+                Ok(_) => return Ok(false),
+                Err(error) => wrong.push(format!("expression '{name}' resulted in error: {error}")),
+            }
+        }
+        if wrong.is_empty() { Ok(true) } else { Err(wrong.join(", ")) }
+    }
+}
