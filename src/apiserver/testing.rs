@@ -1,6 +1,8 @@
 //! For tests of this room and of those that stand on it: a world that replays from a seed, and a server in memory.
 
 pub mod front;
+#[cfg(test)]
+pub(crate) mod webhook;
 
 use crate::admission::{Admission, NamespaceLifecycle};
 use crate::authn::{ServiceAccountTokens, SigningKeys};

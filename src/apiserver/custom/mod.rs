@@ -9,6 +9,7 @@
 //! anybody can ask. A version is served before its definition says `Established`.
 
 mod controller;
+mod conversion;
 mod names;
 mod resources;
 mod status;
@@ -17,7 +18,7 @@ mod strategy;
 mod tests;
 
 pub use controller::Definitions;
-pub use resources::is_converted_by_webhook;
+pub use conversion::Conversion;
 pub(crate) use status::{approval, is_protected, is_true, set_condition};
 
 use alcove_object::Value;

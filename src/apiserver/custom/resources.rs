@@ -1,5 +1,6 @@
 //! A definition as descriptors: one resource per served version, all over one table.
 
+use super::conversion::Conversion;
 use super::names::Names;
 use super::strategy::CustomStrategy;
 use super::{storage_version, text, versions};
@@ -8,6 +9,7 @@ use crate::registry::{
     Selectable, Subresource, SubresourceKind, VerbSet,
 };
 use crate::request::Verb;
+use crate::webhook::Webhooks;
 use alcove_object::{Gvk, Gvr, Value, meta};
 use alcove_schema::Types;
 use alcove_schema::custom::{BadPattern, JsonPath, Rules as ValueRules, form};
@@ -21,11 +23,6 @@ const COLUMN_TYPES: [&str; 5] = ["string", "integer", "number", "boolean", "date
 const COLUMN_FORMATS: [&str; 9] =
     ["", "int32", "int64", "float", "double", "byte", "date", "date-time", "password"];
 
-/// Whether objects are converted between versions by a webhook.
-pub fn is_converted_by_webhook(definition: &Value) -> bool {
-    text(definition, "/spec/conversion/strategy") == "Webhook"
-}
-
 /// What a definition serves under its accepted names. `since`: the revision since which its schemas are in force.
 ///
 /// Fails if a schema does not compile, which validation does not let through.
@@ -34,16 +31,18 @@ pub(super) fn resources(
     names: &Names,
     builtin: &Types,
     since: u64,
+    calls: &Webhooks,
 ) -> Result<Vec<Arc<Resource>>, BadPattern> {
     let Some(storage) = storage_version(definition) else { return Ok(Vec::new()) };
-    // Webhooks are not called, so what only they could convert is not served (instead of being served wrong).
-    let is_served = |name: &str, version: &Value| {
-        version["served"] == true && (name == storage || !is_converted_by_webhook(definition))
-    };
-    let served = versions(definition).filter(|(name, version)| is_served(name, version));
+    let conversion = Conversion::read(definition, calls);
+    let served = versions(definition).filter(|(_, version)| version["served"] == true);
     served
         .map(|(name, version)| {
-            resource(definition, names, (name, version), storage, builtin, since).map(Arc::new)
+            let mut served = resource(definition, names, (name, version), storage, builtin, since)?;
+            if let Some(custom) = &mut served.custom {
+                custom.conversion.clone_from(&conversion);
+            }
+            Ok(Arc::new(served))
         })
         .collect()
 }

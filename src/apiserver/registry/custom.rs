@@ -1,5 +1,6 @@
 //! What the descriptor of a custom resource has beside what every resource has.
 
+use crate::custom::Conversion;
 use alcove_object::{Gvk, Value};
 use alcove_store::Entry;
 use serde_json::json;
@@ -16,6 +17,8 @@ pub struct Custom {
     pub selectable: Vec<String>,
     /// Warning for everybody who uses this version.
     pub deprecation: Option<String>,
+    /// How objects of other versions become ones of this; `None`: by their apiVersion alone.
+    pub conversion: Option<Arc<Conversion>>,
     /// The definition is going: nothing can be created any more.
     pub is_terminating: bool,
     /// How stored objects of the served version begin: apiVersion and kind sort before everything else.
@@ -33,6 +36,7 @@ impl Custom {
             schema: schema.to_string().into(),
             selectable: Vec::new(),
             deprecation: None,
+            conversion: None,
             is_terminating: false,
             head: head.trim_end_matches('}').as_bytes().to_vec(),
             since,

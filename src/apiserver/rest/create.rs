@@ -127,6 +127,7 @@ impl Write<'_> {
             }
             return Ok(Some(self.answered(stored::unstored(key.into(), 0, object), true)));
         }
+        stored::warm_body(resource, object).await?;
         loop {
             let (charges, turns) = self.charges(Verb::Create, object, None).await?;
             let is_charged = !charges.is_empty();
@@ -137,6 +138,7 @@ impl Write<'_> {
             match committed {
                 Ok(entries) => {
                     let entry = entries.first().ok_or_else(|| Status::internal("the store gave no entry"))?;
+                    stored::warm(resource, std::slice::from_ref(entry)).await?;
                     return Ok(Some(self.answered(stored::present(resource, entry), true)));
                 }
                 // What is stored together with it was overtaken.

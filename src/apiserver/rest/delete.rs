@@ -125,6 +125,7 @@ impl Write<'_> {
         let resource = self.resource();
         let entry =
             self.server.store.get(&resource.table, &self.target.key()).ok_or_else(|| self.not_found())?;
+        stored::warm(resource, std::slice::from_ref(&entry)).await?;
         let mut old = stored::tree(resource, &entry);
         self.check_preconditions(options, &old)?;
         self.admit_delete(&mut old).await?;
@@ -230,6 +231,7 @@ impl Write<'_> {
             let shown = stored::unstored(entry.key.clone(), entry.revision, &marked);
             return Ok(Some(self.deleted_object(options, shown, false)));
         }
+        stored::warm_body(resource, &marked).await?;
         let body = stored::body(&self.registry, resource, &mut marked);
         let written = self.commit_delete(entry, Some(body)).await?;
         Ok(written.map(|entry| self.deleted_object(options, stored::present(resource, &entry), false)))

@@ -11,7 +11,7 @@ use crate::registry::SubresourceKind;
 use crate::server::ApiServer;
 use alcove_object::Status;
 use alcove_object::field::{Error, Path};
-use alcove_store::{Error as ReadError, Range};
+use alcove_store::{Error as ReadError, Listing, Range};
 use std::time::Duration;
 
 /// How long a read waits for a resourceVersion that is not there yet, as upstream's watch cache does.
@@ -26,6 +26,9 @@ impl ApiServer {
     /// One object, or its `status` or `scale`. `resource_version` as sent: empty or `0`, or the oldest acceptable.
     pub async fn get(&self, target: &Target, resource_version: &str) -> Result<Object, Status> {
         self.fresh(version(resource_version)?).await?;
+        if let Some(entry) = self.store.get(&target.resource.table, &target.key()) {
+            stored::warm(&target.resource, &[entry]).await?;
+        }
         self.get_newest(target)
     }
 
@@ -57,7 +60,9 @@ impl ApiServer {
         if let Some(revision) = plan.not_older_than {
             self.fresh(revision).await?;
         }
-        self.list_planned(target, options, plan)
+        let (selection, listing) = self.listing(target, options, &plan)?;
+        stored::warm(&target.resource, &listing.entries).await?;
+        Ok(page_of(target, &plan, &selection, &listing))
     }
 
     /// The same without waiting for a revision: one in the future is a 504 at once.
@@ -67,11 +72,19 @@ impl ApiServer {
             Some(asked) if asked > self.store.revision() => {
                 Err(errors::too_large_version(asked, self.store.revision()))
             }
-            _ => self.list_planned(target, options, plan),
+            _ => {
+                let (selection, listing) = self.listing(target, options, &plan)?;
+                Ok(page_of(target, &plan, &selection, &listing))
+            }
         }
     }
 
-    fn list_planned(&self, target: &Target, options: &ListOptions, plan: Plan) -> Result<ObjectList, Status> {
+    fn listing(
+        &self,
+        target: &Target,
+        options: &ListOptions,
+        plan: &Plan,
+    ) -> Result<(Selection, Listing), Status> {
         let resource = &target.resource;
         let selection = Selection::new(target, options)?;
         let after = plan.after.as_ref().map(|after| selection.absolute(&page::TokenKey(after)));
@@ -83,20 +96,24 @@ impl ApiServer {
                 _ => errors::read(e),
             },
         )?;
-        let has_more = plan.limit > 0 && listing.entries.len() == plan.limit && listing.remaining > 0;
-        let revision = plan.exactly.unwrap_or(listing.revision);
-        let continue_token = match listing.entries.last() {
-            Some(last) if has_more => {
-                Token::encode(plan.token_revision(revision), selection.relative(&last.key))
-            }
-            _ => String::new(),
-        };
-        Ok(ObjectList {
-            revision,
-            items: listing.entries.iter().map(|entry| stored::present(resource, entry)).collect(),
-            continue_token,
-            remaining: (has_more && selection.is_everything()).then_some(listing.remaining as u64),
-        })
+        Ok((selection, listing))
+    }
+}
+
+/// What a listing shows.
+fn page_of(target: &Target, plan: &Plan, selection: &Selection, listing: &Listing) -> ObjectList {
+    let resource = &target.resource;
+    let has_more = plan.limit > 0 && listing.entries.len() == plan.limit && listing.remaining > 0;
+    let revision = plan.exactly.unwrap_or(listing.revision);
+    let continue_token = match listing.entries.last() {
+        Some(last) if has_more => Token::encode(plan.token_revision(revision), selection.relative(&last.key)),
+        _ => String::new(),
+    };
+    ObjectList {
+        revision,
+        items: listing.entries.iter().map(|entry| stored::present(resource, entry)).collect(),
+        continue_token,
+        remaining: (has_more && selection.is_everything()).then_some(listing.remaining as u64),
     }
 }
 

@@ -3,7 +3,7 @@
 
 use crate::client::Object;
 use crate::registry::{FieldValue, Registry, Resource};
-use alcove_object::{Value, meta};
+use alcove_object::{Status, Value, meta};
 use alcove_schema::decode::Report;
 use alcove_store::{Entry, Index};
 use serde_json::Map;
@@ -40,6 +40,10 @@ pub(crate) fn tree(resource: &Resource, entry: &Entry) -> Value {
 
 /// Makes of a custom object that was written in another version, or under another schema, what this version serves.
 fn bring_into_form(resource: &Resource, object: &mut Value) {
+    let conversion = resource.custom.as_ref().and_then(|custom| custom.conversion.as_ref());
+    if let Some(kept) = conversion.and_then(|conversion| conversion.kept(object, &resource.gvk)) {
+        *object = kept;
+    }
     object["apiVersion"] = resource.gvk.api_version().into();
     object["kind"] = resource.gvk.kind.clone().into();
     let schema = resource.types.view(resource.schema);
@@ -53,6 +57,28 @@ pub(crate) fn converted(resource: &Resource, object: &Value, to: &alcove_object:
     let mut object = object.clone();
     convert(resource, &mut object, &resource.gvk, to);
     object
+}
+
+/// Has entries converted that a webhook must convert before they can be read as this resource's version. Cheap for
+/// everything else.
+pub(crate) async fn warm(resource: &Resource, entries: &[Arc<Entry>]) -> Result<(), Status> {
+    let custom = resource.custom.as_ref();
+    let Some((custom, conversion)) = custom.and_then(|custom| Some((custom, custom.conversion.as_ref()?)))
+    else {
+        return Ok(());
+    };
+    let old = entries.iter().filter(|entry| !custom.is_in_form(entry));
+    let objects = old.filter_map(|entry| serde_json::from_slice(&entry.json).ok()).collect();
+    conversion.warm(objects, &resource.gvk).await
+}
+
+/// Has an object converted that is about to be stored.
+pub(crate) async fn warm_body(resource: &Resource, object: &Value) -> Result<(), Status> {
+    let conversion = resource.custom.as_ref().and_then(|custom| custom.conversion.as_ref());
+    let Some(conversion) = conversion.filter(|_| resource.gvk != resource.stored) else { return Ok(()) };
+    let mut object = object.clone();
+    meta::unset(&mut object, "resourceVersion");
+    conversion.warm(vec![object], &resource.stored).await
 }
 
 /// Converts in place; nothing happens when the versions are equal.
@@ -72,7 +98,10 @@ pub(crate) fn body(registry: &Registry, resource: &Resource, object: &mut Value)
         return stored_body(registry, resource, object);
     }
     let mut stored = object.clone();
-    convert(resource, &mut stored, &resource.gvk, &resource.stored);
+    match registry.kind(&resource.stored).filter(|storage| storage.custom.is_some()) {
+        Some(storage) => bring_into_form(storage, &mut stored),
+        None => convert(resource, &mut stored, &resource.gvk, &resource.stored),
+    }
     stored_body(registry, resource, &stored)
 }
 

@@ -167,6 +167,7 @@ impl Write<'_> {
         entry: &Arc<Entry>,
     ) -> Result<Option<Answered>, Status> {
         let resource = self.resource();
+        stored::warm(resource, std::slice::from_ref(entry)).await?;
         let old = stored::tree(resource, entry);
         let mut object = self.changed(change, &old)?;
         self.place(&mut object)?;
@@ -314,6 +315,7 @@ impl Write<'_> {
             let gone = self.commit(entry, None, is_exact, Vec::new()).await?;
             return Ok(gone.map(|_| self.answered(shown, false)));
         }
+        stored::warm_body(resource, object).await?;
         let body = stored::body(&self.registry, resource, object);
         if stored::is_same(entry, &body) {
             return Ok(Some(self.answered(stored::present(resource, entry), false)));
@@ -321,6 +323,9 @@ impl Write<'_> {
         let (charges, turns) = self.charges(Verb::Update, object, Some(old)).await?;
         let written = self.commit(entry, Some(body), is_exact, charges).await?;
         drop(turns);
+        if let Some(entry) = &written {
+            stored::warm(resource, std::slice::from_ref(entry)).await?;
+        }
         Ok(written.map(|entry| self.answered(stored::present(resource, &entry), false)))
     }
 

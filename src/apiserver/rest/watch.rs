@@ -30,6 +30,8 @@ pub struct Watch {
     selection: Selection,
     stage: Stage,
     feed: Option<alcove_store::Watch>,
+    /// Taken from the feed and not told yet.
+    pending: Vec<Arc<Change>>,
     bookmarks: bool,
     next_bookmark: Instant,
     end: Instant,
@@ -103,6 +105,7 @@ impl ApiServer {
             selection,
             stage,
             feed,
+            pending: Vec::new(),
             bookmarks: options.bookmarks,
             next_bookmark: end,
             end,
@@ -173,26 +176,59 @@ impl Watch {
     pub async fn next(&mut self) -> Option<Result<Vec<Event>, Status>> {
         loop {
             if !matches!(self.stage, Stage::Live) {
+                if let Err(status) = self.warm_initial().await {
+                    self.stage = Stage::Failed(status);
+                }
                 match self.initial()? {
                     Ok(events) if events.is_empty() => continue,
                     told => return Some(told),
                 }
             }
             let wake = self.next_bookmark.min(self.end);
+            if !self.pending.is_empty() {
+                if let Err(status) = self.warm_pending().await {
+                    let _ended = self.ended();
+                    return Some(Err(status));
+                }
+                let changes = std::mem::take(&mut self.pending);
+                let events: Vec<Event> = changes.iter().filter_map(|change| self.event(change)).collect();
+                if !events.is_empty() {
+                    return Some(Ok(events));
+                }
+            }
             let feed = self.feed.as_mut()?;
             match tokio::time::timeout_at(wake, feed.next(BATCH_EVENTS)).await {
-                Ok(Some(Ok(changes))) => {
-                    let events: Vec<Event> = changes.iter().filter_map(|change| self.event(change)).collect();
-                    if !events.is_empty() {
-                        return Some(Ok(events));
-                    }
-                }
+                Ok(Some(Ok(changes))) => self.pending = changes,
                 // What this reader would see next is gone, or the store is: its client resumes from what it saw last.
                 Ok(Some(Err(_)) | None) => return self.ended(),
                 Err(_) if Instant::now() >= self.end => return self.ended(),
                 Err(_) => return self.bookmark(),
             }
         }
+    }
+
+    /// Has the next objects of the state converted, where a webhook does that.
+    async fn warm_initial(&self) -> Result<(), Status> {
+        match &self.stage {
+            Stage::Initial { entries, .. } => {
+                let next = entries.as_slice();
+                stored::warm(&self.resource, &next[..next.len().min(BATCH_EVENTS)]).await
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// The same for changes that were taken and not told yet.
+    async fn warm_pending(&self) -> Result<(), Status> {
+        if self.resource.custom.as_ref().is_none_or(|custom| custom.conversion.is_none()) {
+            return Ok(());
+        }
+        let mut shown: Vec<Arc<Entry>> = Vec::new();
+        for change in &self.pending {
+            shown.push(change.entry().clone());
+            shown.extend(change.old().map(|old| Arc::new(old.restamped(change.revision))));
+        }
+        stored::warm(&self.resource, &shown).await
     }
 
     /// The next events of a watch that is not live yet, or none left.

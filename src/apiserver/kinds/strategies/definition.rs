@@ -1,7 +1,7 @@
 //! Definitions of custom resources: their stored versions, and that they hold on to themselves while they have
 //! instances (k8s.io/apiextensions-apiserver/pkg/registry/customresourcedefinition).
 
-use crate::custom::{CLEANUP_FINALIZER, is_converted_by_webhook, set_condition, storage_version, versions};
+use crate::custom::{CLEANUP_FINALIZER, set_condition, storage_version, versions};
 use crate::kinds::defaults::kinds;
 use crate::kinds::tree::{list, text};
 use crate::kinds::validation;
@@ -41,19 +41,7 @@ impl Strategy for CustomResourceDefinition {
     fn warnings(&self, object: &Value, old: Option<&Value>) -> Vec<String> {
         let known = old.map(unknown_formats).unwrap_or_default();
         let formats = unknown_formats(object).into_iter().filter(|format| !known.contains(format));
-        let mut warnings: Vec<String> =
-            formats.map(|format| format!("unrecognized format {}", quote(&format))).collect();
-        if old.is_some_and(|old| old.get("spec") == object.get("spec")) {
-            return warnings;
-        }
-        if is_converted_by_webhook(object) {
-            let storage = storage_version(object).unwrap_or_default();
-            warnings.push(format!(
-                "spec.conversion.strategy: conversion webhooks are not called by this server: only the storage version {} is served",
-                quote(storage)
-            ));
-        }
-        warnings
+        formats.map(|format| format!("unrecognized format {}", quote(&format))).collect()
     }
 
     fn begin_deletion(&self, context: &Context<'_>, object: &Value) -> Option<Value> {

@@ -1,0 +1,137 @@
+//! A resource whose versions spell a field differently, over a server whose webhook knows how.
+
+use crate::bootstrap;
+use crate::client::{Client, Event};
+use crate::custom::Definitions;
+use crate::kinds;
+use crate::options::ListOptions;
+use crate::testing::webhook::Hook;
+use crate::testing::{TestEnv, server};
+use crate::user::User;
+use alcove_object::{Gvr, Value};
+use alcove_schema::Minor;
+use serde_json::json;
+use std::sync::Arc;
+
+fn tabs(version: &str) -> Gvr {
+    Gvr::new("stable.example.com", version, "tabs")
+}
+
+fn schema(field: &str) -> Value {
+    let spec = json!({"type": "object", "properties": {field: {"type": "string"}, "kept": {"type": "string", "default": "x"}}});
+    json!({"openAPIV3Schema": {"type": "object", "properties": {"spec": spec}}})
+}
+
+async fn world(hook: &Hook) -> Client {
+    let server = server(kinds::resources(Minor::DEFAULT), Arc::new(TestEnv::new(7)));
+    bootstrap(&server, &[]).await.unwrap();
+    let client = server.client(User::component("tester"), "tester");
+    let definitions = Definitions::load(&server).unwrap();
+    tokio::spawn(definitions.run());
+    let version = |name: &str, field: &str, storage: bool| json!({"name": name, "served": true, "storage": storage, "schema": schema(field)});
+    let definition = json!({
+        "apiVersion": "apiextensions.k8s.io/v1", "kind": "CustomResourceDefinition",
+        "metadata": {"name": "tabs.stable.example.com"},
+        "spec": {
+            "group": "stable.example.com", "scope": "Namespaced", "names": {"plural": "tabs", "kind": "Tab"},
+            "versions": [version("v1", "old", true), version("v2", "new", false)],
+            "conversion": {"strategy": "Webhook", "webhook": {"clientConfig": hook.url(), "conversionReviewVersions": ["v1"]}},
+        },
+    });
+    let mut changes = server.registry_changes();
+    client
+        .create(&Gvr::new("apiextensions.k8s.io", "v1", "customresourcedefinitions"), "", definition)
+        .await
+        .unwrap();
+    while server.registry().gvr(&tabs("v2")).is_none() {
+        changes.changed().await.unwrap();
+    }
+    client
+}
+
+/// Renames the field, after a change that a test wants.
+fn convert(request: &Value, spoil: fn(&mut Value)) -> Value {
+    let version = &request["desiredAPIVersion"];
+    let (from, to) = if version == "stable.example.com/v2" { ("old", "new") } else { ("new", "old") };
+    let one = |object: &Value| {
+        let mut object = object.clone();
+        object["apiVersion"] = version.clone();
+        object["spec"][to] = object["spec"][from].take();
+        object["spec"].as_object_mut().unwrap().remove(from);
+        object["spec"]["unknown"] = 1.into();
+        spoil(&mut object);
+        object
+    };
+    let objects: Vec<Value> = request["objects"].as_array().unwrap().iter().map(one).collect();
+    json!({"result": {"status": "Success"}, "convertedObjects": objects})
+}
+
+fn tab(version: &str, name: &str, field: &str) -> Value {
+    json!({
+        "apiVersion": format!("stable.example.com/{version}"), "kind": "Tab",
+        "metadata": {"name": name}, "spec": {field: "value"},
+    })
+}
+
+#[tokio::test]
+async fn every_version_reads_and_writes_every_object() {
+    let hook = Hook::start(|request| convert(request, |_| {})).await;
+    let client = world(&hook).await;
+    let (old, new) = (json!({"old": "value", "kept": "x"}), json!({"new": "value", "kept": "x"}));
+    client.create(&tabs("v1"), "default", tab("v1", "a", "old")).await.unwrap();
+    let made = client.create(&tabs("v2"), "default", tab("v2", "b", "new")).await.unwrap().parse();
+    assert_eq!((&made["apiVersion"], &made["spec"]), (&json!("stable.example.com/v2"), &new));
+    assert_eq!(client.get(&tabs("v1"), "default", "b").unwrap().parse()["spec"], old);
+    let mut watch = client.watch(&tabs("v2"), "", &ListOptions::default()).unwrap();
+    let events = watch.next().await.unwrap().unwrap();
+    let specs: Vec<Value> = events
+        .iter()
+        .filter_map(|event| match event {
+            Event::Added(object) => Some(object.parse()["spec"].clone()),
+            _ => None,
+        })
+        .collect();
+    assert_eq!(specs, [new.clone(), new]);
+    let mut changed = made;
+    changed["spec"]["new"] = "other".into();
+    changed["metadata"]["labels"] = json!({"a": "b"});
+    client.update(&tabs("v2"), "default", changed).await.unwrap();
+    let read = client.get(&tabs("v1"), "default", "b").unwrap().parse();
+    assert_eq!((&read["spec"]["old"], &read["metadata"]["labels"]["a"]), (&json!("other"), &json!("b")));
+}
+
+#[tokio::test]
+async fn what_a_webhook_may_not_do_fails_the_request() {
+    for (spoil, expected) in [
+        (
+            (|object| object["metadata"]["uid"] = "x".into()) as fn(&mut Value),
+            "returned invalid converted object at index 0: must have the same UID: x != ",
+        ),
+        (|object| object["metadata"]["name"] = "x".into(), "must have the same name: x != a"),
+        (|object| object["kind"] = "Other".into(), "invalid kind (expected Tab, received Other)"),
+        (
+            |object| object["apiVersion"] = "stable.example.com/v3".into(),
+            "invalid groupVersion (expected stable.example.com/v1, received stable.example.com/v3)",
+        ),
+        (|object| *object = json!({}), "invalid groupVersion (expected stable.example.com/v1, received )"),
+    ] {
+        let hook = Hook::start(move |request| convert(request, spoil)).await;
+        let client = world(&hook).await;
+        let refused = client.create(&tabs("v2"), "default", tab("v2", "a", "new")).await.unwrap_err();
+        let head = "conversion webhook for stable.example.com/v2, Kind=Tab ";
+        assert!(refused.code == 500 && refused.message.starts_with(head), "{refused}");
+        assert!(refused.message.contains(expected), "{refused}");
+        assert_eq!(client.get(&tabs("v1"), "default", "a").unwrap_err().code, 404);
+    }
+    let hook = Hook::start(|_| json!({"result": {"status": "Failed", "message": "cannot"}})).await;
+    let client = world(&hook).await;
+    let refused = client.create(&tabs("v2"), "default", tab("v2", "a", "new")).await.unwrap_err();
+    assert_eq!(refused.message, "conversion webhook for stable.example.com/v2, Kind=Tab failed: cannot");
+    let hook = Hook::start(|_| json!({"result": {"status": "Success"}, "convertedObjects": []})).await;
+    let client = world(&hook).await;
+    let refused = client.create(&tabs("v2"), "default", tab("v2", "a", "new")).await.unwrap_err();
+    assert_eq!(
+        refused.message,
+        "conversion webhook for stable.example.com/v2, Kind=Tab returned 0 objects, expected 1"
+    );
+}
