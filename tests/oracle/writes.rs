@@ -10,9 +10,9 @@ use alcove_apiserver::rest::{Body, Caller, Encoding, Target};
 use alcove_apiserver::testing::{TestEnv, server};
 use alcove_apiserver::user::User;
 use alcove_apiserver::{Server, bootstrap, kinds};
-use alcove_object::{Status, Value, meta};
-use serde_json::{Map, json};
-use std::collections::BTreeMap;
+use alcove_object::{Status, Value, meta, time};
+use serde_json::json;
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 /// A server in memory with the system's namespaces.
@@ -126,12 +126,24 @@ fn lean(mut object: Value) -> Value {
     object
 }
 
+/// An object with all that follows from clock or chance in one form.
 fn timeless(object: &Value) -> Value {
-    let mut object = lean(object.clone());
+    let mut object = settled(&lean(object.clone()));
     for field in ["uid", "creationTimestamp", "resourceVersion"] {
         object["metadata"].as_object_mut().map(|metadata| metadata.remove(field));
     }
     object
+}
+
+/// Times and UIDs that were made here look alike.
+fn settled(value: &Value) -> Value {
+    match value {
+        Value::Object(map) => map.iter().map(|(key, value)| (key.clone(), settled(value))).collect(),
+        Value::Array(items) => items.iter().map(settled).collect(),
+        Value::String(text) if text.starts_with("2026-") && time::parse(text).is_some() => "<now>".into(),
+        Value::String(text) if text.len() == 36 && text.matches('-').count() == 4 => "<uid>".into(),
+        other => other.clone(),
+    }
 }
 
 fn verdict(
@@ -150,42 +162,32 @@ fn verdict(
     let ours = ours.err().map(|status| status.to_value());
     let (ours, upstream) =
         (causes(ours.as_ref()), causes(upstream.get("status").or_else(|| upstream.get("error"))));
-    for (cause, count) in &ours {
-        if upstream.get(cause).is_none_or(|there| there < count) {
-            findings.note(area, kind, &cause.0, format!("added {}", cause.1), example);
-        }
+    for (place, what) in ours.difference(&upstream) {
+        findings.note(area, kind, place, format!("added {what}"), example);
     }
-    for (cause, count) in &upstream {
-        if ours.get(cause).is_none_or(|there| there < count) {
-            findings.note(area, kind, &cause.0, format!("missing {}", cause.1), example);
-        }
+    for (place, what) in upstream.difference(&ours) {
+        findings.note(area, kind, place, format!("missing {what}"), example);
     }
 }
 
-/// Field and text of every cause, with how often it is there.
-fn causes(refusal: Option<&Value>) -> BTreeMap<(String, String), usize> {
-    let mut counted = BTreeMap::new();
-    let Some(status) = refusal else { return counted };
+/// Field and text of every cause. How often it is there is not asked: upstream often judges a change twice.
+fn causes(refusal: Option<&Value>) -> BTreeSet<(String, String)> {
+    let Some(status) = refusal else { return BTreeSet::new() };
     let listed =
         status.pointer("/details/causes").and_then(Value::as_array).filter(|causes| !causes.is_empty());
     let Some(listed) = listed else {
         let text = status["message"].as_str().map_or_else(|| status.to_string(), str::to_owned);
-        counted.insert((String::new(), comparable(&text)), 1);
-        return counted;
+        return BTreeSet::from([(String::new(), comparable(&text))]);
     };
-    let none = Map::new();
-    for cause in listed {
-        let cause = cause.as_object().unwrap_or(&none);
-        let text = |key: &str| cause.get(key).and_then(Value::as_str).unwrap_or_default();
-        *counted.entry((text("field").to_owned(), comparable(text("message")))).or_default() += 1;
-    }
-    counted
+    let text = |cause: &Value, key: &str| cause[key].as_str().unwrap_or_default().to_owned();
+    listed.iter().map(|cause| (text(cause, "field"), comparable(&text(cause, "message")))).collect()
 }
 
 /// The first line, without objects and lists: upstream shows them in the form of its Go types, and what changed in
 /// further lines.
 fn comparable(message: &str) -> String {
-    let line = message.lines().next().unwrap_or_default();
+    let line = message.lines().next().unwrap_or_default().replace(" value: null", " ");
+    let line = line.as_str();
     for (open, close) in [("value: {", '}'), ("value: [", ']')] {
         if let (Some(start), Some(end)) = (line.find(open), line.rfind(close)) {
             return format!("{}{}", &line[..start], &line[end + 1..]);

@@ -6,7 +6,7 @@ use super::defaults::workload;
 use super::row::{Row, row};
 use super::select;
 use super::strategies::{By, job, scaling, sets, workload as special};
-use crate::registry::{Deletion, NameRule};
+use crate::registry::{Deletion, Generation, NameRule};
 
 pub(super) fn apps() -> Vec<Row> {
     let apps = "apps/v1";
@@ -25,7 +25,7 @@ pub(super) fn apps() -> Vec<Row> {
             .all()
             .scale()
             .status_but(&["metadata.labels"])
-            .counts_spec(),
+            .counts(Generation::SpecAndAnnotations),
         row(apps, "replicasets", "ReplicaSet", columns::replica_set)
             .strategy(&special::ReplicaSet)
             .short(&["rs"])

@@ -3,11 +3,10 @@
 
 use super::columns::control as columns;
 use super::columns::created;
-use super::defaults::kinds as defaults;
 use super::row::{Row, row};
 use super::select;
 use super::strategies::definition::CustomResourceDefinition;
-use super::strategies::{Filled, cluster};
+use super::strategies::{cluster, ruled};
 
 /// What `kubectl get api-extensions` lists.
 const EXTENSIONS: &[&str] = &["api-extensions"];
@@ -48,6 +47,7 @@ pub(super) fn scheduling() -> Vec<Row> {
 pub(super) fn node() -> Vec<Row> {
     vec![
         row("node.k8s.io/v1", "runtimeclasses", "RuntimeClass", columns::runtime_class)
+            .strategy(&ruled::RUNTIME_CLASS)
             .cluster()
             .creates_on_update()
             .conditional(),
@@ -58,7 +58,7 @@ pub(super) fn flow_control() -> Vec<Row> {
     let api = "flowcontrol.apiserver.k8s.io/v1";
     vec![
         row(api, "flowschemas", "FlowSchema", columns::flow_schema)
-            .strategy(&Filled(defaults::FLOW_SCHEMA))
+            .strategy(&ruled::FLOW_SCHEMA)
             .cluster()
             .status_but(&["metadata"])
             .counts_spec(),
@@ -68,7 +68,7 @@ pub(super) fn flow_control() -> Vec<Row> {
             "PriorityLevelConfiguration",
             columns::priority_level_configuration,
         )
-        .strategy(&Filled(defaults::PRIORITY_LEVEL))
+        .strategy(&ruled::PRIORITY_LEVEL)
         .cluster()
         .status_but(&["metadata"])
         .counts_spec(),
@@ -84,7 +84,7 @@ pub(super) fn admission_registration() -> Vec<Row> {
     };
     vec![
         cluster("mutatingadmissionpolicies", "MutatingAdmissionPolicy", columns::mutating_admission_policy)
-            .strategy(&Filled(defaults::ADMISSION_POLICY))
+            .strategy(&ruled::MUTATING_POLICY)
             .counts_spec()
             .since(36),
         cluster(
@@ -92,7 +92,7 @@ pub(super) fn admission_registration() -> Vec<Row> {
             "MutatingAdmissionPolicyBinding",
             columns::admission_policy_binding,
         )
-        .strategy(&Filled(defaults::ADMISSION_POLICY_BINDING))
+        .strategy(&ruled::MUTATING_BINDING)
         .counts_spec()
         .since(36),
         cluster(
@@ -100,14 +100,14 @@ pub(super) fn admission_registration() -> Vec<Row> {
             "MutatingWebhookConfiguration",
             columns::webhook_configuration,
         )
-        .strategy(&Filled(defaults::MUTATING_WEBHOOKS))
+        .strategy(&ruled::MUTATING_WEBHOOKS)
         .counts_all(),
         cluster(
             "validatingadmissionpolicies",
             "ValidatingAdmissionPolicy",
             columns::validating_admission_policy,
         )
-        .strategy(&Filled(defaults::ADMISSION_POLICY))
+        .strategy(&ruled::VALIDATING_POLICY)
         .status_but(&["metadata"])
         .counts_spec(),
         cluster(
@@ -115,14 +115,14 @@ pub(super) fn admission_registration() -> Vec<Row> {
             "ValidatingAdmissionPolicyBinding",
             columns::admission_policy_binding,
         )
-        .strategy(&Filled(defaults::ADMISSION_POLICY_BINDING))
+        .strategy(&ruled::VALIDATING_BINDING)
         .counts_spec(),
         cluster(
             "validatingwebhookconfigurations",
             "ValidatingWebhookConfiguration",
             columns::webhook_configuration,
         )
-        .strategy(&Filled(defaults::VALIDATING_WEBHOOKS))
+        .strategy(&ruled::VALIDATING_WEBHOOKS)
         .counts_all(),
     ]
 }
@@ -143,7 +143,7 @@ pub(super) fn api_extensions() -> Vec<Row> {
 pub(super) fn api_registration() -> Vec<Row> {
     vec![
         row("apiregistration.k8s.io/v1", "apiservices", "APIService", columns::api_service)
-            .strategy(&Filled(defaults::API_SERVICE))
+            .strategy(&ruled::API_SERVICE)
             .cluster()
             .categories(EXTENSIONS)
             .status()

@@ -1,10 +1,9 @@
 //! The core group, `v1`.
 
 use super::columns::{core as columns, created, none, pods};
-use super::defaults::{kinds as defaults, workload};
 use super::row::{Row, row};
 use super::select;
-use super::strategies::{By, Filled, cluster, config, events, pod, quota, service};
+use super::strategies::{cluster, config, events, pod, quota, ruled, service};
 use crate::registry::{Deletion, NameRule, SubresourceKind, VerbSet};
 use crate::request::Verb::{Create, Delete, Get, List, Patch, Update, Watch};
 use alcove_object::Gvk;
@@ -18,12 +17,12 @@ pub(super) fn rows() -> Vec<Row> {
             .short(&["cs"]),
         row("v1", "configmaps", "ConfigMap", columns::config_map).strategy(&config::ConfigMap).short(&["cm"]),
         row("v1", "endpoints", "Endpoints", columns::endpoints)
-            .strategy(&Filled(defaults::ENDPOINTS))
+            .strategy(&ruled::ENDPOINTS)
             .short(&["ep"])
             .creates_on_update(),
         event("v1").selectable(select::EVENT),
         row("v1", "limitranges", "LimitRange", created)
-            .strategy(&By(defaults::limit_range))
+            .strategy(&ruled::LIMIT_RANGE)
             .short(&["limits"])
             .creates_on_update(),
         namespaces(),
@@ -35,19 +34,19 @@ pub(super) fn rows() -> Vec<Row> {
             .status()
             .selectable(select::NODE),
         row("v1", "persistentvolumeclaims", "PersistentVolumeClaim", columns::persistent_volume_claim)
-            .strategy(&Filled(defaults::PERSISTENT_VOLUME_CLAIM))
+            .strategy(&ruled::PERSISTENT_VOLUME_CLAIM)
             .short(&["pvc"])
             .status()
             .returns_deleted(),
         row("v1", "persistentvolumes", "PersistentVolume", columns::persistent_volume)
-            .strategy(&Filled(defaults::PERSISTENT_VOLUME))
+            .strategy(&ruled::PERSISTENT_VOLUME)
             .cluster()
             .short(&["pv"])
             .status()
             .returns_deleted(),
         pods(),
         row("v1", "podtemplates", "PodTemplate", columns::pod_template)
-            .strategy(&By(workload::pod_template))
+            .strategy(&ruled::POD_TEMPLATE)
             .counts_all()
             .returns_deleted(),
         row(
@@ -56,7 +55,7 @@ pub(super) fn rows() -> Vec<Row> {
             "ReplicationController",
             super::columns::apps::replication_controller,
         )
-        .strategy(&By(workload::replication_controller))
+        .strategy(&ruled::REPLICATION_CONTROLLER)
         .short(&["rc"])
         .all()
         .scale()
@@ -71,6 +70,7 @@ pub(super) fn rows() -> Vec<Row> {
             .returns_deleted(),
         row("v1", "secrets", "Secret", columns::secret).strategy(&config::Secret).selectable(select::SECRET),
         row("v1", "serviceaccounts", "ServiceAccount", columns::service_account)
+            .strategy(&config::ServiceAccount)
             .short(&["sa"])
             .posts("token", Gvk::new("authentication.k8s.io", "v1", "TokenRequest"), SubresourceKind::Token)
             .returns_deleted(),

@@ -171,6 +171,12 @@ impl Row {
         self
     }
 
+    /// When changes are counted, where that is special.
+    pub(super) fn counts(mut self, generation: Generation) -> Row {
+        self.rules.generation = generation;
+        self
+    }
+
     /// PUT and apply may create.
     pub(super) fn creates_on_update(mut self) -> Row {
         self.rules.create_on_update = true;

@@ -4,30 +4,38 @@ use super::columns::storage as columns;
 use super::defaults::kinds as defaults;
 use super::row::{Row, row};
 use super::select;
-use super::strategies::{By, Filled, cluster};
+use super::strategies::{By, Filled, ruled};
 
 pub(super) fn storage() -> Vec<Row> {
     let storage = |plural, kind, columns| row("storage.k8s.io/v1", plural, kind, columns);
     vec![
         storage("csidrivers", "CSIDriver", columns::csi_driver)
-            .strategy(&Filled(defaults::CSI_DRIVER))
+            .strategy(&ruled::CSI_DRIVER)
             .cluster()
             .counts_spec()
             .conditional()
             .returns_deleted(),
-        storage("csinodes", "CSINode", columns::csi_node).cluster().conditional().returns_deleted(),
-        storage("csistoragecapacities", "CSIStorageCapacity", super::columns::created).conditional(),
+        storage("csinodes", "CSINode", columns::csi_node)
+            .strategy(&ruled::CSI_NODE)
+            .cluster()
+            .conditional()
+            .returns_deleted(),
+        storage("csistoragecapacities", "CSIStorageCapacity", super::columns::created)
+            .strategy(&ruled::CSI_STORAGE_CAPACITY)
+            .conditional(),
         storage("storageclasses", "StorageClass", columns::storage_class)
-            .strategy(&cluster::StorageClass)
+            .strategy(&ruled::STORAGE_CLASS)
             .cluster()
             .short(&["sc"])
             .returns_deleted(),
         storage("volumeattachments", "VolumeAttachment", columns::volume_attachment)
+            .strategy(&ruled::VOLUME_ATTACHMENT)
             .cluster()
             .status_but(&["metadata"])
             .conditional()
             .returns_deleted(),
         storage("volumeattributesclasses", "VolumeAttributesClass", columns::volume_attributes_class)
+            .strategy(&ruled::VOLUME_ATTRIBUTES_CLASS)
             .cluster()
             .short(&["vac"])
             .returns_deleted(),

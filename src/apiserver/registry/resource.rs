@@ -117,8 +117,12 @@ pub enum Generation {
     None,
     /// 1 at creation, one more when `spec` changes.
     Spec,
+    /// 1 at creation, one more when `spec` or an annotation changes (deployments).
+    SpecAndAnnotations,
     /// 1 at creation, one more when anything but metadata and status changes.
     AllButStatus,
+    /// 1 at creation, one more when labels or anything but metadata changes (endpoint slices).
+    LabelsAndAll,
 }
 
 /// How objects go when nothing holds them.

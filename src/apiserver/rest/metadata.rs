@@ -30,7 +30,7 @@ pub(super) fn generate_name(object: &mut Value, env: &dyn Env) {
 pub(super) fn first_generation(resource: &Resource, object: &mut Value) {
     match resource.rules.generation {
         Generation::None => meta::unset(object, "generation"),
-        Generation::Spec | Generation::AllButStatus => meta::set(object, "generation", 1),
+        _ => meta::set(object, "generation", 1),
     }
 }
 
@@ -39,6 +39,14 @@ pub(super) fn next_generation(resource: &Resource, object: &mut Value, old: &Val
     let changed = match resource.rules.generation {
         Generation::None => false,
         Generation::Spec => object.get("spec") != old.get("spec"),
+        Generation::SpecAndAnnotations => {
+            object.get("spec") != old.get("spec")
+                || object["metadata"].get("annotations") != old["metadata"].get("annotations")
+        }
+        Generation::LabelsAndAll => {
+            object["metadata"].get("labels") != old["metadata"].get("labels")
+                || !counted(object, false).eq(counted(old, false))
+        }
         Generation::AllButStatus => {
             let has_status = resource.subresource("status").is_some();
             !counted(object, has_status).eq(counted(old, has_status))

@@ -25,6 +25,8 @@ mod validate;
 mod watch;
 mod write;
 
+pub(crate) use validate::standard_finalizer;
+
 pub use body::{Body, Encoding};
 pub use connect::{Connection, Connector, Held, HttpBody};
 pub(crate) use stored::{converted, tree};

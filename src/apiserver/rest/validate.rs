@@ -4,7 +4,7 @@
 
 use crate::registry::{NameRule, Resource};
 use alcove_object::field::{Error, Path};
-use alcove_object::{Value, name};
+use alcove_object::{Value, meta, name};
 use alcove_schema::{Shape, View};
 
 /// All that is wrong with a new object's metadata and shape. `own` is what the strategy found.
@@ -12,8 +12,31 @@ pub(super) fn new_object(resource: &Resource, object: &Value, own: Vec<Error>) -
     let metadata = Path::new("metadata");
     let mut errors =
         alcove_object::validate::validate_object_meta(object, resource.namespaced, rule(resource), &metadata);
+    errors.extend(finalizers(resource, object));
     join(&mut errors, own, shape(resource, object));
     errors
+}
+
+/// Groups whose kinds take any finalizer that is a qualified name.
+const LENIENT_GROUPS: [&str; 4] =
+    ["admissionregistration.k8s.io", "apiextensions.k8s.io", "apiregistration.k8s.io", "coordination.k8s.io"];
+
+/// Finalizers of built-in kinds are the server's own or have a domain
+/// (k8s.io/kubernetes/pkg/apis/core/validation: ValidateObjectMeta).
+fn finalizers(resource: &Resource, object: &Value) -> Vec<Error> {
+    if resource.custom.is_some() || LENIENT_GROUPS.contains(&resource.gvk.group.as_str()) {
+        return Vec::new();
+    }
+    let path = Path::new("metadata").child("finalizers");
+    let each = meta::finalizers(object).enumerate();
+    each.filter_map(|(i, finalizer)| standard_finalizer(finalizer, &path.index(i))).collect()
+}
+
+/// A finalizer without a domain is one that the server itself knows.
+pub(crate) fn standard_finalizer(finalizer: &str, path: &Path) -> Option<Error> {
+    let is_known = matches!(finalizer, "kubernetes" | "orphan" | "foregroundDeletion");
+    let why = "name is neither a standard finalizer name nor is it fully qualified";
+    (!finalizer.contains('/') && !is_known).then(|| Error::invalid(path, finalizer, why))
 }
 
 /// All that is wrong with a changed object's metadata and shape.

@@ -90,7 +90,15 @@ func updateStrategy(kind schema.GroupKind, subresource string) (rest.RESTUpdateS
 	return rules, known
 }
 
+// written is the object as it comes out of the store, which reads what it wrote and fills in defaults once more.
 func written(object runtime.Object, kind schema.GroupVersionKind, heard *warnings) (*Answer, error) {
 	text, err := write(object, kind.GroupVersion())
+	if err != nil {
+		return nil, err
+	}
+	if object, _, err = readInternal(text); err != nil {
+		return nil, err
+	}
+	text, err = write(object, kind.GroupVersion())
 	return &Answer{Object: text, Warnings: *heard}, err
 }

@@ -1,6 +1,6 @@
 //! Defaults of the kinds that run no pods.
 
-use super::Fill::{Bool, Count, Empty, Inside, Int, Text, Texts};
+use super::Fill::{Bool, Count, Empty, Inside, Int, Text, Texts, Word};
 use super::{Rule, fill};
 use crate::kinds::tree::{int, list, some, text};
 use alcove_object::{Value, meta};
@@ -12,12 +12,12 @@ pub(crate) const SECRET: &[Rule] = &[("type", Text("Opaque"))];
 
 pub(crate) const ENDPOINTS: &[Rule] = &[("subsets/*/ports/*/protocol", Text("TCP"))];
 
-pub(crate) const ENDPOINT_SLICE: &[Rule] = &[("ports/*/name", Text("")), ("ports/*/protocol", Text("TCP"))];
+pub(crate) const ENDPOINT_SLICE: &[Rule] = &[("ports/*/name", Word("")), ("ports/*/protocol", Word("TCP"))];
 
 pub(crate) const PERSISTENT_VOLUME: &[Rule] = &[
     ("status+/phase", Text("Pending")),
     ("spec/persistentVolumeReclaimPolicy", Text("Retain")),
-    ("spec/volumeMode", Text("Filesystem")),
+    ("spec/volumeMode", Word("Filesystem")),
     ("spec/hostPath/type", Text("")),
     ("spec/iscsi/iscsiInterface", Text("default")),
     ("spec/rbd/pool", Text("rbd")),
@@ -32,51 +32,51 @@ pub(crate) const PERSISTENT_VOLUME: &[Rule] = &[
 ];
 
 pub(crate) const PERSISTENT_VOLUME_CLAIM: &[Rule] =
-    &[("status+/phase", Text("Pending")), ("spec/volumeMode", Text("Filesystem"))];
+    &[("status+/phase", Text("Pending")), ("spec/volumeMode", Word("Filesystem"))];
 
 pub(crate) const STORAGE_CLASS: &[Rule] =
-    &[("reclaimPolicy", Text("Delete")), ("volumeBindingMode", Text("Immediate"))];
+    &[("reclaimPolicy", Word("Delete")), ("volumeBindingMode", Word("Immediate"))];
 
 pub(crate) const CSI_DRIVER: &[Rule] = &[
     ("spec/attachRequired", Bool(true)),
     ("spec/podInfoOnMount", Bool(false)),
     ("spec/storageCapacity", Bool(false)),
-    ("spec/fsGroupPolicy", Text("ReadWriteOnceWithFSType")),
+    ("spec/fsGroupPolicy", Word("ReadWriteOnceWithFSType")),
     ("spec/volumeLifecycleModes", Texts("Persistent")),
     ("spec/requiresRepublish", Bool(false)),
     ("spec/seLinuxMount", Bool(false)),
 ];
 
-pub(crate) const PRIORITY_CLASS: &[Rule] = &[("preemptionPolicy", Text("PreemptLowerPriority"))];
+pub(crate) const PRIORITY_CLASS: &[Rule] = &[("preemptionPolicy", Word("PreemptLowerPriority"))];
 
-pub(crate) const INGRESS_CLASS: &[Rule] = &[("spec/parameters/scope", Text("Cluster"))];
+pub(crate) const INGRESS_CLASS: &[Rule] = &[("spec/parameters/scope", Word("Cluster"))];
 
 const WEBHOOK: &[Rule] = &[
-    ("failurePolicy", Text("Fail")),
-    ("matchPolicy", Text("Equivalent")),
+    ("failurePolicy", Word("Fail")),
+    ("matchPolicy", Word("Equivalent")),
     ("namespaceSelector", Empty),
     ("objectSelector", Empty),
     ("timeoutSeconds", Int(10)),
     ("clientConfig/service/port", Int(443)),
-    ("rules/*/scope", Text("*")),
+    ("rules/*/scope", Word("*")),
 ];
 
 pub(crate) const VALIDATING_WEBHOOKS: &[Rule] = &[("webhooks/*", Inside(WEBHOOK))];
 
 pub(crate) const MUTATING_WEBHOOKS: &[Rule] =
-    &[("webhooks/*", Inside(WEBHOOK)), ("webhooks/*/reinvocationPolicy", Text("Never"))];
+    &[("webhooks/*", Inside(WEBHOOK)), ("webhooks/*/reinvocationPolicy", Word("Never"))];
 
 const MATCH_RESOURCES: &[Rule] = &[
-    ("matchPolicy", Text("Equivalent")),
+    ("matchPolicy", Word("Equivalent")),
     ("namespaceSelector", Empty),
     ("objectSelector", Empty),
-    ("resourceRules/*/scope", Text("*")),
-    ("excludeResourceRules/*/scope", Text("*")),
+    ("resourceRules/*/scope", Word("*")),
+    ("excludeResourceRules/*/scope", Word("*")),
 ];
 
 /// Admission policies, validating and mutating.
 pub(crate) const ADMISSION_POLICY: &[Rule] =
-    &[("spec/failurePolicy", Text("Fail")), ("spec/matchConstraints", Inside(MATCH_RESOURCES))];
+    &[("spec/failurePolicy", Word("Fail")), ("spec/matchConstraints", Inside(MATCH_RESOURCES))];
 
 /// Bindings of admission policies.
 pub(crate) const ADMISSION_POLICY_BINDING: &[Rule] = &[("spec/matchResources", Inside(MATCH_RESOURCES))];
@@ -96,7 +96,7 @@ pub(crate) const PRIORITY_LEVEL: &[Rule] = &[
 ];
 
 pub(crate) const NETWORK_POLICY: &[Rule] =
-    &[("spec/ingress/*/ports/*/protocol", Text("TCP")), ("spec/egress/*/ports/*/protocol", Text("TCP"))];
+    &[("spec/ingress/*/ports/*/protocol", Word("TCP")), ("spec/egress/*/ports/*/protocol", Word("TCP"))];
 
 pub(crate) fn network_policy(object: &mut Value) {
     fill(object, NETWORK_POLICY);

@@ -22,6 +22,8 @@ pub(super) type Rule = (&'static str, Fill);
 pub(super) enum Fill {
     /// A text where there is none or an empty one.
     Text(&'static str),
+    /// A text where there is none; an empty one is wrong and not missing.
+    Word(&'static str),
     /// A number where there is none.
     Int(i64),
     /// A number where there is none or zero: fields that Go cannot tell from unset.
@@ -93,6 +95,7 @@ fn put(parent: &mut Value, name: &str, what: Fill) {
     let is_text_missing = there.is_none_or(|v| v == "");
     let value = match what {
         Fill::Text(text) if is_text_missing => Value::from(text),
+        Fill::Word(text) if is_missing => text.into(),
         Fill::Int(number) if is_missing => number.into(),
         Fill::Count(number) if there.is_none_or(|v| *v == 0) => number.into(),
         Fill::Bool(flag) if is_missing => flag.into(),

@@ -4,6 +4,7 @@ use crate::kinds::defaults::{fill, kinds};
 use crate::kinds::tree::{int, list, some, text};
 use crate::kinds::validation::{immutable, items};
 use crate::registry::{Context, Strategy};
+use crate::rest::standard_finalizer;
 use alcove_object::field::{Error, Path};
 use alcove_object::{Value, meta};
 use serde_json::json;
@@ -28,6 +29,17 @@ impl Strategy for Namespace {
 
     fn prepare_update(&self, _: &Context<'_>, object: &mut Value, old: &Value) {
         carry(object, old, &["spec", "status"]);
+    }
+
+    fn validate(&self, _: &Context<'_>, object: &Value) -> Vec<Error> {
+        let path = Path::new("spec").child("finalizers");
+        let mut errors = Vec::new();
+        for finalizer in list(object, "/spec/finalizers").iter().filter_map(Value::as_str) {
+            let wrong = alcove_object::validate::validate_finalizer_name(finalizer, &path);
+            errors.extend(wrong);
+            errors.extend(standard_finalizer(finalizer, &path));
+        }
+        errors
     }
 
     fn prepare_subresource(&self, _: &Context<'_>, subresource: &str, object: &mut Value, old: &Value) {
@@ -139,6 +151,15 @@ impl Strategy for PriorityClass {
             let why = format!("maximum allowed value of a user defined priority is {PRIORITY_MAX}");
             errors.push(Error::forbidden(&Path::new("value"), why));
         }
+        let policy = some(object, "/preemptionPolicy").and_then(Value::as_str);
+        let path = Path::new("preemptionPolicy");
+        match policy {
+            None | Some("PreemptLowerPriority" | "Never") => {}
+            Some("") => errors.push(Error::required(&path, "")),
+            Some(other) => {
+                errors.push(Error::not_supported(&path, other, &["PreemptLowerPriority", "Never"]));
+            }
+        }
         errors
     }
 
@@ -149,19 +170,5 @@ impl Strategy for PriorityClass {
         }
         errors.extend(immutable(object, old, "/preemptionPolicy", &Path::new("preemptionPolicy")));
         errors
-    }
-}
-
-/// Storage classes, of which little may change.
-pub(crate) struct StorageClass;
-
-impl Strategy for StorageClass {
-    fn default(&self, object: &mut Value) {
-        fill(object, kinds::STORAGE_CLASS);
-    }
-
-    fn validate_update(&self, _: &Context<'_>, object: &Value, old: &Value) -> Vec<Error> {
-        let fixed = ["parameters", "provisioner", "reclaimPolicy", "volumeBindingMode"];
-        fixed.into_iter().filter_map(|f| immutable(object, old, &format!("/{f}"), &Path::new(f))).collect()
     }
 }

@@ -84,6 +84,24 @@ impl Strategy for Secret {
     }
 }
 
+/// Service accounts, which name their secrets and say nothing else of them.
+pub(crate) struct ServiceAccount;
+
+impl Strategy for ServiceAccount {
+    fn prepare_create(&self, _: &Context<'_>, object: &mut Value) {
+        for secret in object.get_mut("secrets").and_then(Value::as_array_mut).into_iter().flatten() {
+            *secret = match secret.get("name") {
+                Some(name) => json!({"name": name}),
+                None => json!({}),
+            };
+        }
+    }
+
+    fn prepare_update(&self, context: &Context<'_>, object: &mut Value, _: &Value) {
+        self.prepare_create(context, object);
+    }
+}
+
 /// `stringData` is a way to write `data`, and never kept.
 fn encode_string_data(object: &mut Value) {
     let Some(map) = object.as_object_mut() else { return };

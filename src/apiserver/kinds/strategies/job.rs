@@ -23,6 +23,8 @@ impl Strategy for Job {
         if !flag(object, "/spec/manualSelector") {
             generate_selector(object);
         }
+        // The labels of the template are the job's too, where it has none.
+        workload::job(object);
     }
 
     fn validate(&self, _: &Context<'_>, object: &Value) -> Vec<Error> {

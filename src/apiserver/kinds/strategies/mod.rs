@@ -10,6 +10,7 @@ pub(super) mod events;
 pub(super) mod job;
 pub(super) mod pod;
 pub(super) mod quota;
+pub(super) mod ruled;
 pub(crate) mod scaling;
 pub(super) mod service;
 pub(super) mod sets;

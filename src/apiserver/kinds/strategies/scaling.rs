@@ -1,10 +1,11 @@
 //! Horizontal pod autoscalers: v1 knows one CPU target and keeps the rest of v2 in annotations, so that nothing is lost
 //! on the way through it (k8s.io/kubernetes/pkg/apis/autoscaling/v1/conversion.go).
 
+use super::ruled;
 use crate::kinds::defaults::kinds;
-use crate::kinds::tree::{int, some, text};
+use crate::kinds::tree::{some, text};
 use crate::registry::{Context, Strategy};
-use alcove_object::field::{Error, Path};
+use alcove_object::field::Error;
 use alcove_object::{Gvk, Value, meta};
 use serde_json::{Map, json};
 
@@ -22,28 +23,15 @@ impl Strategy for Autoscaler {
     }
 
     fn validate(&self, _: &Context<'_>, object: &Value) -> Vec<Error> {
-        let path = Path::new("spec");
-        let (min, max) = (int(object, "/spec/minReplicas"), int(object, "/spec/maxReplicas"));
-        let mut errors = Vec::new();
-        if some(object, "/spec/minReplicas").is_some() && min < 1 {
-            errors.push(Error::invalid(
-                &path.child("minReplicas"),
-                min,
-                "must be greater than or equal to 1",
-            ));
+        // The rules are those of v2, in which upstream thinks too.
+        match text(object, "/apiVersion") {
+            "autoscaling/v1" => {
+                let mut converted = object.clone();
+                to_v2(&mut converted);
+                ruled::autoscaler(&converted)
+            }
+            _ => ruled::autoscaler(object),
         }
-        if max < 1 {
-            errors.push(Error::invalid(&path.child("maxReplicas"), max, "must be greater than 0"));
-        }
-        if text(object, "/spec/scaleTargetRef/apiVersion").is_empty() {
-            let path = path.child("scaleTargetRef").child("apiVersion");
-            errors.push(Error::invalid(&path, "", "apiVersion must specify API group"));
-        }
-        if some(object, "/spec/minReplicas").is_some() && max < min {
-            let why = "must be greater than or equal to `minReplicas`";
-            errors.push(Error::invalid(&path.child("maxReplicas"), max, why));
-        }
-        errors
     }
 
     fn convert(&self, object: &mut Value, to: &Gvk) {

@@ -3,7 +3,7 @@
 
 use crate::kinds::defaults::kinds;
 use crate::kinds::tree::{int, list, some, text};
-use crate::kinds::validation::{by, items, port_number, port_or_name};
+use crate::kinds::validation::{block, by, items, port_number, port_or_name};
 use crate::registry::{Context, Strategy};
 use alcove_object::field::{Error, Path};
 use alcove_object::{Value, name, validate};
@@ -230,6 +230,15 @@ fn service_spec(spec: &Value, path: &Path) -> Vec<Error> {
         if ip.parse::<std::net::IpAddr>().is_err() {
             errors.push(Error::invalid(&path.child("externalIPs").index(i), ip, IP_RULE));
         }
+    }
+    // Upstream misspells this place.
+    let ranges = path.child("LoadBalancerSourceRanges");
+    for (i, range) in list(spec, "/loadBalancerSourceRanges").iter().filter_map(Value::as_str).enumerate() {
+        errors.extend(block(range.trim(), &ranges.index(i)));
+    }
+    let affinity = text(spec, "/sessionAffinity");
+    if !matches!(affinity, "" | "ClientIP" | "None") {
+        errors.push(Error::not_supported(&path.child("sessionAffinity"), affinity, &["ClientIP", "None"]));
     }
     errors.extend(traffic(spec, kind, path));
     errors

@@ -1,15 +1,27 @@
 //! Rules that several kinds share, with upstream's texts (k8s.io/kubernetes/pkg/apis/*/validation). What the schema
 //! says (required fields, closed sets of values) is checked for all kinds alike and not here.
 
+mod address;
+pub(super) mod autoscaling;
+pub(super) mod claims;
 mod container;
+pub(super) mod control;
 mod definition;
+pub(super) mod endpoints;
+pub(super) mod limits;
+pub(super) mod network;
 mod pod;
 mod quota;
 mod resources;
+pub(super) mod rules;
+pub(super) mod storage;
+pub(super) mod templates;
 #[cfg(test)]
 mod tests;
 mod volume;
+pub(super) mod webhooks;
 
+pub(super) use address::block;
 pub(super) use definition::definition;
 pub(super) use pod::{ephemeral_containers_change, pod_change, pod_spec, template};
 pub(super) use quota::{quota_limits, quota_spec};
@@ -74,7 +86,11 @@ pub(super) fn items<'a>(
 /// The selector of a workload: well-formed, not empty, and matching the template's labels.
 pub(super) fn selects_template(spec: &Value, kind: &str, path: &Path) -> Vec<Error> {
     let selector_path = path.child("selector");
-    let Some(selector) = some(spec, "/selector") else { return vec![Error::required(&selector_path, "")] };
+    let Some(selector) = some(spec, "/selector") else {
+        let mut errors = vec![Error::required(&selector_path, "")];
+        errors.extend(matches_template(spec, None, path));
+        return errors;
+    };
     let mut errors = alcove_object::validate::validate_label_selector(Some(selector), false, &selector_path);
     let asks = |field: &str| {
         selector.get(field).is_some_and(|v| *v != serde_json::json!({}) && *v != serde_json::json!([]))

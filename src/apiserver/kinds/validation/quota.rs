@@ -53,7 +53,7 @@ const MUST_EXIST: &str = "must be 'Exists' when scope is any of ResourceQuotaSco
     ResourceQuotaScopeNotTerminating, ResourceQuotaScopeBestEffort, ResourceQuotaScopeNotBestEffort or \
     ResourceQuotaScopeCrossNamespacePodAffinity";
 
-fn is_standard(name: &str) -> bool {
+pub(super) fn is_standard(name: &str) -> bool {
     let huge = name.strip_prefix("requests.").unwrap_or(name).starts_with("hugepages-");
     huge || WHOLE.contains(&name) || MEASURED.contains(&name)
 }

@@ -19,7 +19,7 @@ pub(super) fn requirements(resources: Option<&Value>, path: &Path) -> Vec<Error>
         let amounts = resources.get(field).and_then(Value::as_object);
         for (resource, amount) in amounts.into_iter().flatten() {
             let at = path.key(resource);
-            errors.extend(resource_name(resource, &at));
+            errors.extend(container_resource_name(resource, &at));
             errors.extend(quantity(resource, amount, &at));
             if field == "requests" {
                 errors.extend(within_limit(resource, amount, limits, &path));
@@ -29,7 +29,8 @@ pub(super) fn requirements(resources: Option<&Value>, path: &Path) -> Vec<Error>
     errors
 }
 
-fn resource_name(resource: &str, path: &Path) -> Vec<Error> {
+/// The name of a resource that a container can ask for.
+pub(super) fn container_resource_name(resource: &str, path: &Path) -> Vec<Error> {
     let mut errors: Vec<Error> =
         name::is_qualified_name(resource).into_iter().map(|m| Error::invalid(path, resource, m)).collect();
     if !resource.contains('/') && !STANDARD.contains(&resource) && !resource.starts_with("hugepages-") {

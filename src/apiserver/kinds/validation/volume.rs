@@ -30,16 +30,59 @@ pub(super) fn volumes<'a>(spec: &'a Value, path: &Path) -> (BTreeSet<&'a str>, V
 }
 
 /// The order in which upstream looks for sources; the second one found is too many.
-const ORDER: [&str; 9] = [
+const ORDER: [&str; 29] = [
     "emptyDir",
     "hostPath",
+    "gitRepo",
+    "gcePersistentDisk",
+    "awsElasticBlockStore",
     "secret",
     "nfs",
     "iscsi",
+    "glusterfs",
+    "flocker",
     "persistentVolumeClaim",
+    "rbd",
+    "cinder",
+    "cephfs",
+    "quobyte",
     "downwardAPI",
+    "fc",
+    "flexVolume",
     "configMap",
+    "azureFile",
+    "vsphereVolume",
+    "photonPersistentDisk",
+    "portworxVolume",
+    "azureDisk",
+    "storageos",
     "projected",
+    "scaleIO",
+    "csi",
+    "ephemeral",
+];
+
+/// What sources that are nothing but a few names must say, in pods and in volumes.
+const NEEDS: &[(&str, &[&str])] = &[
+    ("awsElasticBlockStore", &["volumeID"]),
+    ("azureDisk", &["diskName", "diskURI"]),
+    ("azureFile", &["secretName", "shareName"]),
+    ("cephfs", &["monitors"]),
+    ("cinder", &["volumeID"]),
+    ("csi", &["driver"]),
+    ("flexVolume", &["driver"]),
+    ("gcePersistentDisk", &["pdName"]),
+    ("gitRepo", &["repository"]),
+    ("glusterfs", &["endpoints", "path"]),
+    ("iscsi", &["targetPortal", "iqn"]),
+    ("nfs", &["server", "path"]),
+    ("persistentVolumeClaim", &["claimName"]),
+    ("photonPersistentDisk", &["pdID"]),
+    ("portworxVolume", &["volumeID"]),
+    ("quobyte", &["volume"]),
+    ("rbd", &["monitors", "image"]),
+    ("scaleIO", &["gateway", "system", "volumeName"]),
+    ("vsphereVolume", &["volumePath"]),
 ];
 
 /// A volume has exactly one source.
@@ -56,7 +99,8 @@ fn source(volume: &Value, path: &Path) -> Vec<Error> {
     let mut count = 0;
     for (kind, source) in sources {
         count += 1;
-        let at = path.child(kind);
+        // Upstream spells one of them in its own way.
+        let at = path.child(if kind == "cephfs" { "cephFS" } else { kind });
         if count > 1 {
             errors.push(Error::forbidden(&at, "may not specify more than 1 volume type"));
             continue;
@@ -69,12 +113,14 @@ fn source(volume: &Value, path: &Path) -> Vec<Error> {
     errors
 }
 
-fn one_source(kind: &str, source: &Value, path: &Path) -> Vec<Error> {
+pub(super) fn one_source(kind: &str, source: &Value, path: &Path) -> Vec<Error> {
     let required = |field: &str| {
-        let is_missing = text(source, &format!("/{field}")).is_empty();
+        let pointer = format!("/{field}");
+        let is_missing = text(source, &pointer).is_empty() && list(source, &pointer).is_empty();
         is_missing.then(|| Error::required(&path.child(field), ""))
     };
-    let mut errors = Vec::new();
+    let needs = NEEDS.iter().filter(|(needy, _)| *needy == kind).flat_map(|(_, fields)| fields.iter());
+    let mut errors: Vec<Error> = needs.filter_map(|field| required(field)).collect();
     match kind {
         "hostPath" => {
             errors.extend(required("path"));
@@ -92,9 +138,6 @@ fn one_source(kind: &str, source: &Value, path: &Path) -> Vec<Error> {
             errors.extend(mode(source, "defaultMode", path));
             errors.extend(keys(source, path));
         }
-        "persistentVolumeClaim" => errors.extend(required("claimName")),
-        "csi" => errors.extend(required("driver")),
-        "nfs" => errors.extend(["server", "path"].into_iter().filter_map(required)),
         "downwardAPI" | "projected" => errors.extend(mode(source, "defaultMode", path)),
         "ephemeral" if some(source, "/volumeClaimTemplate").is_none() => {
             errors.push(Error::required(&path.child("volumeClaimTemplate"), ""));
@@ -136,7 +179,7 @@ pub(super) fn descending(path_text: &str, path: &Path) -> Vec<Error> {
     errors
 }
 
-fn backsteps(path_text: &str, path: &Path) -> Option<Error> {
+pub(super) fn backsteps(path_text: &str, path: &Path) -> Option<Error> {
     path_text
         .split('/')
         .any(|step| step == "..")

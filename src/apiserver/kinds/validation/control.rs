@@ -1,0 +1,266 @@
+//! Kinds that steer the server and its peers: API services, runtime classes, flow control.
+
+use super::rules::Check::{
+    By, Inside, Labels, NamedIfAny, NonNegative, Required, RequiredNamed, RequiredOneOf, Within,
+};
+use super::rules::{Rule, below, wildcard_alone};
+use super::{by, resources, tolerations};
+use crate::kinds::tree::{field, flag, int, list, some, text};
+use alcove_object::field::{Error, Path};
+use alcove_object::{Value, meta, name};
+use serde_json::json;
+
+/// k8s.io/kube-aggregator/pkg/apis/apiregistration/validation.
+pub(crate) const API_SERVICE: &[Rule] = &[
+    ("", By(api_service_name)),
+    ("spec/group", NamedIfAny(name::is_dns1123_subdomain)),
+    ("spec/version", super::rules::Check::Named(name::is_dns1035_label)),
+    ("spec/groupPriorityMinimum", Within(1, 20_000, "must be positive and less than 20000")),
+    ("spec/versionPriority", Within(1, 1000, "must be positive and less than 1000")),
+    ("spec", By(api_service)),
+];
+
+fn api_service_name(object: &Value, _: &Path) -> Vec<Error> {
+    let (group, version) = (text(object, "/spec/group"), text(object, "/spec/version"));
+    let wanted = format!("{version}.{group}");
+    let mut errors = Vec::new();
+    if meta::name(object) != wanted {
+        let why =
+            format!("must be `spec.version+\".\"+spec.group`: {}", alcove_object::field::quote(&wanted));
+        errors.push(Error::invalid(&Path::new("metadata").child("name"), meta::name(object), why));
+    }
+    if group.is_empty() && version != "v1" {
+        let why = "only v1 may have an empty group and it better be legacy kube";
+        errors.push(Error::required(&Path::new("spec").child("group"), why));
+    }
+    errors
+}
+
+fn api_service(spec: &Value, path: &Path) -> Vec<Error> {
+    let (bundle, skips) = (text(spec, "/caBundle"), flag(spec, "/insecureSkipTLSVerify"));
+    let skip_path = path.child("insecureSkipTLSVerify");
+    let Some(service) = field(spec, "service") else {
+        let mut errors = Vec::new();
+        if !bundle.is_empty() {
+            let size = bundle.trim_end_matches('=').len() * 3 / 4;
+            let why = "local APIServices may not have a caBundle";
+            errors.push(Error::invalid(&path.child("caBundle"), format!("{size} bytes"), why));
+        }
+        if skips {
+            let why = "local APIServices may not have insecureSkipTLSVerify";
+            errors.push(Error::invalid(&skip_path, true, why));
+        }
+        return errors;
+    };
+    let at = path.child("service");
+    let mut errors = below(service, &[("namespace", Required("")), ("name", Required(""))], &at);
+    let port = int(service, "/port");
+    let wrong = name::is_valid_port_number(port);
+    if !wrong.is_empty() {
+        let why = format!("port is not valid: {}", wrong.join(", "));
+        errors.push(Error::invalid(&at.child("port"), port, why));
+    }
+    if skips && !bundle.is_empty() {
+        errors.push(Error::invalid(&skip_path, true, "may not be true if caBundle is present"));
+    }
+    errors
+}
+
+/// k8s.io/kubernetes/pkg/apis/node/validation.
+pub(crate) const RUNTIME_CLASS: &[Rule] = &[
+    ("handler", RequiredNamed(short_name)),
+    ("overhead", By(overhead)),
+    ("scheduling/nodeSelector", Labels),
+    ("scheduling", By(tolerations)),
+];
+
+fn short_name(value: &str) -> Vec<String> {
+    name::dns_label(value, false)
+}
+
+fn overhead(value: &Value, path: &Path) -> Vec<Error> {
+    let Some(fixed) = some(value, "/podFixed") else { return Vec::new() };
+    resources::requirements(Some(&json!({"limits": fixed})), path)
+}
+
+const VERBS: [&str; 9] =
+    ["create", "delete", "deletecollection", "get", "list", "patch", "proxy", "update", "watch"];
+
+/// k8s.io/kubernetes/pkg/apis/flowcontrol/validation.
+pub(crate) const FLOW_SCHEMA: &[Rule] = &[
+    ("spec/matchingPrecedence", Within(1, i64::MAX, "must be a positive value")),
+    ("spec/matchingPrecedence", Within(i64::MIN, 10_000, "must not be greater than 10000")),
+    ("spec/distinguisherMethod", By(distinguisher)),
+    ("spec/priorityLevelConfiguration/name", By(level_name)),
+    ("spec/rules/*", By(flow_rule)),
+];
+
+/// Upstream shows the whole method.
+fn distinguisher(method: &Value, path: &Path) -> Vec<Error> {
+    if method.is_null() || matches!(text(method, "/type"), "ByNamespace" | "ByUser") {
+        return Vec::new();
+    }
+    vec![Error::not_supported(&path.child("type"), method.clone(), &["ByNamespace", "ByUser"])]
+}
+
+fn level_name(value: &Value, path: &Path) -> Vec<Error> {
+    match value.as_str().unwrap_or_default() {
+        "" => vec![Error::required(path, "must reference a priority level")],
+        given => by(name::is_dns1123_subdomain, given, path).collect(),
+    }
+}
+
+fn flow_rule(rule: &Value, path: &Path) -> Vec<Error> {
+    let mut errors = below(
+        rule,
+        &[
+            ("subjects", Required("subjects must contain at least one value")),
+            ("subjects/*", By(subject)),
+            ("resourceRules/*", Inside(RESOURCE_RULE)),
+            ("resourceRules/*", By(rule_namespaces)),
+            ("nonResourceRules/*", Inside(NON_RESOURCE_RULE)),
+        ],
+        path,
+    );
+    if list(rule, "/resourceRules").is_empty() && list(rule, "/nonResourceRules").is_empty() {
+        let why = "at least one of resourceRules and nonResourceRules has to be non-empty";
+        errors.push(Error::required(path, why));
+    }
+    errors
+}
+
+const RESOURCE_RULE: &[Rule] = &[
+    ("verbs", By(verbs)),
+    ("apiGroups", Required("resource rules must supply at least one api group")),
+    ("apiGroups", By(|value, path| wildcard_alone(value, "api groups", path).into_iter().collect())),
+    ("resources", Required("resource rules must supply at least one resource")),
+    ("resources", By(|value, path| wildcard_alone(value, "resources", path).into_iter().collect())),
+    ("namespaces", By(|value, path| wildcard_alone(value, "namespaces", path).into_iter().collect())),
+];
+
+const NON_RESOURCE_RULE: &[Rule] = &[
+    ("verbs", By(verbs)),
+    ("nonResourceURLs", Required("nonResourceURLs must contain at least one value")),
+    (
+        "nonResourceURLs",
+        By(|value, path| wildcard_alone(value, "non-resource URLs", path).into_iter().collect()),
+    ),
+];
+
+fn verbs(value: &Value, path: &Path) -> Vec<Error> {
+    let all = value.as_array().map_or(&[][..], Vec::as_slice);
+    if all.is_empty() {
+        return vec![Error::required(path, "verbs must contain at least one value")];
+    }
+    if all.iter().any(|verb| verb == "*") {
+        return wildcard_alone(value, "verbs", path).into_iter().collect();
+    }
+    if all.iter().all(|verb| VERBS.iter().any(|known| verb == known)) {
+        return Vec::new();
+    }
+    vec![Error::not_supported(path, value.clone(), &VERBS)]
+}
+
+fn rule_namespaces(rule: &Value, path: &Path) -> Vec<Error> {
+    let path = path.child("namespaces");
+    let namespaces = list(rule, "/namespaces");
+    if namespaces.is_empty() && !flag(rule, "/clusterScope") {
+        let why = "resource rules that are not cluster scoped must supply at least one namespace";
+        return vec![Error::required(&path, why)];
+    }
+    if namespaces.iter().any(|namespace| namespace == "*") {
+        return Vec::new();
+    }
+    let mut errors = Vec::new();
+    for (i, namespace) in namespaces.iter().filter_map(Value::as_str).enumerate() {
+        let wrong = name::is_dns1123_label(namespace).into_iter();
+        let why = |why| format!("each member of this list must be '*' or a DNS-1123 label; {why}");
+        errors.extend(wrong.map(|w| Error::invalid(&path.index(i), namespace, why(w))));
+    }
+    errors
+}
+
+fn subject(subject: &Value, path: &Path) -> Vec<Error> {
+    const KINDS: [(&str, &str); 3] =
+        [("ServiceAccount", "serviceAccount"), ("User", "user"), ("Group", "group")];
+    let kind = text(subject, "/kind");
+    let Some((_, own)) = KINDS.iter().find(|(known, _)| *known == kind) else {
+        return vec![Error::not_supported(&path.child("kind"), kind, &["Group", "ServiceAccount", "User"])];
+    };
+    let at = path.child(own);
+    let mut errors = match field(subject, own) {
+        None => vec![Error::required(&at, format!("{own} is required when subject kind is '{kind}'"))],
+        Some(account) if *own == "serviceAccount" => service_account(account, &at),
+        Some(named) => below(named, &[("name", Required(""))], &at),
+    };
+    for (other, other_field) in KINDS.iter().filter(|(other, _)| *other != kind) {
+        if field(subject, other_field).is_some() {
+            let why = format!("{other_field} is forbidden when subject kind is not '{other}'");
+            errors.push(Error::forbidden(&path.child(other_field), why));
+        }
+    }
+    errors
+}
+
+fn service_account(account: &Value, path: &Path) -> Vec<Error> {
+    let mut errors = match text(account, "/name") {
+        "" => vec![Error::required(&path.child("name"), "")],
+        "*" => Vec::new(),
+        name => by(name::is_dns1123_subdomain, name, &path.child("name")).collect(),
+    };
+    let at = path.child("namespace");
+    match text(account, "/namespace") {
+        "" => errors.push(Error::required(&at, "must specify namespace for service account")),
+        namespace => errors.extend(by(name::is_dns1123_label, namespace, &at)),
+    }
+    errors
+}
+
+pub(crate) const PRIORITY_LEVEL: &[Rule] = &[
+    ("", By(level_type)),
+    ("spec/type", RequiredOneOf(&["Exempt", "Limited"])),
+    ("spec/limited/nominalConcurrencyShares", NonNegative),
+    ("spec/limited/limitResponse", By(limit_response)),
+];
+
+fn level_type(object: &Value, _: &Path) -> Vec<Error> {
+    let path = Path::new("spec");
+    let (kind, is_exempt) = (text(object, "/spec/type"), meta::name(object) == "exempt");
+    let mut errors = Vec::new();
+    if is_exempt != (kind == "Exempt") {
+        let why = "must be 'Exempt' if and only if `name` is 'exempt'";
+        errors.push(Error::invalid(&path.child("type"), kind, why));
+    }
+    let has = |name: &str| some(object, &format!("/spec/{name}")).is_some();
+    match kind {
+        "Exempt" if has("limited") => {
+            errors.push(Error::forbidden(&path.child("limited"), "must be nil if the type is not Limited"));
+        }
+        "Limited" => {
+            if has("exempt") {
+                errors.push(Error::forbidden(&path.child("exempt"), "must be nil if the type is Limited"));
+            }
+            if !has("limited") {
+                let why = "must not be empty when type is Limited";
+                errors.push(Error::required(&path.child("limited"), why));
+            }
+        }
+        _ => {}
+    }
+    errors
+}
+
+fn limit_response(response: &Value, path: &Path) -> Vec<Error> {
+    let queuing = field(response, "queuing");
+    let at = path.child("queuing");
+    match (text(response, "/type"), queuing) {
+        ("Reject", Some(_)) => {
+            vec![Error::forbidden(&at, "must be nil if limited.limitResponse.type is not Limited")]
+        }
+        ("Queue", None) => {
+            vec![Error::required(&at, "must not be empty if limited.limitResponse.type is Limited")]
+        }
+        ("Queue" | "Reject", _) => Vec::new(),
+        _ => below(response, &[("type", RequiredOneOf(&["Queue", "Reject"]))], path),
+    }
+}

@@ -1,0 +1,391 @@
+//! Webhook configurations, admission policies and their bindings
+//! (k8s.io/kubernetes/pkg/apis/admissionregistration/validation). Expressions are not compiled here.
+
+use super::by;
+use super::rules::Check::{
+    By, Inside, OneOf, Required, RequiredNamed, RequiredOneOf, Selector, Unique, Within,
+};
+use super::rules::{Rule, wildcard_alone};
+use crate::kinds::tree::{field, int, list, some, text};
+use alcove_object::field::{Error, Path};
+use alcove_object::{Value, name};
+
+/// Conditions of one webhook or policy. Past it: 422.
+const MATCH_CONDITIONS_MAX: usize = 64;
+
+const FAILURE_POLICIES: &[&str] = &["Fail", "Ignore"];
+const MATCH_POLICIES: &[&str] = &["Equivalent", "Exact"];
+const OPERATIONS: &[&str] = &["*", "CONNECT", "CREATE", "DELETE", "UPDATE"];
+const SCOPES: &[&str] = &["*", "Cluster", "Namespaced"];
+const REVIEW_VERSIONS: [&str; 2] = ["v1", "v1beta1"];
+
+const CONDITIONS: &[Rule] = &[
+    ("matchConditions", By(condition_count)),
+    ("matchConditions/*/expression", By(expression)),
+    ("matchConditions/*/name", RequiredNamed(name::is_qualified_name)),
+    ("matchConditions", Unique("name")),
+];
+
+const WEBHOOK: &[Rule] = &[
+    ("name", By(full_name)),
+    ("rules/*", Inside(RULE)),
+    ("rules/*/resources", By(resources)),
+    ("failurePolicy", OneOf(FAILURE_POLICIES)),
+    ("matchPolicy", OneOf(MATCH_POLICIES)),
+    ("sideEffects", Required("must specify one of None, NoneOnDryRun")),
+    ("sideEffects", By(side_effects)),
+    ("timeoutSeconds", Within(1, 30, "the timeout value must be between 1 and 30 seconds")),
+    ("namespaceSelector", Selector),
+    ("objectSelector", Selector),
+    ("clientConfig", By(client)),
+    ("", Inside(CONDITIONS)),
+    ("admissionReviewVersions", By(review_versions)),
+];
+
+pub(crate) const VALIDATING_WEBHOOKS: &[Rule] =
+    &[("webhooks/*", Inside(WEBHOOK)), ("webhooks", Unique("name"))];
+
+pub(crate) const MUTATING_WEBHOOKS: &[Rule] = &[
+    ("webhooks/*", Inside(WEBHOOK)),
+    ("webhooks/*/reinvocationPolicy", OneOf(&["IfNeeded", "Never"])),
+    ("webhooks", Unique("name")),
+];
+
+const RULE: &[Rule] = &[
+    ("operations", Required("")),
+    ("operations", By(|value, path| wildcard_alone(value, "operations", path).into_iter().collect())),
+    ("operations/*", OneOf(OPERATIONS)),
+    ("apiGroups", Required("")),
+    ("apiGroups", By(|value, path| wildcard_alone(value, "API groups", path).into_iter().collect())),
+    ("apiVersions", Required("")),
+    ("apiVersions", By(|value, path| wildcard_alone(value, "API versions", path).into_iter().collect())),
+    ("apiVersions/*", Required("")),
+    ("resources", Required("")),
+    ("resources/*", Required("")),
+    ("scope", OneOf(SCOPES)),
+];
+
+/// The empty text is an empty one of those that exist, not a missing one.
+fn side_effects(value: &Value, path: &Path) -> Vec<Error> {
+    const ALLOWED: [&str; 2] = ["None", "NoneOnDryRun"];
+    match value.as_str() {
+        None | Some("" | "None" | "NoneOnDryRun") => Vec::new(),
+        Some(given) => vec![Error::not_supported(path, given, &ALLOWED)],
+    }
+}
+
+/// A domain of three segments at least.
+fn full_name(value: &Value, path: &Path) -> Vec<Error> {
+    let given = value.as_str().unwrap_or_default();
+    if given.is_empty() {
+        return vec![Error::required(path, "")];
+    }
+    let errors: Vec<Error> = by(name::is_dns1123_subdomain, given, path).collect();
+    if errors.is_empty() && given.split('.').count() < 3 {
+        let why = "should be a domain with at least three segments separated by dots";
+        return vec![Error::invalid(path, given, why)];
+    }
+    errors
+}
+
+/// Resources with their subresources, and what stands for all of either.
+fn resources(value: &Value, path: &Path) -> Vec<Error> {
+    let all: Vec<&str> = value.as_array().into_iter().flatten().filter_map(Value::as_str).collect();
+    let mut errors = Vec::new();
+    for (i, given) in all.iter().enumerate() {
+        let Some((resource, sub)) = given.split_once('/') else { continue };
+        for whole in [format!("{resource}/*"), format!("*/{sub}")] {
+            if all[..i].contains(&whole.as_str()) {
+                let why = format!("if '{whole}' is present, must not specify {given}");
+                errors.push(Error::invalid(&path.index(i), *given, why));
+            }
+        }
+    }
+    if all.len() > 1 && all.contains(&"*/*") {
+        let why = "if '*/*' is present, must not specify other resources";
+        errors.push(Error::invalid(path, value.clone(), why));
+    }
+    let last_bare = all.iter().rev().find(|given| !given.is_empty() && !given.contains('/'));
+    if all.contains(&"*") && last_bare.is_some_and(|given| *given != "*") {
+        let why = "if '*' is present, must not specify other resources without subresources";
+        errors.push(Error::invalid(path, value.clone(), why));
+    }
+    errors
+}
+
+fn client(config: &Value, path: &Path) -> Vec<Error> {
+    match (some(config, "/url").and_then(Value::as_str), field(config, "service")) {
+        (Some(url), None) => webhook_url(url, &path.child("url")),
+        (None, Some(service)) => webhook_service(service, &path.child("service")),
+        _ => vec![Error::required(path, "exactly one of url or service is required")],
+    }
+}
+
+fn webhook_url(url: &str, path: &Path) -> Vec<Error> {
+    const FORM: &str = "; desired format: https://host[/path]";
+    let (scheme, rest) = url.split_once("://").unwrap_or(("", url));
+    let (rest, fragment) = rest.split_once('#').unwrap_or((rest, ""));
+    let (rest, query) = rest.split_once('?').unwrap_or((rest, ""));
+    let authority = if scheme.is_empty() { "" } else { rest.split('/').next().unwrap_or_default() };
+    let (user, host) = authority.rsplit_once('@').unwrap_or(("", authority));
+    let mut errors = Vec::new();
+    if scheme != "https" {
+        errors.push(Error::invalid(path, scheme, format!("'https' is the only allowed URL scheme{FORM}")));
+    }
+    if host.is_empty() {
+        errors.push(Error::invalid(path, host, format!("host must be specified{FORM}")));
+    }
+    for (part, what) in
+        [(user, "user information is"), (fragment, "fragments are"), (query, "query parameters are")]
+    {
+        if !part.is_empty() {
+            errors.push(Error::invalid(path, part, format!("{what} not permitted in the URL")));
+        }
+    }
+    errors
+}
+
+fn webhook_service(service: &Value, path: &Path) -> Vec<Error> {
+    let mut errors = Vec::new();
+    // Upstream swaps the two.
+    for (field, shown) in [("namespace", "name"), ("name", "namespace")] {
+        if text(service, &format!("/{field}")).is_empty() {
+            errors.push(Error::required(&path.child(shown), ""));
+        }
+    }
+    let port = int(service, "/port");
+    let wrong = name::is_valid_port_number(port);
+    if !wrong.is_empty() {
+        let why = format!("port is not valid: {}", wrong.join(", "));
+        errors.push(Error::invalid(&path.child("port"), port, why));
+    }
+    errors.extend(service_path(text(service, "/path"), &path.child("path")));
+    errors
+}
+
+fn service_path(given: &str, path: &Path) -> Vec<Error> {
+    if matches!(given, "" | "/") {
+        return Vec::new();
+    }
+    if given == "//" {
+        return vec![Error::invalid(path, given, "segment[0] may not be empty")];
+    }
+    let mut errors = Vec::new();
+    if !given.starts_with('/') {
+        errors.push(Error::invalid(path, given, "must start with a '/'"));
+    }
+    let mut rest = given.chars();
+    rest.next();
+    let rest = rest.as_str();
+    for (i, step) in rest.strip_suffix('/').unwrap_or(rest).split('/').enumerate() {
+        if step.is_empty() {
+            errors.push(Error::invalid(path, given, format!("segment[{i}] may not be empty")));
+            continue;
+        }
+        let wrong = name::is_dns1123_subdomain(step).into_iter();
+        errors.extend(wrong.map(|why| Error::invalid(path, given, format!("segment[{i}]: {why}"))));
+    }
+    errors
+}
+
+fn condition_count(value: &Value, path: &Path) -> Vec<Error> {
+    let count = value.as_array().map_or(0, Vec::len);
+    if count > MATCH_CONDITIONS_MAX {
+        vec![Error::too_many(path, count, MATCH_CONDITIONS_MAX)]
+    } else {
+        Vec::new()
+    }
+}
+
+fn expression(value: &Value, path: &Path) -> Vec<Error> {
+    let is_missing = value.as_str().unwrap_or_default().trim().is_empty();
+    if is_missing { vec![Error::required(path, "")] } else { Vec::new() }
+}
+
+fn review_versions(value: &Value, path: &Path) -> Vec<Error> {
+    let all: Vec<&str> = value.as_array().into_iter().flatten().filter_map(Value::as_str).collect();
+    if all.is_empty() {
+        return vec![Error::required(path, "must specify one of v1, v1beta1")];
+    }
+    let mut errors = Vec::new();
+    for (i, version) in all.iter().enumerate() {
+        match all[..i].contains(version) {
+            true => errors.push(Error::invalid(&path.index(i), *version, "duplicate version")),
+            false => errors.extend(by(name::is_dns1035_label, version, &path.index(i))),
+        }
+    }
+    if !all.iter().any(|version| REVIEW_VERSIONS.contains(version)) {
+        errors.push(Error::invalid(path, value.clone(), "must include at least one of v1, v1beta1"));
+    }
+    errors
+}
+
+const MATCH: &[Rule] = &[
+    ("matchPolicy", OneOf(MATCH_POLICIES)),
+    ("namespaceSelector", Selector),
+    ("objectSelector", Selector),
+    ("resourceRules/*", Inside(RULE)),
+    ("resourceRules/*/resources", By(resources)),
+    ("excludeResourceRules/*", Inside(RULE)),
+    ("excludeResourceRules/*/resources", By(resources)),
+];
+
+const POLICY: &[Rule] = &[
+    ("failurePolicy", OneOf(FAILURE_POLICIES)),
+    ("paramKind", By(param_kind)),
+    ("matchConstraints", Required("")),
+    ("matchConstraints", Inside(MATCH)),
+    ("matchConstraints/resourceRules", Required("")),
+    ("", Inside(CONDITIONS)),
+    ("variables/*/name", By(variable_name)),
+    ("variables/*/expression", By(variable_expression)),
+];
+
+fn variable_name(value: &Value, path: &Path) -> Vec<Error> {
+    match value.as_str().unwrap_or_default() {
+        "" => vec![Error::required(path, "name is not specified")],
+        given => {
+            let is_word = !given.starts_with(|c: char| c.is_ascii_digit())
+                && given.chars().all(|c| c.is_ascii_alphanumeric() || c == '_');
+            let why = "name is not a valid CEL identifier";
+            if is_word { Vec::new() } else { vec![Error::invalid(path, given, why)] }
+        }
+    }
+}
+
+fn variable_expression(value: &Value, path: &Path) -> Vec<Error> {
+    let is_missing = value.as_str().unwrap_or_default().trim().is_empty();
+    if is_missing { vec![Error::required(path, "expression is not specified")] } else { Vec::new() }
+}
+
+fn param_kind(kind: &Value, path: &Path) -> Vec<Error> {
+    if kind.is_null() {
+        return Vec::new();
+    }
+    let (version, at) = (text(kind, "/apiVersion"), path.child("apiVersion"));
+    let mut errors = Vec::new();
+    match version.matches('/').count() {
+        _ if version.is_empty() => errors.push(Error::required(&at, "")),
+        0 | 1 => {
+            let (group, bare) = version.split_once('/').unwrap_or(("", version));
+            let wrong = name::is_dns1123_subdomain(group);
+            if !group.is_empty() && !wrong.is_empty() {
+                errors.push(Error::invalid(&at, group, wrong.join(",")));
+            }
+            match (bare, name::is_dns1035_label(bare)) {
+                ("", _) => errors.push(Error::invalid(&at, version, "version must be specified")),
+                (_, wrong) if wrong.is_empty() => {}
+                (bare, wrong) => errors.push(Error::invalid(&at, bare, wrong.join(","))),
+            }
+        }
+        _ => errors.push(Error::invalid(&at, version, format!("unexpected GroupVersion string: {version}"))),
+    }
+    let (kind, at) = (text(kind, "/kind"), path.child("kind"));
+    match (kind, name::is_dns1035_label(&kind.to_lowercase())) {
+        ("", _) => errors.push(Error::required(&at, "")),
+        (_, wrong) if wrong.is_empty() => {}
+        (kind, wrong) => {
+            let why = format!("may have mixed case, but should otherwise match: {}", wrong.join(","));
+            errors.push(Error::invalid(&at, kind, why));
+        }
+    }
+    errors
+}
+
+pub(crate) const VALIDATING_POLICY: &[Rule] = &[
+    ("spec", Inside(POLICY)),
+    ("spec", By(validations)),
+    ("spec/validations/*/expression", By(policy_expression)),
+    ("spec/auditAnnotations/*/valueExpression", By(value_expression)),
+    ("spec/auditAnnotations/*/key", RequiredNamed(|_| Vec::new())),
+    ("spec/auditAnnotations", Unique("key")),
+];
+
+fn validations(spec: &Value, path: &Path) -> Vec<Error> {
+    if !list(spec, "/validations").is_empty() || !list(spec, "/auditAnnotations").is_empty() {
+        return Vec::new();
+    }
+    let why = "validations or auditAnnotations must contain at least one item";
+    ["validations", "auditAnnotations"].map(|field| Error::required(&path.child(field), why)).into()
+}
+
+fn policy_expression(value: &Value, path: &Path) -> Vec<Error> {
+    variable_expression(value, path)
+}
+
+fn value_expression(value: &Value, path: &Path) -> Vec<Error> {
+    let is_missing = value.as_str().unwrap_or_default().trim().is_empty();
+    if is_missing { vec![Error::required(path, "valueExpression is not specified")] } else { Vec::new() }
+}
+
+pub(crate) const MUTATING_POLICY: &[Rule] = &[
+    ("spec", Inside(POLICY)),
+    ("spec/mutations", Required("mutations must contain at least one item")),
+    ("spec/reinvocationPolicy", RequiredOneOf(&["IfNeeded", "Never"])),
+];
+
+const BINDING: &[Rule] = &[
+    ("policyName", RequiredNamed(name::is_dns1123_subdomain)),
+    ("paramRef", By(param_ref)),
+    ("matchResources", Inside(MATCH)),
+];
+
+fn param_ref(reference: &Value, path: &Path) -> Vec<Error> {
+    if reference.is_null() {
+        return Vec::new();
+    }
+    let (name, selector) = (text(reference, "/name"), field(reference, "selector"));
+    let mut errors = Vec::new();
+    if !name.is_empty() {
+        errors.extend(by(super::rules::path_segment, name, &path.child("name")));
+        if selector.is_some() {
+            let why = "name and selector are mutually exclusive";
+            errors.push(Error::forbidden(&path.child("name"), why));
+        }
+    }
+    if let Some(selector) = selector {
+        let at = path.child("selector");
+        errors.extend(alcove_object::validate::validate_label_selector(Some(selector), false, &at));
+        if !name.is_empty() {
+            errors.push(Error::forbidden(&at, "name and selector are mutually exclusive"));
+        }
+    }
+    if name.is_empty() && selector.is_none() {
+        errors.push(Error::required(path, "one of name or selector must be specified"));
+    }
+    let (action, at) = (text(reference, "/parameterNotFoundAction"), path.child("parameterNotFoundAction"));
+    match action {
+        "" => errors.push(Error::required(&at, "")),
+        "Allow" | "Deny" => {}
+        other => errors.push(Error::not_supported(&at, other, &["Deny", "Allow"])),
+    }
+    errors
+}
+
+pub(crate) const VALIDATING_BINDING: &[Rule] = &[
+    ("spec", Inside(BINDING)),
+    ("spec/validationActions", Required("at least one validation action is required")),
+    ("spec/validationActions", By(actions)),
+];
+
+fn actions(value: &Value, path: &Path) -> Vec<Error> {
+    const ACTIONS: [&str; 3] = ["Audit", "Deny", "Warn"];
+    let all = value.as_array().map_or(&[][..], Vec::as_slice);
+    let mut errors = Vec::new();
+    for (i, action) in all.iter().enumerate() {
+        if !ACTIONS.iter().any(|known| action == known) {
+            errors.push(Error::not_supported(&path.index(i), action.clone(), &ACTIONS));
+        }
+        if all[..i].contains(action) {
+            errors.push(Error::duplicate(&path.index(i), action.clone()));
+        }
+    }
+    let has = |name: &str| all.iter().any(|action| action == name);
+    if has("Deny") && has("Warn") {
+        let why = "must not contain both Deny and Warn (repeating the same validation failure information in the API response and headers serves no purpose)";
+        errors.push(Error::invalid(path, value.clone(), why));
+    }
+    errors
+}
+
+pub(crate) const MUTATING_BINDING: &[Rule] = &[("spec", Inside(BINDING))];
