@@ -7,11 +7,13 @@
 
 use crate::claims::Claims;
 use crate::pods;
-use alcove_apiserver::Client;
+use crate::runtime::{Facts, Source};
 use alcove_apiserver::options::{DeleteOptions, PatchType, WriteOptions};
+use alcove_apiserver::{Client, Event};
 use alcove_object::{Gvr, Reason, Status, Value, meta};
 use parking_lot::Mutex;
 use serde_json::json;
+use std::sync::Arc;
 
 /// The label that names the revision of a pod.
 pub const REVISION: &str = "controller-revision-hash";
@@ -34,6 +36,18 @@ pub fn claims(client: Client, owners: Gvr, kind: &'static str) -> Claims {
         unread: &["managedFields"],
         astray: Mutex::default(),
     }
+}
+
+/// Revisions that change or go, and new ones that nobody owns. One that somebody makes for an owner is let be until the
+/// owner changes, as upstream.
+pub fn source(claims: &Arc<Claims>) -> Source {
+    let mut source = claims.source();
+    let all = source.mapper;
+    source.mapper = Box::new(move |event, add| match event {
+        Event::Added(revision) if Facts::of(revision).controller().is_some() => {}
+        event => all(event, add),
+    });
+    source
 }
 
 /// What a revision keeps of its owner: a strategic merge patch that restores the template.

@@ -74,7 +74,10 @@ pub const NODES: Rule = Rule {
     owners: Owners {
         synced: "those of `sync.nodes.selector`; others while a pod of the tenant is on them",
         tenant: &[],
-        host: &["labels that the platform team names", "sizes, conditions, versions, `unschedulable`"],
+        host: &[
+            "labels that the platform team names",
+            "sizes, conditions, versions, `unschedulable`, taints that not every pod of the tenant tolerates",
+        ],
     },
     ..row("", "Node", "nodes", Flow::Up { mirror: translate::node })
 };

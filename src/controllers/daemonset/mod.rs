@@ -107,7 +107,7 @@ impl DaemonSets {
         vec![
             Source::new(resource(), runtime::by_key()),
             self.pods.source(),
-            self.revisions.source(),
+            history::source(&self.revisions),
             Source::new(node_resource(), nodes),
         ]
     }

@@ -77,7 +77,7 @@ impl StatefulSets {
         vec![
             Source::new(resource(), runtime::by_key()),
             self.pods.source(),
-            self.revisions.source(),
+            history::source(&self.revisions),
             Source::new(claim_resource(), claims),
         ]
     }

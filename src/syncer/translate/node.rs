@@ -4,6 +4,7 @@
 use super::metadata::MIRROR;
 use super::{Context, Tenant, names};
 use alcove_config::{NodeNames, Sync};
+use alcove_controllers::nodes::tolerates;
 use alcove_object::{Value, meta};
 use serde_json::{Map, json};
 use sha2::{Digest, Sha256};
@@ -80,9 +81,28 @@ pub fn node(context: &Context<'_>, host: &Value) -> Option<Value> {
         "apiVersion": "v1", "kind": "Node", "metadata": { "name": name, "labels": labels }, "status": status,
     });
     if host.pointer("/spec/unschedulable") == Some(&Value::Bool(true)) {
-        out["spec"] = json!({ "unschedulable": true });
+        out["spec"]["unschedulable"] = true.into();
+    }
+    let taints = taints(&context.allowed.pods.tolerations, host);
+    if !taints.is_empty() {
+        out["spec"]["taints"] = taints.into();
     }
     Some(out)
+}
+
+/// The taints of a node that keep the tenant's pods away unless they say something about it: a DaemonSet makes none for
+/// a node that would not take them.
+fn taints(tolerated: &[Value], host: &Value) -> Vec<Value> {
+    let spec = json!({ "tolerations": tolerated });
+    let taints = host.pointer("/spec/taints").and_then(Value::as_array).into_iter().flatten();
+    let shown = taints.filter(|taint| !tolerates(&spec, taint)).cloned();
+    let without_time = shown.map(|mut taint| {
+        if let Some(taint) = taint.as_object_mut() {
+            taint.remove("timeAdded");
+        }
+        taint
+    });
+    without_time.collect()
 }
 
 /// A condition without the time of the last heartbeat, which alone would make every node be written all the time, and
@@ -101,6 +121,24 @@ fn condition(condition: &Value) -> Value {
 mod tests {
     use super::*;
     use crate::translate::Nothing;
+
+    #[test]
+    fn taints_that_all_pods_tolerate_are_not_shown() {
+        let tenant = Tenant { cluster: "demo".into(), host_namespace: "h".into() };
+        let ours = json!({ "key": "team", "value": "red", "effect": "NoSchedule", "timeAdded": "t" });
+        let gpu = json!({ "key": "gpu", "effect": "NoSchedule" });
+        let host = json!({ "metadata": { "name": "n", "labels": { "pool": "red" } }, "spec": { "taints": [ours, gpu] } });
+        let mut allowed = Sync::default();
+        allowed.nodes.selector = [("pool".to_owned(), "red".to_owned())].into();
+        let taints = |allowed: &Sync| {
+            node(&Context { tenant: &tenant, allowed, known: &Nothing }, &host).unwrap()["spec"]["taints"]
+                .clone()
+        };
+        let bare = json!({ "key": "team", "value": "red", "effect": "NoSchedule" });
+        assert_eq!(taints(&allowed), json!([bare, gpu]));
+        allowed.pods.tolerations = vec![json!({ "key": "team", "operator": "Exists" })];
+        assert_eq!(taints(&allowed), json!([gpu]));
+    }
 
     #[test]
     fn a_selected_node_shows_its_size_and_what_is_let_through() {

@@ -112,6 +112,10 @@ fn rewrite_keys(holder: &mut Value, field: &str) {
 /// tenant does not have is left as it is, and matches nothing, but a pod must not be bound to one.
 pub fn rewrite_nodes(context: &Context<'_>, pod: &Value, spec: &mut Value) -> Result<(), Refusal> {
     let host_node = |name: &str| context.known.host_node(name);
+    let bound = pod.pointer("/spec/nodeName").and_then(Value::as_str).filter(|name| !name.is_empty());
+    if let Some(node) = bound.or_else(|| tied_to(pod)) {
+        leave_out_answered(context.known.object("nodes", "", node).as_ref(), spec);
+    }
     for term in node_terms(spec) {
         for field in items(term.get_mut("matchFields")) {
             items(field.get_mut("values")).for_each(|value| rename(&host_node, value));
@@ -127,7 +131,6 @@ pub fn rewrite_nodes(context: &Context<'_>, pod: &Value, spec: &mut Value) -> Re
         }
         require_node(spec, &host);
     }
-    let bound = pod.pointer("/spec/nodeName").and_then(Value::as_str).filter(|name| !name.is_empty());
     if let Some(name) = bound {
         let Some(host) = host_node(name) else {
             let why = format!(
@@ -138,6 +141,31 @@ pub fn rewrite_nodes(context: &Context<'_>, pod: &Value, spec: &mut Value) -> Re
         require_node(spec, &host);
     }
     Ok(())
+}
+
+/// The one node that a pod may be on, as DaemonSets say it.
+fn tied_to(pod: &Value) -> Option<&str> {
+    let required = pod.pointer("/spec/affinity/nodeAffinity")?.get(REQUIRED)?;
+    let [term] = required["nodeSelectorTerms"].as_array()?.as_slice() else { return None };
+    let mut fields = term["matchFields"].as_array()?.iter();
+    let by_name = fields.find(|field| field["key"] == "metadata.name" && field["operator"] == "In")?;
+    match by_name["values"].as_array()?.as_slice() {
+        [only] => only.as_str(),
+        _ => None,
+    }
+}
+
+/// Leaves out of the node selector what the pod's own node has. A tenant labels its nodes as it likes, and the host's
+/// have other labels; what the platform team asks for is added later.
+fn leave_out_answered(node: Option<&Value>, spec: &mut Value) {
+    let Some(node) = node else { return };
+    let Some(selector) = spec.get_mut("nodeSelector").and_then(Value::as_object_mut) else { return };
+    selector.retain(|key, value| value.as_str() != meta::label(node, key));
+    if selector.is_empty()
+        && let Some(spec) = spec.as_object_mut()
+    {
+        spec.remove("nodeSelector");
+    }
 }
 
 fn rename(host_node: &dyn Fn(&str) -> Option<String>, name: &mut Value) {

@@ -33,7 +33,7 @@ fn pods() {
         check(name, |object| outcome(on_host(&Sync::default(), object)));
     }
     let allowed = Sync { pods: allowed_pods(), ..Sync::default() };
-    for name in ["pod-rules", "pod-placed", "pod-refused"] {
+    for name in ["pod-rules", "pod-placed", "pod-refused", "pod-daemon"] {
         check(name, |object| outcome(on_host(&allowed, object)));
     }
 }
@@ -62,8 +62,9 @@ fn allowed_pods() -> Pods {
 struct World;
 
 impl Known for World {
-    fn object(&self, _: &str, _: &str, _: &str) -> Option<Value> {
-        None
+    fn object(&self, resource: &str, _: &str, name: &str) -> Option<Value> {
+        let node = serde_json::json!({ "metadata": { "name": name, "labels": { "color": "blue" } } });
+        ((resource, name) == ("nodes", "node-a")).then_some(node)
     }
 
     fn is_pod_address(&self, _: std::net::IpAddr) -> bool {
