@@ -11,6 +11,7 @@ mod differences;
 mod generate;
 mod judge;
 mod kinds;
+mod patches;
 mod writes;
 
 use differences::{Difference, Findings, Known};
@@ -61,6 +62,12 @@ fn run(judge: &mut Judge, areas: &[String], seed: u64, count: usize) -> Findings
     }
     if is_asked("update") {
         runtime.block_on(writes::updates(judge, seed, count, &mut findings));
+    }
+    if is_asked("strategic-merge") {
+        patches::strategic(judge, seed, count, &mut findings);
+    }
+    if is_asked("apply") {
+        patches::owners(judge, seed, count / 2, &mut findings);
     }
     findings
 }
