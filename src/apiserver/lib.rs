@@ -15,6 +15,7 @@ pub mod authorization;
 pub mod bootstrap;
 pub mod certs;
 pub mod client;
+pub mod cron;
 pub mod custom;
 pub mod discovery;
 mod errors;

@@ -13,6 +13,7 @@ pub mod aggregation;
 pub mod batch;
 pub mod claims;
 pub mod daemonset;
+pub mod cron_job;
 pub mod deployment;
 pub mod endpoints;
 pub mod ephemeral;
@@ -101,6 +102,10 @@ pub fn start(server: &Server, env: &Arc<dyn Env>, root_ca: &str) -> JoinSet<()> 
         daemonset::DaemonSets::sources
     );
     run!(job::Jobs::new(client("job-controller"), env.clone()), job::Jobs::sources);
+    let (queue, scheduler) = (Arc::default(), client("cronjob-controller"));
+    let cron_jobs = Arc::new(cron_job::CronJobs::new(scheduler.clone(), env.clone(), Arc::clone(&queue)));
+    let sources = cron_jobs.sources();
+    runtime::start(&mut tasks, cron_jobs, &scheduler, &queue, sources);
     run!(ephemeral::EphemeralVolumes::new(client("ephemeral-volume-controller"), env.clone()), |_: &Arc<
         _,
     >| {

@@ -28,7 +28,7 @@ macro_rules! transcripts {
     )* };
 }
 
-transcripts! { access create apply change rollout stateful get describe discover delete custom quota }
+transcripts! { access create apply change rollout stateful get describe discover delete custom quota cron }
 
 /// `kubectl get -w` shows an object's changes as rows, in order, while they happen.
 fn get_watch(minor: &str) {

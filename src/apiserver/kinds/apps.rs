@@ -2,10 +2,9 @@
 
 use super::columns::apps as columns;
 use super::columns::batch;
-use super::defaults::workload;
 use super::row::{Row, row};
 use super::select;
-use super::strategies::{By, job, scaling, sets, workload as special};
+use super::strategies::{cron_job, job, scaling, sets, workload as special};
 use crate::registry::{Deletion, Generation, NameRule};
 
 pub(super) fn apps() -> Vec<Row> {
@@ -47,7 +46,7 @@ pub(super) fn apps() -> Vec<Row> {
 pub(super) fn batch() -> Vec<Row> {
     vec![
         row("batch/v1", "cronjobs", "CronJob", batch::cron_job)
-            .strategy(&By(workload::cron_job))
+            .strategy(&cron_job::CronJob)
             .short(&["cj"])
             .all()
             .status()

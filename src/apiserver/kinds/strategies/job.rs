@@ -105,6 +105,29 @@ fn generated_selector(object: &Value, path: &Path) -> Vec<Error> {
 }
 
 fn job_spec(spec: &Value, path: &Path) -> Vec<Error> {
+    let mut errors = template_spec(spec, path);
+    let selector_path = path.child("selector");
+    match some(spec, "/selector") {
+        None => {
+            errors.push(Error::required(&selector_path, ""));
+            errors.extend(matches_template(spec, None, path));
+        }
+        Some(selector) => {
+            errors.extend(alcove_object::validate::validate_label_selector(
+                Some(selector),
+                false,
+                &selector_path,
+            ));
+            if let Ok(Some(labels)) = Labels::from_object(Some(selector)) {
+                errors.extend(matches_template(spec, Some(&labels), path));
+            }
+        }
+    }
+    errors
+}
+
+/// What holds for the spec of a job, and for that of a template of jobs, which has no selector.
+pub(super) fn template_spec(spec: &Value, path: &Path) -> Vec<Error> {
     const NUMBERS: [&str; 7] = [
         "parallelism",
         "completions",
@@ -131,23 +154,6 @@ fn job_spec(spec: &Value, path: &Path) -> Vec<Error> {
     errors
         .extend(some(spec, "/template").map(|t| template(t, &path.child("template"))).into_iter().flatten());
     errors.extend(restart_policy(spec, path));
-    let selector_path = path.child("selector");
-    match some(spec, "/selector") {
-        None => {
-            errors.push(Error::required(&selector_path, ""));
-            errors.extend(matches_template(spec, None, path));
-        }
-        Some(selector) => {
-            errors.extend(alcove_object::validate::validate_label_selector(
-                Some(selector),
-                false,
-                &selector_path,
-            ));
-            if let Ok(Some(labels)) = Labels::from_object(Some(selector)) {
-                errors.extend(matches_template(spec, Some(&labels), path));
-            }
-        }
-    }
     errors
 }
 

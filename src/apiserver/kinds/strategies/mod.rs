@@ -4,6 +4,7 @@ pub(super) mod access;
 pub(crate) mod certificates;
 pub(super) mod cluster;
 pub(super) mod config;
+pub(super) mod cron_job;
 mod defaults;
 pub(super) mod definition;
 pub(super) mod events;
