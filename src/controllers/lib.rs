@@ -15,6 +15,7 @@ pub mod claims;
 pub mod daemonset;
 pub mod cron_job;
 pub mod deployment;
+pub mod disruption;
 pub mod endpoints;
 pub mod ephemeral;
 pub mod event_expiry;
@@ -106,6 +107,13 @@ pub fn start(server: &Server, env: &Arc<dyn Env>, root_ca: &str) -> JoinSet<()> 
     let cron_jobs = Arc::new(cron_job::CronJobs::new(scheduler.clone(), env.clone(), Arc::clone(&queue)));
     let sources = cron_jobs.sources();
     runtime::start(&mut tasks, cron_jobs, &scheduler, &queue, sources);
+    run!(
+        disruption::Disruptions::new(server.clone(), client("disruption-controller"), env.clone()),
+        disruption::Disruptions::sources
+    );
+    run!(disruption::StaleDisruptions::new(client("disruption-controller"), env.clone()), |_: &Arc<_>| {
+        disruption::StaleDisruptions::sources()
+    });
     run!(ephemeral::EphemeralVolumes::new(client("ephemeral-volume-controller"), env.clone()), |_: &Arc<
         _,
     >| {

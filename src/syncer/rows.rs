@@ -177,22 +177,15 @@ pub const NETWORK_POLICIES: Rule = Rule {
     )
 };
 
-/// PodDisruptionBudgets.
+/// PodDisruptionBudgets. Each side counts by itself: the tenant knows the controllers of its pods, the host does not.
 pub const DISRUPTION_BUDGETS: Rule = Rule {
     is_wanted: |allowed| allowed.pod_disruption_budgets.enabled,
-    owners: Owners {
-        synced: "with `sync.podDisruptionBudgets`",
-        tenant: &["labels", "`spec`"],
-        host: &["`status`"],
-    },
+    owners: Owners { synced: "with `sync.podDisruptionBudgets`", tenant: &["labels", "`spec`"], host: &[] },
     ..row(
         "policy",
         "PodDisruptionBudget",
         "poddisruptionbudgets",
-        follows(
-            |context, object| Ok(translate::disruption_budget(context, object)),
-            Some(|_, tenant, host| translate::disruption_budget_back(tenant, host)),
-        ),
+        follows(|context, object| Ok(translate::disruption_budget(context, object)), None),
     )
 };
 

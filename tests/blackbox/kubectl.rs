@@ -1,5 +1,6 @@
 //! The real kubectl of three minors does what its users know, and prints what they know: see `transcripts/`.
 
+use super::harness::server::Server;
 use super::harness::session::Session;
 use super::harness::shared;
 use super::harness::transcript::play;
@@ -29,6 +30,14 @@ macro_rules! transcripts {
 }
 
 transcripts! { access create apply change rollout stateful get describe discover delete custom quota cron }
+
+/// Draining goes through all namespaces of a node, so it has a cluster of its own.
+#[test]
+fn drain() {
+    let server = Server::dev(&["--nodes", "1"]);
+    let session = Session::new(&server, "drain", &[("kubectl", "kubectl-1.35")]);
+    play(&session, "1.35", "drain");
+}
 
 /// `kubectl get -w` shows an object's changes as rows, in order, while they happen.
 fn get_watch(minor: &str) {

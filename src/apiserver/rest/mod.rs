@@ -9,6 +9,7 @@ mod connect;
 mod create;
 mod decode;
 mod delete;
+mod evict;
 mod metadata;
 mod page;
 mod patch;

@@ -40,7 +40,7 @@ pub use claim::{CLAIM_FIELDS, CLAIM_STATUS_FIELDS, claim, claim_back, volume, vo
 pub use class::{STORAGE_CLASS_FIELDS, ingress_class, storage_class};
 pub use config::{config_map, secret};
 pub use context::{Context, Known, Nothing, Wanted, names};
-pub use disruption::{BUDGET_FIELDS, BUDGET_STATUS_FIELDS, disruption_budget, disruption_budget_back};
+pub use disruption::{BUDGET_FIELDS, disruption_budget};
 pub use endpoint::{SERVICE_NAME, addresses, endpoint_slice, endpoints, follows_from_selector, service_of};
 pub use environment::{
     DIGEST, ENVIRONMENT, KUBERNETES, environment, environment_name, environment_scope, scope, variables,
