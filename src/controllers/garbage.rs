@@ -5,7 +5,7 @@
 //! that have owners or wait for dependents, nothing of any other object; whether an owner lives is asked of the API
 //! server at the moment of decision.
 
-use crate::runtime::{self, Facts, Failure, Key, Mapper, Next, OwnerReference, Queue, Reconciler, Source};
+use crate::runtime::{self, Facts, Failure, Feeds, Key, Mapper, Next, OwnerReference, Queue, Reconciler};
 use alcove_apiserver::options::{DeleteOptions, ListOptions, PatchType, Propagation, WriteOptions};
 use alcove_apiserver::request::Verb;
 use alcove_apiserver::{Client, Event, Object, Server};
@@ -14,7 +14,6 @@ use parking_lot::Mutex;
 use serde_json::json;
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
-use tokio::task::{AbortHandle, JoinSet};
 
 const NAME: &str = "generic-garbage-collector";
 const FOREGROUND: &str = "foregroundDeletion";
@@ -137,26 +136,12 @@ impl Garbage {
     /// Watches whatever the server serves, for ever: custom resources come and go.
     pub async fn follow(self: Arc<Self>) {
         let mut changes = self.server.registry_changes();
-        let mut feeds: HashMap<Arc<str>, (Gvr, AbortHandle)> = HashMap::new();
-        let mut tasks = JoinSet::new();
+        let mut feeds = Feeds::new(NAME, self.client.clone(), self.queue.clone());
         loop {
             changes.borrow_and_update();
-            let served = self.collectable();
-            feeds.retain(|table, (resource, task)| {
-                let stays = served.get(table) == Some(resource);
-                if !stays {
-                    task.abort();
-                    self.graph.lock().forget_resource(resource);
-                }
-                stays
-            });
-            while tasks.try_join_next().is_some() {}
-            for (table, resource) in served {
-                feeds.entry(table).or_insert_with(|| {
-                    let source = Source::new(resource.clone(), self.mapper(resource.clone()));
-                    let feed = runtime::feed(NAME, self.client.clone(), source, self.queue.clone());
-                    (resource, tasks.spawn(feed))
-                });
+            let gone = feeds.set(self.collectable(), |_, resource| self.mapper(resource.clone()));
+            for resource in gone {
+                self.graph.lock().forget_resource(&resource);
             }
             if changes.changed().await.is_err() {
                 return;

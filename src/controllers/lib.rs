@@ -10,10 +10,11 @@
 //! host cluster; it speaks to the API server as any client does.
 
 pub mod aggregation;
+pub mod autoscale;
 pub mod batch;
 pub mod claims;
-pub mod daemonset;
 pub mod cron_job;
+pub mod daemonset;
 pub mod deployment;
 pub mod disruption;
 pub mod endpoints;
@@ -103,6 +104,13 @@ pub fn start(server: &Server, env: &Arc<dyn Env>, root_ca: &str) -> JoinSet<()> 
         daemonset::DaemonSets::sources
     );
     run!(job::Jobs::new(client("job-controller"), env.clone()), job::Jobs::sources);
+    let (queue, scaler) = (Arc::default(), client("horizontal-pod-autoscaler"));
+    let autoscalers =
+        autoscale::Autoscalers::new(server.clone(), scaler.clone(), env.clone(), Arc::clone(&queue));
+    let autoscalers = Arc::new(autoscalers);
+    tasks.spawn(Arc::clone(&autoscalers).follow());
+    let sources = autoscalers.sources();
+    runtime::start(&mut tasks, autoscalers, &scaler, &queue, sources);
     let (queue, scheduler) = (Arc::default(), client("cronjob-controller"));
     let cron_jobs = Arc::new(cron_job::CronJobs::new(scheduler.clone(), env.clone(), Arc::clone(&queue)));
     let sources = cron_jobs.sources();

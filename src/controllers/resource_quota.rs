@@ -4,7 +4,7 @@
 //! some quota counts, and nothing at all where there is no quota. A count that was overtaken by a charge is not written:
 //! the charge has moved the quota's resourceVersion on.
 
-use crate::runtime::{self, Failure, Key, Mapper, Next, Queue, Reconciler, Source, skim};
+use crate::runtime::{self, Failure, Feeds, Key, Mapper, Next, Queue, Reconciler, Source, skim};
 use alcove_apiserver::options::ListOptions;
 use alcove_apiserver::quota::amounts::{self, Amounts};
 use alcove_apiserver::quota::{Counted, Scope, counted, number};
@@ -18,7 +18,6 @@ use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::Notify;
-use tokio::task::{AbortHandle, JoinSet};
 
 const NAME: &str = "resourcequota-controller";
 /// How often everything is counted anew (kube-controller-manager's --resource-quota-sync-period).
@@ -85,26 +84,10 @@ impl ResourceQuotas {
     /// Watches what quotas count, for ever: quotas and custom resources come and go.
     pub async fn follow(self: Arc<Self>) {
         let mut registry = self.server.registry_changes();
-        let mut feeds: HashMap<Arc<str>, (Gvr, AbortHandle)> = HashMap::new();
-        let mut tasks = JoinSet::new();
+        let mut feeds = Feeds::new(NAME, self.client.clone(), self.queue.clone());
         loop {
             registry.borrow_and_update();
-            let watched = self.watched();
-            feeds.retain(|table, (resource, task)| {
-                let stays = watched.get(table) == Some(resource);
-                if !stays {
-                    task.abort();
-                }
-                stays
-            });
-            while tasks.try_join_next().is_some() {}
-            for (table, resource) in watched {
-                feeds.entry(table).or_insert_with(|| {
-                    let source = Source::new(resource.clone(), self.mapper(&resource));
-                    let feed = runtime::feed(NAME, self.client.clone(), source, self.queue.clone());
-                    (resource, tasks.spawn(feed))
-                });
-            }
+            feeds.set(self.watched(), |_, resource| self.mapper(resource));
             tokio::select! {
                 () = self.changed.notified() => {}
                 changed = registry.changed() => if changed.is_err() { return },

@@ -29,14 +29,23 @@ macro_rules! transcripts {
     )* };
 }
 
-transcripts! { access create apply change rollout stateful get describe discover delete custom quota cron }
+transcripts! { access create apply change rollout stateful get describe discover delete custom quota cron autoscale }
 
-/// Draining goes through all namespaces of a node, so it has a cluster of its own.
+/// What concerns a whole cluster, on one of its own.
+fn run_alone(transcript: &str) {
+    let server = Server::dev(&["--nodes", "1"]);
+    let session = Session::new(&server, transcript, &[("kubectl", "kubectl-1.35")]);
+    play(&session, "1.35", transcript);
+}
+
 #[test]
 fn drain() {
-    let server = Server::dev(&["--nodes", "1"]);
-    let session = Session::new(&server, "drain", &[("kubectl", "kubectl-1.35")]);
-    play(&session, "1.35", "drain");
+    run_alone("drain");
+}
+
+#[test]
+fn metrics() {
+    run_alone("metrics");
 }
 
 /// `kubectl get -w` shows an object's changes as rows, in order, while they happen.

@@ -2,11 +2,13 @@
 //! take them, failures come back with growing delays.
 
 mod facts;
+mod feeds;
 mod queue;
 mod skim;
 mod watch;
 
 pub use facts::{Facts, OwnerReference};
+pub use feeds::Feeds;
 pub use queue::Queue;
 pub use skim::skim;
 pub use watch::{Mapper, Source, by_key, feed};
