@@ -26,6 +26,19 @@ pub(super) fn boolean(source: &str, variables: &[Variable]) -> Result<Program, S
     }
 }
 
+/// Why a condition is none, if it is not. One that speaks of the authorizer, which expressions do not know here, is left
+/// to the failure policy.
+pub(crate) fn condition_error(source: &str, has_params: bool) -> Option<String> {
+    let known = |name: &&&str| match **name {
+        "params" => has_params,
+        "namespaceObject" => false,
+        _ => true,
+    };
+    let variables: Vec<Variable> =
+        VARIABLES.iter().filter(known).map(|name| Variable::anything(name)).collect();
+    boolean(source, &variables).err().filter(|_| !source.contains("authorizer"))
+}
+
 impl Conditions {
     /// Reads a list of conditions.
     pub fn read(list: &Value) -> Conditions {

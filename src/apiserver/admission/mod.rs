@@ -21,11 +21,13 @@ mod tests;
 mod webhooks;
 
 pub use certificates::Certificates;
+pub(crate) use conditions::condition_error;
 pub use escalation::Escalation;
 pub use limit_ranger::LimitRanger;
 pub use namespace::NamespaceLifecycle;
 pub use pods::{DefaultTolerationSeconds, Priority, TOLERATION_SECONDS};
 pub use policies::ValidatingPolicies;
+pub(crate) use policies::policy_errors;
 pub use resource_quota::ResourceQuota;
 pub use runtime_class::RuntimeClass;
 pub use service_account::ServiceAccount;

@@ -10,6 +10,8 @@ mod policy;
 #[cfg(test)]
 mod tests;
 
+pub(crate) use self::policy::policy_errors;
+
 use self::policy::{Binding, Policy, Refusal};
 use super::{Admission, Admitting, Attributes};
 use alcove_object::status::{Cause, Details};

@@ -5,9 +5,11 @@ use crate::admission::conditions::{Conditions, VARIABLES, boolean};
 use crate::admission::matching::{Constraints, Match, request};
 use alcove_cel::limits::{BUDGET_COST_MAX, CALL_COST_MAX, MESSAGE_BYTES_MAX};
 use alcove_cel::{Decl, EvalError, Field, Program, Shape, Type, Value as Cel, Variable};
+use alcove_object::field::{Error, Path};
 use alcove_object::selector::Labels;
 use alcove_object::{Gvk, Value, meta};
 use alcove_store::{Range, Store};
+use serde_json::json;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
@@ -82,6 +84,32 @@ fn known(own: &BTreeMap<Box<str>, Type>) -> Vec<Variable> {
     let decl = Arc::new(Decl { shape, elements_max: 0, bytes_min: 2 });
     let fixed = VARIABLES.map(Variable::anything);
     fixed.into_iter().chain([Variable::declared("variables", &decl)]).collect()
+}
+
+/// The expressions of a policy's spec that do not compile.
+pub(crate) fn policy_errors(spec: &Value, path: &Path) -> Vec<Error> {
+    let read = Policy::read(&json!({ "spec": spec }));
+    let mut errors = Vec::new();
+    let mut tell = |at: Path, source: &str, why: &str| {
+        // Of the authorizer, expressions know nothing here: that is left to the failure policy. That something is missing
+        // is told elsewhere.
+        if !source.contains("authorizer") && !source.trim().is_empty() {
+            errors.push(Error::invalid(&at, source, why));
+        }
+    };
+    for (i, (_, program)) in read.variables.iter().enumerate() {
+        if let Err(why) = program {
+            let source = spec["variables"][i]["expression"].as_str().unwrap_or_default();
+            tell(path.child("variables").index(i).child("expression"), source, why);
+        }
+    }
+    for (i, validation) in read.validations.iter().enumerate() {
+        let at = path.child("validations").index(i);
+        if let Err(why) = &validation.program {
+            tell(at.child("expression"), &validation.source, why);
+        }
+    }
+    errors
 }
 
 impl Policy {

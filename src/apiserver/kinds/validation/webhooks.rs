@@ -1,11 +1,12 @@
 //! Webhook configurations, admission policies and their bindings
-//! (k8s.io/kubernetes/pkg/apis/admissionregistration/validation). Expressions are not compiled here.
+//! (k8s.io/kubernetes/pkg/apis/admissionregistration/validation).
 
 use super::by;
 use super::rules::Check::{
     By, Inside, OneOf, Required, RequiredNamed, RequiredOneOf, Selector, Unique, Within,
 };
 use super::rules::{Rule, wildcard_alone};
+use crate::admission::{condition_error, policy_errors};
 use crate::kinds::tree::{field, int, list, some, text};
 use alcove_object::field::{Error, Path};
 use alcove_object::{Value, name};
@@ -39,6 +40,7 @@ const WEBHOOK: &[Rule] = &[
     ("objectSelector", Selector),
     ("clientConfig", By(client)),
     ("", Inside(CONDITIONS)),
+    ("matchConditions", By(|value, path| compiled(value, false, path))),
     ("admissionReviewVersions", By(review_versions)),
 ];
 
@@ -197,6 +199,23 @@ fn condition_count(value: &Value, path: &Path) -> Vec<Error> {
     }
 }
 
+/// Conditions that are expressions.
+fn compiled(conditions: &Value, has_params: bool, path: &Path) -> Vec<Error> {
+    let sources =
+        conditions.as_array().into_iter().flatten().map(|condition| text(condition, "/expression").trim());
+    let given = sources.enumerate().filter(|(_, source)| !source.is_empty());
+    let wrong = given.filter_map(|(i, source)| {
+        let why = condition_error(source, has_params)?;
+        Some(Error::invalid(&path.index(i).child("expression"), source, why))
+    });
+    wrong.collect()
+}
+
+fn policy_conditions(spec: &Value, path: &Path) -> Vec<Error> {
+    let conditions = spec.get("matchConditions").unwrap_or(&Value::Null);
+    compiled(conditions, field(spec, "paramKind").is_some(), &path.child("matchConditions"))
+}
+
 fn expression(value: &Value, path: &Path) -> Vec<Error> {
     let is_missing = value.as_str().unwrap_or_default().trim().is_empty();
     if is_missing { vec![Error::required(path, "")] } else { Vec::new() }
@@ -295,7 +314,9 @@ fn param_kind(kind: &Value, path: &Path) -> Vec<Error> {
 pub(crate) const VALIDATING_POLICY: &[Rule] = &[
     ("spec", Inside(POLICY)),
     ("spec", By(validations)),
+    ("spec", By(policy_conditions)),
     ("spec/validations/*/expression", By(policy_expression)),
+    ("spec", By(policy_errors)),
     ("spec/auditAnnotations/*/valueExpression", By(value_expression)),
     ("spec/auditAnnotations/*/key", RequiredNamed(|_| Vec::new())),
     ("spec/auditAnnotations", Unique("key")),
@@ -389,3 +410,53 @@ fn actions(value: &Value, path: &Path) -> Vec<Error> {
 }
 
 pub(crate) const MUTATING_BINDING: &[Rule] = &[("spec", Inside(BINDING))];
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    fn shown(errors: &[Error]) -> String {
+        errors.iter().map(ToString::to_string).collect::<Vec<_>>().join("|")
+    }
+
+    #[test]
+    fn expressions_compile() {
+        let at = Path::new("c");
+        for (source, has_params, expected) in [
+            ("object.metadata.name == 'x' && request.operation == 'CREATE'", false, ""),
+            ("authorizer.path('/').check('get').allowed()", false, ""),
+            ("params.a == 1", true, ""),
+            (
+                "params.a == 1",
+                false,
+                "c[0].expression: Invalid value: \"params.a == 1\": compilation failed: ERROR: <input>:1:1: undeclared reference to 'params' (in container '')\n | params.a == 1\n | ^",
+            ),
+            ("'a'", false, "c[0].expression: Invalid value: \"'a'\": must evaluate to bool"),
+        ] {
+            let conditions = json!([{"name": "n", "expression": source}]);
+            assert_eq!(shown(&compiled(&conditions, has_params, &at)), expected);
+        }
+        let unknown = "compilation failed: ERROR: <input>:1:10: undefined field 'none'\n | variables.none\n | .........^";
+        for (spec, expected) in [
+            (
+                json!({"variables": [{"name": "a", "expression": "object.spec"}], "validations": [{"expression": "variables.a.b == 1"}]}),
+                String::new(),
+            ),
+            (
+                json!({"validations": [{"expression": "variables.none"}]}),
+                format!("spec.validations[0].expression: Invalid value: \"variables.none\": {unknown}"),
+            ),
+            (
+                json!({"variables": [{"name": "a", "expression": "variables.none"}]}),
+                format!("spec.variables[0].expression: Invalid value: \"variables.none\": {unknown}"),
+            ),
+            (
+                json!({"validations": [{"expression": "1"}]}),
+                "spec.validations[0].expression: Invalid value: \"1\": must evaluate to bool".to_owned(),
+            ),
+        ] {
+            assert_eq!(shown(&policy_errors(&spec, &Path::new("spec"))), expected);
+        }
+    }
+}
