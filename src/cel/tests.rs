@@ -1,3 +1,5 @@
+//! Tables: expressions and what they come to over one object; what does not compile; costs.
+
 use crate::{Decl, Field, Merge, Program, Shape, Type, Value, Variable, limits};
 use serde_json::json;
 use std::sync::Arc;
