@@ -6,6 +6,8 @@ import pathlib
 from . import settings
 from .settings import KEYS, LOGS, PROGRAMS, RUN, SETTINGS
 
+# By which a kubelet sees that a disk is full, and drives pods away.
+DISK_SIGNALS = ["nodefs.available", "nodefs.inodesFree", "imagefs.available", "imagefs.inodesFree"]
 ETCD_URL = "http://127.0.0.1:2379"
 
 
@@ -164,8 +166,10 @@ def kubelet_configuration():
             "x509": {"clientCAFile": str(certificate("authority"))},
         },
         "authorization": {"mode": "Webhook"},
-        # The machine's disk is shared with builds; nothing can be pulled, so images must never be collected.
-        "evictionHard": {"memory.available": "100Mi", "nodefs.available": "1%", "imagefs.available": "1%"},
+        # The machine's disk is shared with builds, which may fill it for a while; nothing can be pulled, so images must never
+        # be collected.
+        "evictionHard": {"memory.available": "100Mi", **dict.fromkeys(DISK_SIGNALS, "0%")},
+        "evictionPressureTransitionPeriod": "1s",
         "imageGCHighThresholdPercent": 100,
         "imageGCLowThresholdPercent": 99,
         "serializeImagePulls": False,
