@@ -114,6 +114,9 @@ def agnhost(root, programs):
     root.copy(programs / "agnhost", "agnhost")
     root.link("agnhost-2", "agnhost")
     (root.path / "uploads").mkdir()
+    # Upstream's image has them here, and its tests of StatefulSets ask for them by HTTP, not by TLS.
+    for name in ["localhost.crt", "localhost.key"]:
+        root.write(name, "")
 
 
 def nginx(root, _programs):
