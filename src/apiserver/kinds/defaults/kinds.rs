@@ -154,8 +154,8 @@ pub(crate) fn limit_range(object: &mut Value) {
     }
 }
 
-const AUTOSCALER_UP: &[Rule] = &[("selectPolicy", Text("Max")), ("stabilizationWindowSeconds", Int(0))];
-const AUTOSCALER_DOWN: &[Rule] = &[("selectPolicy", Text("Max"))];
+const AUTOSCALER_UP: &[Rule] = &[("selectPolicy", Word("Max")), ("stabilizationWindowSeconds", Int(0))];
+const AUTOSCALER_DOWN: &[Rule] = &[("selectPolicy", Word("Max"))];
 
 /// Autoscalers of both versions. That of v1 has its other metrics and its behavior in annotations.
 pub(crate) fn horizontal_pod_autoscaler(object: &mut Value) {
@@ -230,7 +230,8 @@ pub(crate) fn service(object: &mut Value) {
     }
 }
 
-const DEVICE_REQUEST: &[Rule] = &[("allocationMode", Text("ExactCount"))];
+const DEVICE_REQUEST: &[Rule] =
+    &[("allocationMode", Text("ExactCount")), ("tolerations/*/operator", Text("Equal"))];
 
 /// Resource claims and their templates; `spec` is where the claim's spec stands.
 fn device_requests(spec: &mut Value) {

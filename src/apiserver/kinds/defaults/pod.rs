@@ -143,7 +143,9 @@ fn default_host_ports(spec: &mut Value) {
     for list in ["containers", "initContainers"] {
         for port in items(spec, list).flat_map(|c| items(c, "ports")) {
             let number = port.get("containerPort").and_then(Value::as_i64).unwrap_or(0);
-            fill(port, &[("hostPort", Count(number))]);
+            if number != 0 {
+                fill(port, &[("hostPort", Count(number))]);
+            }
         }
     }
 }

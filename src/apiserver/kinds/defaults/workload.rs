@@ -50,6 +50,12 @@ pub(crate) fn daemon_set(object: &mut Value) {
     if text(spec, "/updateStrategy/type") == "RollingUpdate" {
         fill(spec, ROLLING_DAEMON_SET);
     }
+    // Upstream's own form has no way to say nothing here.
+    let numbers = [
+        ("updateStrategy/rollingUpdate/maxUnavailable", Int(0)),
+        ("updateStrategy/rollingUpdate/maxSurge", Int(0)),
+    ];
+    fill(spec, &numbers);
 }
 
 const STATEFUL_SET: &[Rule] = &[
@@ -69,9 +75,7 @@ pub(crate) fn stateful_set(object: &mut Value) {
             &[("updateStrategy+/type", Text("RollingUpdate")), ("updateStrategy/rollingUpdate", Fill::Empty)],
         );
     }
-    if text(spec, "/updateStrategy/type") == "RollingUpdate" {
-        fill(spec, &[("updateStrategy/rollingUpdate/partition", Int(0))]);
-    }
+    fill(spec, &[("updateStrategy/rollingUpdate/partition", Int(0))]);
     let claims = spec.get_mut("volumeClaimTemplates").and_then(Value::as_array_mut);
     for claim in claims.into_iter().flatten().filter(|claim| claim.is_object()) {
         fill(claim, kinds::PERSISTENT_VOLUME_CLAIM);

@@ -236,13 +236,23 @@ fn service_spec(spec: &Value, path: &Path) -> Vec<Error> {
     for (i, range) in list(spec, "/loadBalancerSourceRanges").iter().filter_map(Value::as_str).enumerate() {
         errors.extend(block(range.trim(), &ranges.index(i)));
     }
-    let affinity = text(spec, "/sessionAffinity");
-    if !matches!(affinity, "" | "ClientIP" | "None") {
-        errors.push(Error::not_supported(&path.child("sessionAffinity"), affinity, &["ClientIP", "None"]));
+    for (field, allowed) in CLOSED {
+        let given = text(spec, &format!("/{field}"));
+        if !given.is_empty() && !allowed.contains(&given) {
+            errors.push(Error::not_supported(&path.child(field), given, allowed));
+        }
     }
     errors.extend(traffic(spec, kind, path));
     errors
 }
+
+/// Fields with a closed set of values.
+const CLOSED: &[(&str, &[&str])] = &[
+    ("type", &["ClusterIP", "ExternalName", "LoadBalancer", "NodePort"]),
+    ("sessionAffinity", &["ClientIP", "None"]),
+    ("internalTrafficPolicy", &["Cluster", "Local"]),
+    ("trafficDistribution", &["PreferClose", "PreferSameZone", "PreferSameNode"]),
+];
 
 const IP_RULE: &str = "must be a valid IP address, (e.g. 10.9.8.7 or 2001:db8::ffff)";
 

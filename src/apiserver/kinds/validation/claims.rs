@@ -284,12 +284,17 @@ fn sources(spec: &Value, path: &Path) -> Vec<Error> {
     let mut count = 0;
     for (kind, source) in given {
         count += 1;
-        let at = path.child(kind);
-        match count {
-            1 => errors.extend(one_source(kind, source, &at)),
-            // Upstream forgets one.
-            _ if kind == "flexVolume" => errors.extend(one_source(kind, source, &at)),
-            _ => errors.push(Error::forbidden(&at, "may not specify more than 1 volume type")),
+        // Upstream spells some of them in its own way, and forgets one.
+        let (judged_at, refused_at) = match kind {
+            "cephfs" => (kind, "cephFS"),
+            "gcePersistentDisk" => ("persistentDisk", kind),
+            plain => (plain, plain),
+        };
+        if count == 1 || kind == "flexVolume" {
+            errors.extend(one_source(kind, source, &path.child(judged_at)));
+        } else {
+            let why = "may not specify more than 1 volume type";
+            errors.push(Error::forbidden(&path.child(refused_at), why));
         }
     }
     if count == 0 {

@@ -115,7 +115,6 @@ fn endpoint(point: &Value, kind: &str, path: &Path) -> Vec<Error> {
 
 const ENDPOINT: &[Rule] = &[
     ("nodeName", By(node_name)),
-    ("deprecatedTopology", super::rules::Check::Labels),
     ("hostname", By(hostname)),
     ("hints/forZones", By(hint_count)),
     ("hints/forZones", Unique("name")),
