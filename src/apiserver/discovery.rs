@@ -193,7 +193,8 @@ fn legacy_resource(resource: &Resource) -> Value {
     });
     insert_names(&mut out, resource);
     insert_kind_if_other(&mut out, resource, &resource.gvk);
-    if resource.verbs.has(Verb::Get) {
+    // Component statuses are asked for and never stored.
+    if resource.verbs.has(Verb::Get) && resource.gvr.resource != "componentstatuses" {
         out["storageVersionHash"] = storage_hash(&resource.stored).into();
     }
     out
@@ -250,7 +251,6 @@ fn aggregated_group(name: &str, versions: &[(&str, Vec<&Resource>)]) -> Value {
     if !name.is_empty() {
         metadata.insert("name".into(), name.into());
     }
-    metadata.insert("creationTimestamp".into(), Value::Null);
     let versions = versions.iter().map(|(version, resources)| {
         let resources: Vec<Value> = resources.iter().map(|resource| aggregated_resource(resource)).collect();
         json!({"version": version, "resources": resources, "freshness": "Current"})

@@ -155,6 +155,12 @@ impl Status {
         self
     }
 
+    /// A refusal before a resource is asked: the code's own text, with empty details as upstream's router has them
+    /// (k8s.io/apimachinery/pkg/api/errors: NewGenericServerResponse).
+    pub fn unrouted(code: u16, reason: Reason, message: impl Into<String>) -> Status {
+        Status::new(code, reason, message).with_details(Details::default())
+    }
+
     /// 400: the request cannot be understood.
     pub fn bad_request(message: impl Into<String>) -> Status {
         Status::new(400, Reason::BAD_REQUEST, message)

@@ -9,6 +9,7 @@ use crate::authorization::Action;
 use crate::server::Server;
 use crate::user::{AUTHENTICATED, User};
 use alcove_object::Status;
+use alcove_object::field::quote;
 use http::{HeaderMap, HeaderName, HeaderValue};
 
 const USER: HeaderName = HeaderName::from_static("impersonate-user");
@@ -21,7 +22,7 @@ const ACCOUNT_PREFIX: &str = "system:serviceaccount:";
 const AUTHENTICATION: &str = "authentication.k8s.io";
 
 /// Who a request is to be done as: the user itself, unless headers name another one. 403 when the user may not act as
-/// that one, 500 for headers without a user.
+/// that one, 400 for headers without a user.
 pub fn acting(server: &Server, user: User, headers: &HeaderMap) -> Result<User, Status> {
     let texts = |name: &HeaderName| -> Result<Vec<String>, Status> {
         headers.get_all(name).iter().map(|value| text(name, value)).collect()
@@ -33,7 +34,7 @@ pub fn acting(server: &Server, user: User, headers: &HeaderMap) -> Result<User, 
         return Ok(user);
     }
     if acted.name.is_empty() {
-        return Err(Status::internal("requested impersonation without impersonating a user name"));
+        return Err(nameless(&acted));
     }
     let account = acted.name.strip_prefix(ACCOUNT_PREFIX).and_then(|name| name.split_once(':'));
     let account = account.filter(|(namespace, name)| !namespace.is_empty() && !name.contains(':'));
@@ -64,6 +65,27 @@ pub fn acting(server: &Server, user: User, headers: &HeaderMap) -> Result<User, 
         acted.groups.push(group.to_owned());
     }
     Ok(acted)
+}
+
+/// 400 for headers that say more than a name, but no name, with what they say as Go would print it.
+fn nameless(acted: &User) -> Status {
+    let listed = |values: &[String]| values.iter().map(|v| quote(v)).collect::<Vec<_>>().join(", ");
+    let groups = match acted.groups.is_empty() {
+        true => "[]string(nil)".to_owned(),
+        false => format!("[]string{{{}}}", listed(&acted.groups)),
+    };
+    let entry =
+        |(key, values): &(String, Vec<String>)| format!("{}:[]string{{{}}}", quote(key), listed(values));
+    let extra = match acted.extra.is_empty() {
+        true => "map[string][]string(nil)".to_owned(),
+        false => {
+            format!("map[string][]string{{{}}}", acted.extra.iter().map(entry).collect::<Vec<_>>().join(", "))
+        }
+    };
+    Status::bad_request(format!(
+        "requested &user.DefaultInfo{{Name:\"\", UID:{}, Groups:{groups}, Extra:{extra}}} without impersonating a user name",
+        quote(&acted.uid)
+    ))
 }
 
 /// A header's text. One that cannot be read must not be passed over.

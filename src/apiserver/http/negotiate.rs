@@ -180,7 +180,21 @@ pub fn answer(headers: &HeaderMap, query: &Query, offer: Offer) -> Result<Media,
             }
         }
     }
-    Err(not_acceptable(offer.is_stream))
+    Err(turned_away(accept, offer.is_stream))
+}
+
+/// 406. Who takes none of the media types never gets to a handler, and upstream's router has words of its own.
+fn turned_away(accept: &str, is_stream: bool) -> Status {
+    let is_known = |clause: &Clause<'_>| ANSWERS.iter().any(|(media_type, _)| clause.takes(media_type));
+    if clauses(accept).iter().any(is_known) {
+        return not_acceptable(is_stream);
+    }
+    let mut types = ANSWERS.map(|(media_type, _)| media_type).join(", ");
+    if is_stream {
+        types += &format!(", {JSON};stream=watch, {PROTOBUF};stream=watch");
+    }
+    let message = format!("406: Not Acceptable\n\nAvailable representations: {types}");
+    Status::unrouted(406, Reason::NOT_ACCEPTABLE, message)
 }
 
 impl Offer {
@@ -233,7 +247,7 @@ pub fn plain_answer(headers: &HeaderMap, query: &Query) -> Result<Media, Status>
         let found = PLAIN_ANSWERS.iter().find(|(media_type, _)| clause.takes(media_type));
         found.filter(|_| !asks_other).map(|(_, format)| *format)
     };
-    let format = clauses(accept).iter().find_map(fits).ok_or_else(|| not_acceptable(false))?;
+    let format = clauses(accept).iter().find_map(fits).ok_or_else(|| turned_away(accept, false))?;
     Ok(Media { format, pretty, transform: None })
 }
 
@@ -279,7 +293,8 @@ pub fn patch_type(headers: &HeaderMap, is_custom: bool) -> Result<(PatchType, En
         STRATEGIC if !is_custom => Ok((PatchType::Strategic, Encoding::Json)),
         APPLY => Ok((PatchType::Apply, Encoding::Yaml)),
         _ if is_custom => Err(unsupported(&[JSON_PATCH, MERGE, APPLY])),
-        _ => Err(unsupported(&[JSON_PATCH, MERGE, STRATEGIC, APPLY])),
+        // The router's word.
+        _ => Err(Status::unrouted(415, Reason::UNSUPPORTED_MEDIA_TYPE, "415: Unsupported Media Type")),
     }
 }
 
@@ -375,16 +390,20 @@ mod tests {
 
     #[test]
     fn refusals_list_what_is_accepted() {
-        let refusal = |is_stream| {
+        let refusal = |accept, is_stream| {
             let offer = Offer { is_stream, has_protobuf: true };
-            answer(&headers(&[(header::ACCEPT, "text/plain")]), &Query::default(), offer).unwrap_err()
+            answer(&headers(&[(header::ACCEPT, accept)]), &Query::default(), offer).unwrap_err()
         };
         assert_eq!(
-            refusal(false).message,
+            refusal("text/plain", false).message,
+            "406: Not Acceptable\n\nAvailable representations: application/json, application/yaml, application/vnd.kubernetes.protobuf"
+        );
+        assert_eq!(
+            refusal("application/json;as=Other", false).message,
             "only the following media types are accepted: application/json, application/yaml, application/vnd.kubernetes.protobuf"
         );
         assert_eq!(
-            refusal(true).message,
+            refusal("application/json;as=Other", true).message,
             "only the following media types are accepted: application/json;stream=watch, application/vnd.kubernetes.protobuf;stream=watch"
         );
         let refusal = body_encoding(&headers(&[(header::CONTENT_TYPE, "text/plain")])).unwrap_err();

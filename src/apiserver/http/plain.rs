@@ -5,6 +5,7 @@ use super::handle::Call;
 use super::negotiate::{self, Clause, Media};
 use super::request::method_not_allowed;
 use super::respond::{self, Answer};
+use crate::registry::Registry;
 use crate::version;
 use alcove_object::Status;
 use http::{HeaderMap, HeaderValue, header};
@@ -43,10 +44,24 @@ pub async fn answer(call: Call) -> Result<Answer, Status> {
         _ => None,
     };
     match answer {
-        None => Ok(respond::page_not_found()),
+        None => unserved(&call.front.server.registry(), &path),
         Some(_) if !matches!(call.info.method.as_str(), "get" | "head") => Err(method_not_allowed()),
         Some(answer) => Ok(answer),
     }
+}
+
+/// What a path that nobody serves gets: below the groups that are built in a Status, elsewhere text. Upstream has a
+/// router of its own for each of those groups (k8s.io/apiserver/pkg/server/handler.go).
+pub fn unserved(registry: &Registry, path: &str) -> Result<Answer, Status> {
+    let mut parts = path.strip_prefix('/').unwrap_or(path).split('/');
+    let is_routed = match (parts.next(), parts.next()) {
+        (Some("api"), Some(_)) => true,
+        (Some("apis"), Some(group)) if !group.is_empty() => {
+            registry.resources().iter().any(|r| r.custom.is_none() && r.gvr.group == group)
+        }
+        _ => false,
+    };
+    if is_routed { Err(Status::no_such_resource()) } else { Ok(respond::page_not_found()) }
 }
 
 fn is_exactly(path: &str, expected: &str) -> bool {
@@ -85,9 +100,7 @@ fn discovery(call: &Call, path: &str) -> Result<Option<Answer>, Status> {
     }
     let Some(json) = documents.legacy(path) else { return Ok(None) };
     let media = negotiate::plain_answer(call.headers(), &call.query)?;
-    let mut answer = respond::json(200, media, Body::full(json));
-    answer.headers_mut().insert(header::VARY, HeaderValue::from_static("Accept"));
-    Ok(Some(answer))
+    Ok(Some(respond::json(200, media, Body::full(json))))
 }
 
 /// Whether the aggregated form is wanted before any plain one.

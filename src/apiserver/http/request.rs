@@ -138,11 +138,8 @@ fn read_verb<'a, 'p>(
 
 /// 405 as the API answers it for whatever it does not route.
 pub fn method_not_allowed() -> Status {
-    Status::new(
-        405,
-        Reason::METHOD_NOT_ALLOWED,
-        "the server does not allow this method on the requested resource",
-    )
+    let message = "the server does not allow this method on the requested resource";
+    Status::unrouted(405, Reason::METHOD_NOT_ALLOWED, message)
 }
 
 fn read_namespace<'a, 'p>(info: &mut RequestInfo, parts: &'a [&'p str]) -> &'a [&'p str] {

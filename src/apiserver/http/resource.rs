@@ -5,6 +5,7 @@ use super::handle::{Call, panicked};
 use super::negotiate::{self, Offer};
 use super::objects::Form;
 use super::options::{self, Writing};
+use super::plain;
 use super::protobuf;
 use super::request::method_not_allowed;
 use super::respond::{self, Answer};
@@ -29,7 +30,7 @@ pub async fn answer(mut call: Call) -> Result<Answer, Status> {
     }
     let target = match Target::of(&registry, &call.info) {
         Ok(target) => target,
-        Err(status) if status.code == 404 => return Ok(respond::page_not_found()),
+        Err(status) if status.code == 404 => return plain::unserved(&registry, &call.info.path),
         Err(status) => return Err(status),
     };
     if !is_routed(&call.info) {
@@ -53,7 +54,7 @@ async fn dispatch(call: Call, target: Target) -> Result<Answer, Status> {
         Verb::Create | Verb::Update | Verb::Patch => write(call, target).await,
         Verb::Delete => delete(call, target).await,
         Verb::DeleteCollection => delete_collection(call, target).await,
-        Verb::Connect => Ok(respond::page_not_found()),
+        Verb::Connect => plain::unserved(&call.front.server.registry(), &call.info.path),
     }
 }
 

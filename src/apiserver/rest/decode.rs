@@ -4,7 +4,7 @@ use super::{Body, Encoding};
 use crate::options::FieldValidation;
 use alcove_object::field::{Error, Path};
 use alcove_object::{Gvk, Status, Value};
-use alcove_schema::decode::{self, Report, StrictError};
+use alcove_schema::decode::{self, Cause, Report, StrictError};
 use alcove_schema::{Types, View};
 
 /// Decodes a body into a tree of this kind. 400 for what cannot be read, for another version or kind, and, under
@@ -80,7 +80,7 @@ fn judge(
 ) -> Result<(), Status> {
     match validation {
         FieldValidation::Strict if !strict.is_empty() => return Err(refuse(decode::strict_message(strict))),
-        FieldValidation::Warn => warnings.extend(strict.iter().map(StrictError::to_string)),
+        FieldValidation::Warn => warnings.extend(strict.iter().flat_map(StrictError::warnings)),
         FieldValidation::Strict | FieldValidation::Ignore => {}
     }
     Ok(())
@@ -92,8 +92,10 @@ pub(super) fn patch(body: Body, kind: &Gvk) -> Result<(Value, Vec<StrictError>),
         Body::Tree(tree) => Ok((tree, Vec::new())),
         Body::Encoded { bytes, encoding } => {
             let decoded = decode::decode(&bytes, encoding, Some(kind), |_| None).map_err(|e| {
-                Status::bad_request(match encoding {
-                    Encoding::Yaml => format!("error decoding YAML: {e}"),
+                Status::bad_request(match (encoding, &e.cause) {
+                    (Encoding::Yaml, _) => format!("error decoding YAML: error converting YAML to JSON: {e}"),
+                    // Nobody looks for a kind in a patch.
+                    (_, Cause::Json(why)) => format!("error decoding patch: {why}"),
                     _ => format!("error decoding patch: {e}"),
                 })
             })?;

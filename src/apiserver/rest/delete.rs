@@ -147,7 +147,9 @@ impl Write<'_> {
     }
 
     fn check_preconditions(&self, options: &DeleteOptions, old: &Value) -> Result<(), Status> {
-        let conflict = |why: String| Err(errors::conflict(self.resource(), &self.target.name, &why));
+        // Upstream names the kind here, where all other conflicts name the resource.
+        let gvk = &self.resource().gvk;
+        let conflict = |why: String| Err(Status::conflict(&gvk.group, &gvk.kind, &self.target.name, &why));
         let (uid, version) = (meta::uid(old), meta::text(old, "resourceVersion"));
         if let Some(wanted) = options.uid.as_deref().filter(|wanted| *wanted != uid) {
             return conflict(format!(
@@ -207,7 +209,8 @@ impl Write<'_> {
             },
         };
         if resource.rules.returns_deleted {
-            return Ok(Some(self.deleted_object(options, stored::present(resource, &last), true)));
+            let gone = self.last_seen(&last);
+            return Ok(Some(self.deleted_object(options, gone, true)));
         }
         let details = Details {
             name: self.target.name.clone(),
@@ -218,6 +221,19 @@ impl Write<'_> {
         };
         let warnings = std::mem::take(&mut self.warnings);
         Ok(Some(Deleted { answer: DeletedAnswer::Status(details), gone: true, accepted: false, warnings }))
+    }
+
+    /// An object as it goes: one with a grace period says that there is none left.
+    fn last_seen(&self, last: &Arc<Entry>) -> Object {
+        let resource = self.resource();
+        if resource.rules.deletion != Deletion::Graceful {
+            return stored::present(resource, last);
+        }
+        let mut tree = stored::tree(resource, last);
+        let now = self.server.env.now();
+        let at = time::parse(meta::text(&tree, "deletionTimestamp")).filter(|at| *at <= now).unwrap_or(now);
+        mark(&mut tree, at, 0);
+        stored::unstored(last.key.clone(), last.revision, &tree)
     }
 
     async fn mark(

@@ -40,7 +40,9 @@ impl Token {
     /// Reads a token that a client sent. 400 for anything that [`Token::encode`] does not make, in particular for a
     /// start that would lead out of the collection.
     pub fn decode(text: &str) -> Result<Token, Status> {
-        let refuse = |why: &str| Status::bad_request(format!("continue key is not valid: {why}"));
+        let refuse = |why: &str| {
+            Status::bad_request(format!("invalid continue token: continue key is not valid: {why}"))
+        };
         let bytes = URL_SAFE_NO_PAD.decode(text).map_err(|e| refuse(&e.to_string()))?;
         let wire: Wire<'_> = serde_json::from_slice(&bytes).map_err(|e| refuse(&e.to_string()))?;
         if wire.v != VERSION {

@@ -59,7 +59,7 @@ impl Patch {
                 return Err(Status::bad_request(format!("error strict decoding YAML: {why}")));
             }
             (FieldValidation::Warn, false) => {
-                write.warnings.extend(self.twice.iter().map(StrictError::to_string))
+                write.warnings.extend(self.twice.iter().flat_map(StrictError::warnings))
             }
             _ => {}
         }

@@ -42,10 +42,10 @@ impl Write<'_> {
         if node.is_empty() || !matches!(text("/target/kind"), "" | "Node" | "Minion") {
             return Err(Status::bad_request("the target of a binding is a Node with a name"));
         }
-        let (resource, name) = (self.resource().clone(), self.target.name.clone());
+        let name = self.target.name.clone();
         let now = self.now.clone();
         let edit = |pod: &mut Value| -> Result<(), Status> {
-            let conflict = |why: String| Err(errors::conflict(&resource, &name, &why));
+            let conflict = |why: String| Err(Status::conflict("", "pods/binding", &name, &why));
             for (what, field) in [("UID", "uid"), ("ResourceVersion", "resourceVersion")] {
                 let (wanted, found) = (meta::text(&binding, field), meta::text(pod, field));
                 if !wanted.is_empty() && wanted != found {

@@ -33,8 +33,9 @@ impl Change<'_> {
     fn is_tracked(&self) -> bool {
         match self {
             Change::Patch(patch) => patch.is_apply(),
-            Change::Scale(_) => true,
-            Change::Replace(_) | Change::Edit(_) => false,
+            // What the server itself does for a subresource, nobody manages.
+            Change::Scale(_) | Change::Edit(_) => true,
+            Change::Replace(_) => false,
         }
     }
 }

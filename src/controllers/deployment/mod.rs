@@ -171,8 +171,11 @@ impl Deployments {
         let patch = json!({ "metadata": { "annotations": { revisions::REVISION: revision } } });
         let (namespace, name) = (meta::namespace(&rollout.deployment), meta::name(&rollout.deployment));
         let options = WriteOptions::default();
-        let patched =
-            self.client.patch(&resource(), "", namespace, name, PatchType::Merge, patch, &options).await?;
+        // As upstream does: a change of annotations beside the status is no new generation.
+        let patched = self
+            .client
+            .patch(&resource(), "status", namespace, name, PatchType::Merge, patch, &options)
+            .await?;
         rollout.deployment = patched.parse();
         Ok(())
     }

@@ -120,6 +120,16 @@ impl fmt::Display for StrictError {
     }
 }
 
+impl StrictError {
+    /// The complaint as warnings, each fit for a header: those of YAML are one for each key.
+    pub fn warnings(&self) -> Vec<String> {
+        match self {
+            StrictError::Yaml(text) => text.lines().skip(1).map(|line| line.trim().to_owned()).collect(),
+            one => vec![one.to_string()],
+        }
+    }
+}
+
 /// The text of the error that strict field validation answers with: all complaints in one line.
 pub fn strict_message(errors: &[StrictError]) -> String {
     let texts: Vec<String> = errors.iter().map(StrictError::to_string).collect();

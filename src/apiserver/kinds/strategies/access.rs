@@ -99,7 +99,12 @@ impl Strategy for RoleBinding {
         let mut errors = self.validate(context, object);
         let role = |object: &Value| object.get("roleRef").cloned().unwrap_or(Value::Null);
         if role(object) != role(old) {
-            errors.push(Error::invalid(&Path::new("roleRef"), role(object), "cannot change roleRef"));
+            // Upstream shows the fields by the names that they have in Go.
+            let shown = serde_json::json!({
+                "APIGroup": text(object, "/roleRef/apiGroup"), "Kind": text(object, "/roleRef/kind"),
+                "Name": text(object, "/roleRef/name"),
+            });
+            errors.push(Error::invalid(&Path::new("roleRef"), shown, "cannot change roleRef"));
         }
         errors
     }

@@ -164,7 +164,7 @@ async fn whoever_may_acts_as_somebody_else() {
                 "uids.authentication.k8s.io \"1\" is forbidden: User \"eve\" cannot impersonate resource \"uids\"",
             )),
         ),
-        (vec![("impersonate-group", "dev")], Err((500, "Internal error occurred: requested"))),
+        (vec![("impersonate-group", "dev")], Err((400, "requested &user.DefaultInfo{"))),
     ] {
         let mut all = vec![("content-type", "application/json")];
         all.extend(headers.clone());
