@@ -1,6 +1,6 @@
 # Every target says in one line what it does; `make help` lists them.
 .DEFAULT_GOAL := help
-.PHONY: help dev build image test host-tools host-up host-down test-host conformance conformance-host lint tools bench bench-host bench-peers bench-sync bench-store bench-dns codegen codegen-check
+.PHONY: help dev build image test host-tools host-up host-down test-host test-replay conformance conformance-host lint tools bench bench-host bench-peers bench-sync bench-store bench-dns codegen codegen-check
 
 CACHE := .cache
 DENY_VERSION := 0.20.2
@@ -44,6 +44,11 @@ test-host: host-up image ## play what tenants do on that Kubernetes; SCENARIOS='
 	@echo "make test-host: playing scenarios with the image of alcove on the test host"
 	tests/host/host.py import $(CACHE)/image/alcove.tar
 	ALCOVE_HOST_KUBECONFIG=$(CURDIR)/$(CACHE)/host/admin.kubeconfig cargo test --test host -- $(SCENARIOS)
+
+test-replay: tools ## send the same requests to alcove and to kube-apiserver, and compare the answers
+	@echo "make test-replay: building alcove, then playing tests/replay/sequences on both"
+	cargo build
+	tests/replay/replay.py target/debug/alcove $(REPLAY_ARGS)
 
 conformance: ## run the upstream conformance tests that pass against a tenant (minutes; builds them the first time)
 	@echo "make conformance: building alcove and upstream's tests, then running those in tests/conformance/passing.txt"

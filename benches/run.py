@@ -331,7 +331,8 @@ def build_tools():
 
 def find_peers():
     """The directory with kube-apiserver and etcd, if there is one."""
-    places = [Path(p) for p in (os.environ.get("KUBEBUILDER_ASSETS"), CACHE) if p]
+    test_host = ROOT / ".cache" / "host" / "bin"
+    places = [Path(p) for p in (os.environ.get("KUBEBUILDER_ASSETS"), CACHE, test_host) if p]
     return next((p for p in places if (p / "kube-apiserver").exists() and (p / "etcd").exists()), None)
 
 
