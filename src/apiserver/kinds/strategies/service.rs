@@ -33,11 +33,43 @@ impl Strategy for Service {
         service_spec(spec, &Path::new("spec"))
     }
 
+    fn validate_subresource(&self, _: &Context<'_>, _: &str, object: &Value, _: &Value) -> Vec<Error> {
+        balancer_status(object)
+    }
+
     fn validate_update(&self, context: &Context<'_>, object: &Value, old: &Value) -> Vec<Error> {
         let mut errors = address_change(object, old);
         errors.extend(self.validate(context, object));
         errors
     }
+}
+
+/// Addresses of a load balancer, which only a Service of that type has.
+fn balancer_status(service: &Value) -> Vec<Error> {
+    let mut errors = Vec::new();
+    let path = Path::new("status").child("loadBalancer").child("ingress");
+    let entries = list(service, "/status/loadBalancer/ingress");
+    if kind(service) != "LoadBalancer" && !entries.is_empty() {
+        return vec![Error::forbidden(&path, "may only be used when `spec.type` is 'LoadBalancer'")];
+    }
+    for (i, entry) in entries.iter().enumerate() {
+        let path = path.index(i);
+        let (ip, mode, host) = (text(entry, "/ip"), text(entry, "/ipMode"), text(entry, "/hostname"));
+        if !ip.is_empty() && ip.parse::<std::net::IpAddr>().is_err() {
+            errors.push(Error::invalid(&path.child("ip"), ip, IP_RULE));
+        }
+        let at = path.child("ipMode");
+        errors.extend(match (ip.is_empty(), mode) {
+            (true, "") | (false, "Proxy" | "VIP") => None,
+            (true, _) => Some(Error::forbidden(&at, "may not be specified when `ip` is not set")),
+            (false, "") => Some(Error::required(&at, "must be specified when `ip` is set")),
+            (false, other) => Some(Error::not_supported(&at, other, &["Proxy", "VIP"])),
+        });
+        if !host.is_empty() {
+            errors.extend(by(name::is_dns1123_subdomain, host, &path.child("hostname")));
+        }
+    }
+    errors
 }
 
 fn kind(service: &Value) -> &str {
@@ -241,6 +273,10 @@ fn service_spec(spec: &Value, path: &Path) -> Vec<Error> {
         if !given.is_empty() && !allowed.contains(&given) {
             errors.push(Error::not_supported(&path.child(field), given, allowed));
         }
+    }
+    const TYPES: &[&str] = &["ClusterIP", "ExternalName", "LoadBalancer", "NodePort"];
+    if !kind.is_empty() && !TYPES.contains(&kind) {
+        errors.push(Error::not_supported(&path.child("type"), kind, TYPES));
     }
     errors.extend(traffic(spec, kind, path));
     errors
