@@ -3,7 +3,6 @@
 use super::update::{Change, Part};
 use super::write::Write;
 use super::{Answered, Body, Caller, Target, stored};
-use crate::errors;
 use crate::options::WriteOptions;
 use crate::server::ApiServer;
 use alcove_object::{Status, Value, meta};
