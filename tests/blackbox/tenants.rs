@@ -167,7 +167,7 @@ fn a_tenant_comes_is_seen_and_leaves_nothing() {
     // Nothing runs pods on this host, so the tenant cannot become ready; that is told with its reason.
     person.says(&["create", "whole", "--timeout", "2s"]).failed(&[
         "not ready after 2 s",
-        "no pod",
+        "pod whole-0 on the host: it waits for a node",
         "alcove doctor whole",
     ]);
     let namespace = host().api().get("/api/v1/namespaces/whole").expect(200);
@@ -199,7 +199,7 @@ fn a_tenant_comes_is_seen_and_leaves_nothing() {
             .as_array()
             .expect("a list")
             .iter()
-            .any(|f| f["where"].as_str().unwrap().contains("StatefulSet whole")),
+            .any(|f| f["where"].as_str().unwrap().contains("pod whole-0")),
         "{found:#}"
     );
 

@@ -60,7 +60,14 @@ pub fn of_control_plane(pod: &Value, events: &[Value]) -> Option<Finding> {
     let is_placed = pod.pointer("/spec/nodeName").is_some();
     let still_true = |event: &&Value| event["reason"] != "FailedScheduling" || !is_placed;
     let Some(event) = last_warning(events, meta::uid(pod)).filter(still_true) else {
-        return of_start(pod, events).map(|what| Finding::new(place, what, "look again in a moment"));
+        return Some(match is_placed {
+            true => Finding::new(place, of_start(pod, events), "look again in a moment"),
+            false => Finding::new(
+                place,
+                "it waits for a node, and the host does not say why",
+                "look again in a moment; if nothing changes, the host's scheduler may be down: ask the platform team",
+            ),
+        });
     };
     let advice = match event["reason"].as_str().unwrap_or_default() {
         "FailedMount" | "FailedAttachVolume" => "look at the volume and its StorageClass on the host",
@@ -72,19 +79,19 @@ pub fn of_control_plane(pod: &Value, events: &[Value]) -> Option<Finding> {
 }
 
 /// What a pod does that has a node and is not ready.
-fn of_start(pod: &Value, events: &[Value]) -> Option<String> {
+fn of_start(pod: &Value, events: &[Value]) -> String {
     let last = |reason: &str| {
         let of_pod =
             |event: &&Value| event["involvedObject"]["uid"] == meta::uid(pod) && event["reason"] == reason;
         events.iter().filter(of_pod).map(|event| when(event).to_owned()).max()
     };
-    let node = pod.pointer("/spec/nodeName").and_then(Value::as_str)?;
+    let node = pod.pointer("/spec/nodeName").and_then(Value::as_str).unwrap_or_default();
     if let Some(begun) = last("Pulling")
         && last("Pulled").is_none_or(|ended| ended < begun)
     {
-        return Some(format!("node {node} still pulls its image"));
+        return format!("node {node} still pulls its image");
     }
-    Some(format!("it starts on node {node} and is not ready yet"))
+    format!("it starts on node {node} and is not ready yet")
 }
 
 /// Troubles of a pod of ours in words, with what to do.
