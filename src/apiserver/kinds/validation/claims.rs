@@ -117,7 +117,8 @@ fn data_source(source: &Value, path: &Path) -> Vec<Error> {
     errors
 }
 
-/// What of a claim may change: its volume once, and when it is bound its size and the class of its attributes.
+/// What of a claim may change: its volume and its class once, and when it is bound its size and the class of its
+/// attributes.
 pub(crate) fn claim_change(object: &Value, old: &Value) -> Vec<Error> {
     let path = Path::new("spec");
     let is_bound = text(object, "/status/phase") == "Bound";
@@ -130,6 +131,14 @@ pub(crate) fn claim_change(object: &Value, old: &Value) -> Vec<Error> {
     };
     if text(old, "/spec/volumeName").is_empty() {
         take(&mut was, "volumeName");
+    }
+    // Who names no class gets the default one, as soon as there is one. The annotation is the name of old.
+    let annotated = text(old, "/metadata/annotations/volume.beta.kubernetes.io~1storage-class");
+    let class = some(new, "/storageClassName").and_then(Value::as_str);
+    if some(&was, "/storageClassName").is_none()
+        && class.is_some_and(|class| ["", class].contains(&annotated))
+    {
+        take(&mut was, "storageClassName");
     }
     if is_bound {
         take(&mut was, "volumeAttributesClassName");

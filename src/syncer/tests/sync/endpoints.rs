@@ -27,7 +27,7 @@ async fn addresses_of_own_pods_are_kept_while_the_pods_are_there() {
     let side = Side::start(&host, "demo", 2).await;
     side.create("services", without_selector("db")).await;
     // 10.244.0.9 is the tenant's pod's, as soon as the host says so; 10.96.0.1 may be the host's API server.
-    side.create("endpoints", endpoints("db", &["10.244.0.9", "10.96.0.1", "169.254.169.254"])).await;
+    side.create("endpoints", endpoints("db", &["10.244.0.9", "10.96.0.1", "192.0.2.254"])).await;
     let name = "db-x-default-x-demo";
     let event = side.until_event("db", "SyncedInPart").await;
     assert!(event["message"].as_str().unwrap().contains("subsets[0].addresses"), "{event}");
@@ -109,7 +109,7 @@ async fn the_tenant_sees_where_its_own_api_server_is() {
     assert!(slice["endpoints"][0].get("nodeName").is_none(), "{slice}");
     // What comes later on the host comes after it.
     side.create("services", without_selector("db")).await;
-    side.create("endpoints", endpoints("db", &[])).await;
+    side.create("endpoints", endpoints("db", &["192.0.2.254"])).await;
     host.until("endpoints", "db-x-default-x-demo", |_| true).await;
     assert_eq!((host.list("endpoints").len(), host.list("endpointslices").len()), (1, 1));
 }

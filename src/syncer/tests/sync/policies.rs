@@ -42,10 +42,11 @@ async fn an_ingress_serves_allowed_hosts_only() {
     host.until("secrets", "cert-x-default-x-demo", |_| true).await;
     host.status("ingresses", name, json!({ "loadBalancer": { "ingress": [{ "ip": "192.0.2.9" }] } })).await;
     side.until("ingresses", "web", |i| i["status"]["loadBalancer"]["ingress"][0]["ip"] == "192.0.2.9").await;
-    for (name, asked) in [("other", "shop.green.example.com"), ("all", ""), ("suffix", ".demo.example.com")] {
+    for (name, asked) in [("other", "shop.green.example.com"), ("all", ""), ("parent", "demo.example.com")] {
         let mut asking = ingress(name, asked);
         if asked.is_empty() {
             asking["spec"]["rules"][0].as_object_mut().unwrap().remove("host");
+            asking["spec"].as_object_mut().unwrap().remove("tls");
         }
         side.create("ingresses", asking).await;
         let event = side.until_event(name, "SyncRefused").await;
