@@ -18,6 +18,8 @@ import run
 
 TENANT, SPACE = "bench", "alcove-bench"
 TEST_HOST = run.ROOT / ".cache" / "host" / "admin.kubeconfig"
+# The test host has no default class.
+TEST_HOST_VALUES = ["controlPlane.storage.class=host-path"]
 KUBECTL = run.ROOT / ".cache" / "tools" / "kubectl-1.35"
 ASK = [KUBECTL, "get", "namespaces", "--no-headers"]
 
@@ -25,8 +27,8 @@ ASK = [KUBECTL, "get", "namespaces", "--no-headers"]
 class Host:
     """A cluster, and the product as the platform team runs it there."""
 
-    def __init__(self, binary, kubeconfig, folder):
-        self.binary = binary
+    def __init__(self, binary, kubeconfig, folder, values):
+        self.binary, self.values = binary, values
         # A copy: connecting writes contexts.
         self.kubeconfig = folder / "kubeconfig"
         self.kubeconfig.write_bytes(kubeconfig.read_bytes())
@@ -46,6 +48,7 @@ class Host:
         first answer."""
         started = time.monotonic()
         command = [self.binary, "create", TENANT, "--namespace", SPACE]
+        command += [f"--set={value}" for value in self.values]
         with subprocess.Popen(command, env=self.environment, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL,
                               stderr=subprocess.PIPE, text=True) as create:
             said = []
@@ -130,6 +133,7 @@ def main():
     parser.add_argument("--alcove", type=Path, default=run.TARGET / "release" / "alcove")
     parser.add_argument("--repeats", type=int, default=3)
     parser.add_argument("--idle-seconds", type=int, default=60)
+    parser.add_argument("--set", action="append", metavar="KEY=VALUE", help="a value of the tenant; the test host's class unless given")
     parser.add_argument("--out", type=Path, default=run.CACHE / "host.json")
     options = parser.parse_args()
 
@@ -139,7 +143,7 @@ def main():
     options.out.parent.mkdir(parents=True, exist_ok=True)
     results = []
     with tempfile.TemporaryDirectory(prefix="alcove-bench-") as folder:
-        host = Host(options.alcove.resolve(), kubeconfig, Path(folder))
+        host = Host(options.alcove.resolve(), kubeconfig, Path(folder), options.set or TEST_HOST_VALUES)
         for number in range(options.repeats):
             print(f"run {number + 1}: a tenant in the namespace {SPACE}", file=sys.stderr)
             results.append(measure(host, options))
