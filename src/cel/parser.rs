@@ -10,7 +10,8 @@ use crate::limits::{DEPTH_MAX, SOURCE_CHARACTERS_MAX};
 use crate::macros;
 
 const EXPECTED: &str = "{'[', '{', '(', '.', '-', '!', 'true', 'false', 'null', NUM_FLOAT, NUM_INT, NUM_UINT, STRING, BYTES, IDENTIFIER}";
-const RESERVED: [&str; 17] = [
+/// Words that no identifier may be.
+pub(crate) const RESERVED: [&str; 17] = [
     "as",
     "break",
     "const",

@@ -1,5 +1,6 @@
 //! Types: what the checker reasons with, and declarations of data with its sizes (k8s.io/apiserver/pkg/cel: DeclType).
 
+use crate::parser::RESERVED;
 use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::Arc;
@@ -167,33 +168,11 @@ impl fmt::Display for Type {
 
 /// The name under which expressions reach a property; `None`: they cannot (k8s.io/apiserver/pkg/cel/escaping.go).
 pub fn escape(name: &str) -> Option<String> {
-    const RESERVED: [&str; 21] = [
-        "true",
-        "false",
-        "null",
-        "in",
-        "as",
-        "break",
-        "const",
-        "continue",
-        "else",
-        "for",
-        "function",
-        "if",
-        "import",
-        "let",
-        "loop",
-        "package",
-        "namespace",
-        "return",
-        "var",
-        "void",
-        "while",
-    ];
+    const LITERALS: [&str; 4] = ["true", "false", "null", "in"];
     if name.is_empty() || name.starts_with(|c: char| c.is_ascii_digit()) {
         return None;
     }
-    if RESERVED.contains(&name) {
+    if LITERALS.contains(&name) || RESERVED.contains(&name) {
         return Some(format!("__{name}__"));
     }
     let mut out = String::with_capacity(name.len());
