@@ -193,8 +193,8 @@ fn legacy_resource(resource: &Resource) -> Value {
     });
     insert_names(&mut out, resource);
     insert_kind_if_other(&mut out, resource, &resource.gvk);
-    // Component statuses are asked for and never stored.
-    if resource.verbs.has(Verb::Get) && resource.gvr.resource != "componentstatuses" {
+    // What is stored can be watched, and nothing else can: not reviews, nor component statuses.
+    if resource.verbs.has(Verb::Watch) {
         out["storageVersionHash"] = storage_hash(&resource.stored).into();
     }
     out
