@@ -274,10 +274,6 @@ fn service_spec(spec: &Value, path: &Path) -> Vec<Error> {
             errors.push(Error::not_supported(&path.child(field), given, allowed));
         }
     }
-    const TYPES: &[&str] = &["ClusterIP", "ExternalName", "LoadBalancer", "NodePort"];
-    if !kind.is_empty() && !TYPES.contains(&kind) {
-        errors.push(Error::not_supported(&path.child("type"), kind, TYPES));
-    }
     errors.extend(traffic(spec, kind, path));
     errors
 }
