@@ -70,6 +70,12 @@ fn selector_in(owner: &Object) -> Option<Labels> {
 }
 
 impl Claims {
+    /// Owners of pods.
+    pub fn of_pods(client: Client, owners: Gvr, kind: &'static str) -> Claims {
+        let (owned, unread) = (pods::resource(), UNREAD_OF_PODS);
+        Claims { client, owners, kind, owned, finalizer: None, unread, astray: Mutex::default() }
+    }
+
     /// The owned objects, each as the key of its owner, or of those that may adopt it.
     pub fn source(self: &Arc<Claims>) -> Source {
         let this = self.clone();

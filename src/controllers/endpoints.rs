@@ -5,6 +5,7 @@
 
 mod slices;
 
+use crate::pods;
 use crate::runtime::{self, Facts, Failure, Key, Mapper, Next, Reconciler, Source};
 use alcove_apiserver::options::{DeleteOptions, ListOptions};
 use alcove_apiserver::{Client, Event};
@@ -44,7 +45,7 @@ impl Endpoints {
         });
         vec![
             Source::new(services(), runtime::by_key()),
-            Source::new(pod_resource(), pods),
+            Source::new(pods::resource(), pods),
             Source::new(slice_resource(), touched),
         ]
     }
@@ -75,7 +76,7 @@ impl Endpoints {
 
     fn pods_of(&self, service: &Value, labels: Labels) -> Result<Vec<Value>, Status> {
         let options = ListOptions { labels, ..ListOptions::default() };
-        let found = self.client.list(&pod_resource(), meta::namespace(service), &options)?;
+        let found = self.client.list(&pods::resource(), meta::namespace(service), &options)?;
         Ok(found.items.iter().map(alcove_apiserver::Object::parse).collect())
     }
 
@@ -162,10 +163,6 @@ fn services() -> Gvr {
     Gvr::new("", "v1", "services")
 }
 
-fn pod_resource() -> Gvr {
-    Gvr::new("", "v1", "pods")
-}
-
 fn endpoint_resource() -> Gvr {
     Gvr::new("", "v1", "endpoints")
 }
@@ -202,7 +199,7 @@ impl Reconciler for Endpoints {
             self.write_slices(&service, slices::slices(&service, &pods)).await
         };
         match result.await {
-            Err(status) if status.is(Reason::NOT_FOUND) || crate::replica_set::is_terminating(&status) => {
+            Err(status) if status.is(Reason::NOT_FOUND) || crate::namespace::is_terminating(&status) => {
                 Ok(Next::Done)
             }
             result => Ok(result.map(|()| Next::Done)?),

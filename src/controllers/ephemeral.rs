@@ -4,7 +4,7 @@
 //! A claim of that name that belongs to somebody else is left alone, and the pod's people are told.
 
 use crate::events::{Kind, Recorder};
-use crate::pods::owner_reference;
+use crate::pods::{self, owner_reference};
 use crate::runtime::{self, Failure, Key, Next, Reconciler, Source};
 use alcove_apiserver::{Client, Event, Object};
 use alcove_object::{Env, Gvr, Value, meta};
@@ -37,7 +37,7 @@ impl EphemeralVolumes {
                 possible_pods(claim.name()).for_each(|pod| add(runtime::join(claim.namespace(), pod)));
             }
         };
-        vec![Source::new(pod_resource(), Box::new(pods)), Source::new(claim_resource(), Box::new(claims))]
+        vec![Source::new(pods::resource(), Box::new(pods)), Source::new(claim_resource(), Box::new(claims))]
     }
 
     async fn provide(&self, pod: &Value, volume: &Value) -> Result<(), String> {
@@ -50,15 +50,11 @@ impl EphemeralVolumes {
         }
         match self.client.create(&claim_resource(), namespace, claim).await {
             // The namespace ends and takes the pod with it.
-            Err(status) if crate::replica_set::is_terminating(&status) => Ok(()),
+            Err(status) if crate::namespace::is_terminating(&status) => Ok(()),
             Err(status) => Err(format!("create PVC {name}: {status}")),
             Ok(_) => Ok(()),
         }
     }
-}
-
-fn pod_resource() -> Gvr {
-    Gvr::new("", "v1", "pods")
 }
 
 fn claim_resource() -> Gvr {
@@ -120,7 +116,7 @@ impl Reconciler for EphemeralVolumes {
 
     async fn reconcile(&self, key: &Key) -> Result<Next, Failure> {
         let (namespace, name) = runtime::split(key);
-        let Some(pod) = self.client.find(&pod_resource(), namespace, name)? else { return Ok(Next::Done) };
+        let Some(pod) = self.client.find(&pods::resource(), namespace, name)? else { return Ok(Next::Done) };
         let pod = pod.parse();
         if meta::is_deleting(&pod) {
             return Ok(Next::Done);
@@ -186,7 +182,7 @@ mod tests {
         alcove_apiserver::bootstrap(&server, &[]).await.unwrap();
         let client = server.client(User::component("tester"), "tester");
         let volumes = EphemeralVolumes::new(client.clone(), env);
-        let made = client.create(&pod_resource(), "default", pod()).await.unwrap().parse();
+        let made = client.create(&pods::resource(), "default", pod()).await.unwrap().parse();
         let key: Key = "default/a-b".into();
         let claim = || client.get(&claim_resource(), "default", "a-b-data").unwrap().parse();
 
@@ -198,10 +194,10 @@ mod tests {
             assert_eq!(claim["spec"]["resources"]["requests"]["storage"], "1Gi");
         }
         let options = DeleteOptions::default();
-        client.delete(&pod_resource(), "default", "a-b", &options).await.unwrap();
+        client.delete(&pods::resource(), "default", "a-b", &options).await.unwrap();
         assert_eq!(volumes.reconcile(&key).await.unwrap(), Next::Done, "nothing for a pod that is gone");
 
-        client.create(&pod_resource(), "default", pod()).await.unwrap();
+        client.create(&pods::resource(), "default", pod()).await.unwrap();
         let why = volumes.reconcile(&key).await.unwrap_err().to_string();
         let expected = "ephemeral volume data: PVC default/a-b-data was not created for pod default/a-b (pod is not owner)";
         assert_eq!(why, expected);

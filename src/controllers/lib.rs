@@ -26,6 +26,7 @@ pub mod history;
 pub mod job;
 pub mod namespace;
 pub mod nodes;
+pub mod pod_control;
 pub mod pods;
 pub mod presence;
 pub mod replica_set;

@@ -1,6 +1,7 @@
 //! Ends namespaces: deletes what is in a terminating one, pods first, and then takes the `kubernetes` finalizer away
 //! (k8s.io/kubernetes/pkg/controller/namespace/deletion).
 
+use crate::pods;
 use crate::runtime::{Failure, Key, Next, Reconciler, Source};
 use alcove_apiserver::options::{DeleteOptions, ListOptions, Propagation};
 use alcove_apiserver::request::Verb;
@@ -37,6 +38,12 @@ struct Remaining {
     finalizers: BTreeMap<String, usize>,
 }
 
+/// Whether a creation failed since the namespace is being deleted.
+pub(crate) fn is_terminating(status: &Status) -> bool {
+    let causes = status.details.iter().flat_map(|d| &d.causes);
+    status.is(Reason::FORBIDDEN) && causes.into_iter().any(|c| c.reason == "NamespaceTerminating")
+}
+
 impl Namespaces {
     /// A controller that acts as this client's user on the resources that this server serves.
     pub fn new(server: Server, client: Client, env: Arc<dyn Env>) -> Namespaces {
@@ -51,7 +58,7 @@ impl Namespaces {
     /// Deletes what is in the namespace; gives what is still there. Pods go before everything else (KEP-5080).
     async fn empty(&self, namespace: &str) -> Result<Remaining, Status> {
         let mut remaining = Remaining::default();
-        let pods = Gvr::new("", "v1", "pods");
+        let pods = pods::resource();
         self.delete_all(&pods, namespace, &mut remaining).await?;
         if !remaining.objects.is_empty() {
             return Ok(remaining);

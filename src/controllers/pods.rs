@@ -1,9 +1,14 @@
 //! What the workload controllers ask of pods: which are active, ready, available, and which go first.
 
-use alcove_object::{Value, meta, time};
+use alcove_object::{Gvr, Value, meta, time};
 use jiff::Timestamp;
 use serde_json::json;
 use std::time::Duration;
+
+/// Pods, as a resource.
+pub fn resource() -> Gvr {
+    Gvr::new("", "v1", "pods")
+}
 
 /// Not finished and not being deleted.
 pub fn is_active(pod: &Value) -> bool {

@@ -12,6 +12,7 @@ mod metrics;
 mod plan;
 
 use crate::events::{Kind, Recorder};
+use crate::pods;
 use crate::runtime::{self, Failure, Feeds, Key, Mapper, Next, Queue, Reconciler, Source};
 use alcove_apiserver::options::{ListOptions, PatchType, WriteOptions};
 use alcove_apiserver::registry::Resource;
@@ -303,7 +304,7 @@ impl Autoscalers {
             let list = self.client.list(resource, namespace, &options)?;
             Ok(list.items.iter().map(Object::parse).collect())
         };
-        let (pods, measured) = (list(&Gvr::new("", "v1", "pods"))?, list(&pod_metrics())?);
+        let (pods, measured) = (list(&pods::resource())?, list(&pod_metrics())?);
         let unread = plan::unread(autoscaler, NO_METRICS);
         let metrics = autoscaler["spec"]["metrics"].as_array().into_iter().flatten().zip(unread);
         let answer = |(metric, unread): (&Value, Unread)| {

@@ -153,7 +153,7 @@ impl CronJobs {
                 Ok(())
             }
             // The namespace ends and takes the CronJob with it.
-            Err(status) if crate::replica_set::is_terminating(&status) => Ok(()),
+            Err(status) if crate::namespace::is_terminating(&status) => Ok(()),
             Err(status) if status.is(Reason::ALREADY_EXISTS) => self.note_existing(cron_job, &name, plan),
             Err(status) => {
                 let message = format!("Error creating job: {status}");

@@ -14,18 +14,16 @@ mod revisions;
 mod rolling;
 mod status;
 
-use crate::batch::slow_start;
 use crate::claims::{self, Claims};
-use crate::events::{Kind, Recorder};
 use crate::history;
-use crate::replica_set::is_terminating;
+use crate::namespace::is_terminating;
+use crate::pod_control::PodControl;
 use crate::runtime::{self, Failure, Key, Mapper, Next, Reconciler, Source, skim};
-use alcove_apiserver::options::{DeleteOptions, ListOptions};
+use alcove_apiserver::options::ListOptions;
 use alcove_apiserver::{Client, Event, Object};
 use alcove_object::selector::Labels;
-use alcove_object::{Env, Gvr, Reason, Status, Value, meta};
+use alcove_object::{Env, Gvr, Status, Value, meta};
 use backoff::Backoff;
-use futures_util::future::join_all;
 use parking_lot::Mutex;
 use plan::{Fit, Plan, View};
 use std::collections::{BTreeMap, HashMap};
@@ -45,7 +43,7 @@ const UNREAD_OF_NODES: &[&str] = &["managedFields", "annotations", "images", "co
 pub struct DaemonSets {
     client: Client,
     env: Arc<dyn Env>,
-    events: Recorder,
+    control: PodControl,
     pods: Arc<Claims>,
     revisions: Arc<Claims>,
     backoff: Backoff,
@@ -57,10 +55,6 @@ fn resource() -> Gvr {
     Gvr::new("apps", "v1", "daemonsets")
 }
 
-fn pod_resource() -> Gvr {
-    Gvr::new("", "v1", "pods")
-}
-
 fn node_resource() -> Gvr {
     Gvr::new("", "v1", "nodes")
 }
@@ -68,21 +62,14 @@ fn node_resource() -> Gvr {
 impl DaemonSets {
     /// A controller that acts as this client's user.
     pub fn new(client: Client, env: Arc<dyn Env>) -> DaemonSets {
-        let events = Recorder::new(client.clone(), env.clone(), "daemonset-controller");
-        let pods = Arc::new(Claims {
-            client: client.clone(),
-            owners: resource(),
-            kind: "DaemonSet",
-            owned: pod_resource(),
-            finalizer: None,
-            unread: UNREAD_OF_PODS,
-            astray: Mutex::default(),
-        });
+        let control = PodControl::new(client.clone(), env.clone(), "daemonset-controller");
+        let pods = Claims::of_pods(client.clone(), resource(), "DaemonSet");
+        let pods = Arc::new(Claims { unread: UNREAD_OF_PODS, ..pods });
         let revisions = Arc::new(history::claims(client.clone(), resource(), "DaemonSet"));
         DaemonSets {
             client,
             env,
-            events,
+            control,
             pods,
             revisions,
             backoff: Backoff::default(),
@@ -129,51 +116,17 @@ impl DaemonSets {
         Ok(nodes.iter().map(fit).collect())
     }
 
-    async fn create(&self, set: &Value, node: &str, hash: &str) -> Result<(), Status> {
-        match self.client.create(&pod_resource(), meta::namespace(set), pod::pod(set, node, hash)).await {
-            Ok(made) => {
-                let message = format!("Created pod: {}", made.name());
-                self.events.tell(set, Kind::Normal, "SuccessfulCreate", &message).await;
-                Ok(())
-            }
-            // The namespace ends and takes the set with it.
-            Err(status) if is_terminating(&status) => Ok(()),
-            Err(status) => {
-                let message = format!("Error creating: {status}");
-                self.events.tell(set, Kind::Warning, "FailedCreate", &message).await;
-                Err(status)
-            }
-        }
-    }
-
-    async fn delete(&self, set: &Value, pod: &Value) -> Result<(), Status> {
-        let options = DeleteOptions { uid: Some(meta::uid(pod).to_owned()), ..DeleteOptions::default() };
-        match self.client.delete(&pod_resource(), meta::namespace(pod), meta::name(pod), &options).await {
-            Ok(_) => {
-                let message = format!("Deleted pod: {}", meta::name(pod));
-                self.events.tell(set, Kind::Normal, "SuccessfulDelete", &message).await;
-                Ok(())
-            }
-            Err(status) if status.is(Reason::NOT_FOUND) || status.is(Reason::CONFLICT) => Ok(()),
-            Err(status) => {
-                let message = format!("Error deleting: {status}");
-                self.events.tell(set, Kind::Warning, "FailedDelete", &message).await;
-                Err(status)
-            }
-        }
-    }
-
     async fn carry_out(&self, view: &View, plan: &Plan) -> Result<(), Status> {
         for (kind, reason, message) in &plan.tell {
-            self.events.tell(&view.set, *kind, reason, message).await;
+            self.control.events.tell(&view.set, *kind, reason, message).await;
         }
         for node in &plan.failed_on {
             self.backoff.note(rest_key(&view.set, node), view.now);
         }
         let nodes = plan.create.iter().take(BURST_PODS);
-        let created = slow_start(nodes, |node| self.create(&view.set, node, &view.hash)).await;
-        let deletions = plan.delete.iter().take(BURST_PODS).map(|pod| self.delete(&view.set, pod));
-        let deleted = join_all(deletions).await.into_iter().collect::<Result<(), Status>>();
+        let pod = |node: &String| pod::pod(&view.set, node, &view.hash);
+        let created = self.control.create_all(&view.set, nodes, pod).await;
+        let deleted = self.control.delete_all(&view.set, plan.delete.iter().take(BURST_PODS)).await;
         created.and(deleted)
     }
 

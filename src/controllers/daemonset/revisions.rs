@@ -1,7 +1,8 @@
 //! A DaemonSet's revisions: the one of its template, found by what it holds or made, and the older ones.
 
-use super::{DaemonSets, pod_resource, resource};
+use super::{DaemonSets, resource};
 use crate::history;
+use crate::pods;
 use alcove_apiserver::options::{PatchType, WriteOptions};
 use alcove_object::selector::Labels;
 use alcove_object::{Reason, Status, Value, meta};
@@ -71,7 +72,7 @@ impl DaemonSets {
             let patch = json!({ "metadata": { "labels": { history::REVISION: hash } } });
             let (namespace, name, options) = (meta::namespace(pod), meta::name(pod), WriteOptions::default());
             self.client
-                .patch(&pod_resource(), "", namespace, name, PatchType::Merge, patch, &options)
+                .patch(&pods::resource(), "", namespace, name, PatchType::Merge, patch, &options)
                 .await?;
         }
         for revision in same {

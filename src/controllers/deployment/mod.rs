@@ -224,8 +224,7 @@ impl Deployments {
         let selector = Labels::from_object(rollout.deployment.pointer("/spec/selector")).ok().flatten();
         let options = ListOptions { labels: selector.unwrap_or_default(), ..ListOptions::default() };
         let new = rollout.new.as_ref().map(meta::uid).unwrap_or_default();
-        let found =
-            self.client.list(&Gvr::new("", "v1", "pods"), meta::namespace(&rollout.deployment), &options)?;
+        let found = self.client.list(&pods::resource(), meta::namespace(&rollout.deployment), &options)?;
         Ok(found.items.iter().any(|pod| {
             let pod = pod.parse();
             !pods::is_finished(&pod) && meta::controller_of(&pod).is_some_and(|o| o["uid"] != new)
@@ -294,7 +293,7 @@ impl Reconciler for Deployments {
         let deployment = deployment.parse();
         match self.sync(deployment).await {
             Err(status) if status.is(Reason::NOT_FOUND) => Ok(Next::Done),
-            Err(status) if crate::replica_set::is_terminating(&status) => Ok(Next::Done),
+            Err(status) if crate::namespace::is_terminating(&status) => Ok(Next::Done),
             result => Ok(result?),
         }
     }

@@ -10,6 +10,7 @@ pub use stale::StaleDisruptions;
 
 use crate::claims::UNREAD_OF_PODS;
 use crate::events::{Kind, Recorder};
+use crate::pods;
 use crate::runtime::{self, Facts, Failure, Key, Mapper, Next, Reconciler, Source, skim};
 use alcove_apiserver::options::ListOptions;
 use alcove_apiserver::{Client, Event, Object, Server};
@@ -29,10 +30,6 @@ pub struct Disruptions {
 
 fn resource() -> Gvr {
     Gvr::new("policy", "v1", "poddisruptionbudgets")
-}
-
-fn pod_resource() -> Gvr {
-    Gvr::new("", "v1", "pods")
 }
 
 /// Which pods a budget is about: none for no selector, all for an empty one.
@@ -55,7 +52,7 @@ impl Disruptions {
                 this.budgets_of(pod, add);
             }
         });
-        vec![Source::new(resource(), runtime::by_key()), Source::new(pod_resource(), pods)]
+        vec![Source::new(resource(), runtime::by_key()), Source::new(pods::resource(), pods)]
     }
 
     fn budgets_of(&self, pod: &Object, add: &mut dyn FnMut(Key)) {
@@ -89,7 +86,7 @@ impl Disruptions {
     fn pods_of(&self, budget: &Value) -> Result<Vec<Value>, Status> {
         let Some(labels) = selector(budget) else { return Ok(Vec::new()) };
         let options = ListOptions { labels, ..ListOptions::default() };
-        let list = self.client.list(&pod_resource(), meta::namespace(budget), &options)?;
+        let list = self.client.list(&pods::resource(), meta::namespace(budget), &options)?;
         Ok(list.items.iter().map(|pod| skim(pod, UNREAD_OF_PODS)).collect())
     }
 

@@ -5,7 +5,7 @@ use crate::pods;
 use crate::runtime::{self, Failure, Key, Mapper, Next, Reconciler, Source};
 use alcove_apiserver::options::{PatchType, WriteOptions};
 use alcove_apiserver::{Client, Event, Object};
-use alcove_object::{Env, Gvr, Reason, Value, meta, time};
+use alcove_object::{Env, Reason, Value, meta, time};
 use jiff::Timestamp;
 use serde::Deserialize;
 use serde_json::json;
@@ -36,7 +36,7 @@ impl StaleDisruptions {
             Event::Added(pod) | Event::Modified(pod) if is_target(pod) => add(pod.key.clone()),
             _ => {}
         });
-        vec![Source::new(Gvr::new("", "v1", "pods"), mapper)]
+        vec![Source::new(pods::resource(), mapper)]
     }
 }
 
@@ -88,7 +88,7 @@ impl Reconciler for StaleDisruptions {
 
     async fn reconcile(&self, key: &Key) -> Result<Next, Failure> {
         let (namespace, name) = runtime::split(key);
-        let resource = Gvr::new("", "v1", "pods");
+        let resource = pods::resource();
         let Some(pod) = self.client.find(&resource, namespace, name)? else { return Ok(Next::Done) };
         let (pod, now) = (pod.parse(), self.env.now());
         match left(&pod, now) {

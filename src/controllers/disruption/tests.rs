@@ -32,10 +32,10 @@ impl World {
         if let Some(owner) = owner {
             pod["metadata"]["ownerReferences"] = json!([crate::pods::owner_reference(owner)]);
         }
-        self.client.create(&pod_resource(), "default", pod).await.unwrap();
+        self.client.create(&pods::resource(), "default", pod).await.unwrap();
         let ready = if ready { "True" } else { "False" };
         let status = json!({ "phase": "Running", "conditions": [{ "type": "Ready", "status": ready }] });
-        self.patch_status(&pod_resource(), name, status).await;
+        self.patch_status(&pods::resource(), name, status).await;
     }
 
     async fn patch_status(&self, resource: &Gvr, name: &str, status: Value) {
@@ -58,7 +58,7 @@ impl World {
 
     async fn evict(&self, pod: &str) -> Result<(), Status> {
         let eviction = json!({ "apiVersion": "policy/v1", "kind": "Eviction", "metadata": { "name": pod } });
-        let pods = pod_resource();
+        let pods = pods::resource();
         self.client.create_subresource(&pods, "eviction", "default", pod, eviction).await.map(drop)
     }
 

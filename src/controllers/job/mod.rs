@@ -10,16 +10,14 @@ mod indexes;
 mod plan;
 mod tracking;
 
-use crate::claims::{self, Claims, UNREAD_OF_PODS};
-use crate::events::{Kind, Recorder};
+use crate::claims::{self, Claims};
+use crate::pod_control::PodControl;
 use crate::pods;
 use crate::runtime::{self, Failure, Key, Next, Reconciler, Source};
 use alcove_apiserver::Client;
 use alcove_apiserver::options::{DeleteOptions, ListOptions, PatchType, Propagation, WriteOptions};
 use alcove_object::selector::Labels;
 use alcove_object::{Env, Gvr, Reason, Status, Value, meta, time};
-use futures_util::future::join_all;
-use parking_lot::Mutex;
 use plan::Plan;
 use serde_json::json;
 use std::sync::Arc;
@@ -34,7 +32,7 @@ const BURST_PODS: usize = 500;
 pub struct Jobs {
     client: Client,
     env: Arc<dyn Env>,
-    events: Recorder,
+    control: PodControl,
     pods: Arc<Claims>,
 }
 
@@ -42,24 +40,23 @@ fn resource() -> Gvr {
     Gvr::new("batch", "v1", "jobs")
 }
 
-fn pod_resource() -> Gvr {
-    Gvr::new("", "v1", "pods")
+/// A pod of a job, for one of its indexes if it has them.
+fn pod(job: &Value, index: Option<u32>) -> Value {
+    let mut pod = pods::from_template(&job["spec"]["template"], job, &format!("{}-", meta::name(job)));
+    pod["metadata"]["finalizers"] = json!([TRACKING]);
+    if let Some(index) = index {
+        indexes::mark(&mut pod, meta::name(job), index);
+    }
+    pod
 }
 
 impl Jobs {
     /// A controller that acts as this client's user.
     pub fn new(client: Client, env: Arc<dyn Env>) -> Jobs {
-        let events = Recorder::new(client.clone(), env.clone(), "job-controller");
-        let pods = Arc::new(Claims {
-            client: client.clone(),
-            owners: resource(),
-            kind: "Job",
-            owned: pod_resource(),
-            finalizer: Some(TRACKING),
-            unread: UNREAD_OF_PODS,
-            astray: Mutex::default(),
-        });
-        Jobs { client, env, events, pods }
+        let control = PodControl::new(client.clone(), env.clone(), "job-controller");
+        let pods = Claims::of_pods(client.clone(), resource(), "Job");
+        let pods = Arc::new(Claims { finalizer: Some(TRACKING), ..pods });
+        Jobs { client, env, control, pods }
     }
 
     /// Jobs and their pods.
@@ -84,46 +81,13 @@ impl Jobs {
             "uid": meta::uid(pod), "resourceVersion": meta::text(pod, "resourceVersion"), "finalizers": kept,
         } });
         let (namespace, name, options) = (meta::namespace(pod), meta::name(pod), WriteOptions::default());
-        match self.client.patch(&pod_resource(), "", namespace, name, PatchType::Merge, patch, &options).await
+        match self
+            .client
+            .patch(&pods::resource(), "", namespace, name, PatchType::Merge, patch, &options)
+            .await
         {
             Err(status) if !status.is(Reason::NOT_FOUND) => Err(status),
             _ => Ok(()),
-        }
-    }
-
-    async fn delete(&self, job: &Value, pod: &Value) -> Result<(), Status> {
-        let options = DeleteOptions { uid: Some(meta::uid(pod).to_owned()), ..DeleteOptions::default() };
-        match self.client.delete(&pod_resource(), meta::namespace(pod), meta::name(pod), &options).await {
-            Ok(_) => {
-                let message = format!("Deleted pod: {}", meta::name(pod));
-                self.events.tell(job, Kind::Normal, "SuccessfulDelete", &message).await;
-                Ok(())
-            }
-            Err(status) if status.is(Reason::NOT_FOUND) || status.is(Reason::CONFLICT) => Ok(()),
-            Err(status) => Err(status),
-        }
-    }
-
-    async fn create(&self, job: &Value, index: Option<u32>) -> Result<(), Status> {
-        let mut pod = pods::from_template(&job["spec"]["template"], job, &format!("{}-", meta::name(job)));
-        pod["metadata"]["finalizers"] = json!([TRACKING]);
-        if let Some(index) = index {
-            indexes::mark(&mut pod, meta::name(job), index);
-        }
-        match self.client.create(&pod_resource(), meta::namespace(job), pod).await {
-            Ok(pod) => {
-                self.events
-                    .tell(job, Kind::Normal, "SuccessfulCreate", &format!("Created pod: {}", pod.name()))
-                    .await;
-                Ok(())
-            }
-            Err(status) if crate::replica_set::is_terminating(&status) => Ok(()),
-            Err(status) => {
-                self.events
-                    .tell(job, Kind::Warning, "FailedCreate", &format!("Error creating: {status}"))
-                    .await;
-                Err(status)
-            }
         }
     }
 
@@ -152,11 +116,8 @@ impl Jobs {
 
     async fn carry_out(&self, job: &Value, plan: &Plan, pods: &[Value]) -> Result<(), Status> {
         let deletions = pods.iter().filter(|p| plan.delete.contains(meta::uid(p)));
-        let deletions = deletions.take(BURST_PODS).map(|p| self.delete(job, p));
-        join_all(deletions).await.into_iter().collect::<Result<Vec<_>, _>>()?;
-        let creations = plan.create.iter().map(|index| self.create(job, *index));
-        join_all(creations).await.into_iter().collect::<Result<Vec<_>, _>>()?;
-        Ok(())
+        self.control.delete_all(job, deletions.take(BURST_PODS)).await?;
+        self.control.create_all(job, &plan.create, |index| pod(job, *index)).await
     }
 
     async fn sync(&self, mut job: Value) -> Result<Next, Status> {
@@ -173,7 +134,7 @@ impl Jobs {
             self.release(pod).await?;
         }
         if let Some((kind, reason, message)) = &plan.tell {
-            self.events.tell(&job, *kind, reason, message).await;
+            self.control.events.tell(&job, *kind, reason, message).await;
         }
         self.carry_out(&job, &plan, &pods).await?;
         Ok(plan.next)
@@ -202,7 +163,7 @@ impl Jobs {
     async fn release_orphans(&self, namespace: &str, job: &str) -> Result<Next, Failure> {
         let text = format!("batch.kubernetes.io/job-name={job}");
         let options = ListOptions { labels: Labels::parse(&text)?, ..ListOptions::default() };
-        for pod in self.client.list(&pod_resource(), namespace, &options)?.items {
+        for pod in self.client.list(&pods::resource(), namespace, &options)?.items {
             let pod = pod.parse();
             if meta::finalizers(&pod).any(|f| f == TRACKING) {
                 self.release(&pod).await?;

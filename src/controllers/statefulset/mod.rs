@@ -15,7 +15,6 @@ use crate::history;
 use crate::runtime::{self, Facts, Failure, Key, Mapper, Next, Reconciler, Source, skim};
 use alcove_apiserver::{Client, Event};
 use alcove_object::{Env, Gvr, Reason, Status, Value, meta};
-use parking_lot::Mutex;
 use plan::{Plan, Revised, View};
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -41,10 +40,6 @@ fn resource() -> Gvr {
     Gvr::new("apps", "v1", "statefulsets")
 }
 
-fn pod_resource() -> Gvr {
-    Gvr::new("", "v1", "pods")
-}
-
 fn claim_resource() -> Gvr {
     Gvr::new("", "v1", "persistentvolumeclaims")
 }
@@ -53,15 +48,8 @@ impl StatefulSets {
     /// A controller that acts as this client's user.
     pub fn new(client: Client, env: Arc<dyn Env>) -> StatefulSets {
         let events = Recorder::new(client.clone(), env.clone(), "statefulset-controller");
-        let pods = Arc::new(Claims {
-            client: client.clone(),
-            owners: resource(),
-            kind: "StatefulSet",
-            owned: pod_resource(),
-            finalizer: None,
-            unread: UNREAD_OF_PODS,
-            astray: Mutex::default(),
-        });
+        let pods = Claims::of_pods(client.clone(), resource(), "StatefulSet");
+        let pods = Arc::new(Claims { unread: UNREAD_OF_PODS, ..pods });
         let revisions = Arc::new(history::claims(client.clone(), resource(), "StatefulSet"));
         StatefulSets { client, env, events, pods, revisions }
     }
@@ -238,7 +226,7 @@ impl Reconciler for StatefulSets {
         let Some(set) = self.client.find(&resource(), namespace, name)? else { return Ok(Next::Done) };
         match self.sync(set.parse()).await {
             // The namespace ends and takes the set with it.
-            Err(status) if crate::replica_set::is_terminating(&status) => Ok(Next::Done),
+            Err(status) if crate::namespace::is_terminating(&status) => Ok(Next::Done),
             result => Ok(result?),
         }
     }

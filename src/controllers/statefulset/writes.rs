@@ -1,10 +1,10 @@
 //! The steps of a StatefulSet's plan as writes, and what is told of them.
 
 use super::plan::Step;
-use super::{StatefulSets, claim_resource, identity, pod_resource, retention};
+use super::{StatefulSets, claim_resource, identity, retention};
 use crate::events::Kind;
+use crate::namespace::is_terminating;
 use crate::pods;
-use crate::replica_set::is_terminating;
 use alcove_apiserver::options::{DeleteOptions, PatchType, WriteOptions};
 use alcove_object::{Reason, Status, Value, meta};
 use serde_json::json;
@@ -60,7 +60,7 @@ impl StatefulSets {
             self.tell(set, Verb::Create, &name, &claims).await;
             return claims;
         }
-        let made = match self.client.create(&pod_resource(), meta::namespace(set), pod).await {
+        let made = match self.client.create(&pods::resource(), meta::namespace(set), pod).await {
             Ok(made) => Ok(made.parse()),
             // Somebody else's pod has the name.
             Err(status) if status.is(Reason::ALREADY_EXISTS) => return Err(status),
@@ -77,7 +77,7 @@ impl StatefulSets {
     async fn delete(&self, set: &Value, pod: &Value) -> Result<(), Status> {
         let options = DeleteOptions { uid: Some(meta::uid(pod).to_owned()), ..DeleteOptions::default() };
         let (namespace, name) = (meta::namespace(pod), meta::name(pod));
-        let result = match self.client.delete(&pod_resource(), namespace, name, &options).await {
+        let result = match self.client.delete(&pods::resource(), namespace, name, &options).await {
             Err(status) if status.is(Reason::NOT_FOUND) || status.is(Reason::CONFLICT) => return Ok(()),
             result => result.map(drop),
         };
@@ -97,7 +97,7 @@ impl StatefulSets {
         let (namespace, name, options) = (meta::namespace(pod), meta::name(pod), WriteOptions::default());
         let kind = PatchType::Strategic;
         let result =
-            match self.client.patch(&pod_resource(), "", namespace, name, kind, patch, &options).await {
+            match self.client.patch(&pods::resource(), "", namespace, name, kind, patch, &options).await {
                 Err(status) if status.is(Reason::NOT_FOUND) || status.is(Reason::CONFLICT) => return Ok(()),
                 result => result.map(drop),
             };
