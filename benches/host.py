@@ -20,6 +20,8 @@ TENANT, SPACE = "bench", "alcove-bench"
 TEST_HOST = run.ROOT / ".cache" / "host" / "admin.kubeconfig"
 # The test host has no default class.
 TEST_HOST_VALUES = ["controlPlane.storage.class=host-path"]
+# A claim whose class waits for the pod costs a second in the scheduler, which asks once a second whether it is bound.
+WITHOUT_CLAIM = "controlPlane.storage.persistent=false"
 KUBECTL = run.ROOT / ".cache" / "tools" / "kubectl-1.35"
 ASK = [KUBECTL, "get", "namespaces", "--no-headers"]
 
@@ -43,12 +45,12 @@ class Host:
     def alcove(self, *arguments):
         return self.call(self.binary, *arguments)
 
-    def create(self):
+    def create(self, *values):
         """Makes the tenant as a user at a terminal does: connects, asks once, disconnects. Gives the seconds until the
         first answer."""
         started = time.monotonic()
         command = [self.binary, "create", TENANT, "--namespace", SPACE]
-        command += [f"--set={value}" for value in self.values]
+        command += [f"--set={value}" for value in [*self.values, *values]]
         with subprocess.Popen(command, env=self.environment, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL,
                               stderr=subprocess.PIPE, text=True) as create:
             said = []
@@ -68,6 +70,9 @@ class Host:
         started = time.monotonic()
         expect_namespaces(self.alcove("connect", TENANT, "--namespace", SPACE, "--", *ASK))
         return time.monotonic() - started
+
+    def delete(self):
+        self.alcove("delete", TENANT, "--namespace", SPACE, "--yes", "--delete-namespace", "--ignore-not-found")
 
     def process(self):
         """The control plane on this machine, by the pod that its control group is named for."""
@@ -109,8 +114,10 @@ def measure(host, options):
             result["idle_mcpu"] = (run.cpu_seconds(process) - before) * 1000 / options.idle_seconds
         host.alcove("pause", TENANT, "--namespace", SPACE)
         result["resume_s"] = host.resume()
+        host.delete()
+        result["create_alone_s"] = host.create(WITHOUT_CLAIM)
     finally:
-        host.alcove("delete", TENANT, "--namespace", SPACE, "--yes", "--delete-namespace")
+        host.delete()
     busy_after, whole_after = run.machine_seconds()
     result["busy_percent"] = 100 * (busy_after - busy) / (whole_after - whole)
     return result
@@ -119,6 +126,7 @@ def measure(host, options):
 # What, where it is in a result, what one unit of the table is, the unit, the budget, and whether less is better.
 ROWS = [
     ("`alcove create` to the first answer of `kubectl get namespaces`", "create_s", 1, "s", 1.5, True),
+    ("— without a claim", "create_alone_s", 1, "s", 1.5, True),
     ("the pod at rest, proportional resident memory", "idle_bytes", run.MIB, "MiB", 25, True),
     ("— CPU", "idle_mcpu", 1, "mCPU", 1, True),
     ("`alcove connect` to a paused tenant, to the first answer", "resume_s", 1, "s", 1.5, True),
