@@ -9,7 +9,7 @@ use crate::host::{Facts, Host};
 use crate::metrics::{Metrics, Outcome};
 use crate::pressure::Pressure;
 use crate::rules::{Flow, Refused, Rule, When, rule};
-use crate::services::Reserved;
+use crate::services::{RELEASE_PAUSE, Released, Reserved};
 use crate::tokens::TOKENS;
 use crate::translate::{self, Context, Known, Owner, Refusal, Resolver, Tenant, host_name};
 use crate::uses::{Uses, depends};
@@ -62,6 +62,8 @@ pub struct Syncer {
     pub uses: Uses,
     /// Services that are just being made.
     pub reserved: Reserved,
+    /// Services that just went from the host.
+    pub released: Released,
     /// Host objects that follow from a tenant's.
     pub derived: Derived,
     /// What service variables were written from.
@@ -151,9 +153,18 @@ impl Syncer {
     /// A host object went, or another one took its place. Gives the key that this concerns, which is in the queue.
     pub fn host_object_gone(&self, rule: &'static Rule, name: &str, uid: &str) -> Option<Key> {
         let addresses = self.host.addresses(rule, name);
-        let key = self.host.forget(rule, name, uid)?;
+        let key = self.forget(rule, name, uid)?;
         self.addresses_moved(&addresses, &[]);
         self.queue.add(key.clone());
+        Some(key)
+    }
+
+    /// Forgets a host object that went. Gives the key that this concerns.
+    pub fn forget(&self, rule: &'static Rule, name: &str, uid: &str) -> Option<Key> {
+        let key = self.host.forget(rule, name, uid)?;
+        if rule.asks_for.is_some() {
+            self.released.put(key.clone(), self.env.now());
+        }
         Some(key)
     }
 
@@ -268,6 +279,7 @@ impl Syncer {
                 };
                 match done {
                     Err(Error::Refused { message: why, .. }) => Ok(self.refused_by_host(&object, &why).await),
+                    Err(Error::Held) => Ok(Next::After(RELEASE_PAUSE)),
                     done => done,
                 }
             }
@@ -324,8 +336,8 @@ impl Syncer {
         Ok(Next::Done)
     }
 
-    /// Applies an object to the host. One that is not there any more asks for what it had, and goes without if the host
-    /// has given that to another.
+    /// Applies an object to the host. One that is not there any more asks for what it had: it waits while the host may
+    /// hold that for the one that went, and goes without if the host has given it to another.
     async fn apply_or_make(
         &self,
         rule: &'static Rule,
@@ -337,7 +349,12 @@ impl Syncer {
             let mut asking = wanted.clone();
             ask_for(object, &mut asking);
             match self.apply(rule, asking, None).await {
-                Err(Error::Refused { .. }) => {}
+                Err(Error::Refused { message, .. }) => {
+                    let key = rule.key(meta::namespace(object), meta::name(object));
+                    if self.is_awaited(&key, &message) {
+                        return Err(Error::Held);
+                    }
+                }
                 made => return made,
             }
         }

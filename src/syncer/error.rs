@@ -24,6 +24,9 @@ pub enum Error {
         /// The status code of its answer.
         code: u16,
     },
+    /// What the object asks for is the host's to give free in a moment: it is asked again.
+    #[error("the host has not yet given free what the object had that went")]
+    Held,
     /// The host's object is not the one that we know: its watch tells what it is now.
     #[error("the host's object changed meanwhile: {0}")]
     Changed(#[source] kube::Error),

@@ -110,6 +110,7 @@ pub fn start(server: &Server, host: kube::Client, env: &Arc<dyn Env>, config: Co
         kubelet_version: config.kubelet_version,
         uses: uses::Uses::default(),
         reserved: services::Reserved::default(),
+        released: services::Released::default(),
         derived: derived::Derived::default(),
         environments: environment::Environments::default(),
         namespaces: Mutex::default(),

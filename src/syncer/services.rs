@@ -14,9 +14,10 @@ use alcove_apiserver::admission::{Admission, Admitting, Attributes};
 use alcove_apiserver::request::Verb;
 use alcove_controllers::runtime::Key;
 use alcove_object::{Status, Value, meta};
+use jiff::{SignedDuration, Timestamp};
 use kube::api::Patch;
 use parking_lot::Mutex;
-use std::collections::HashMap;
+use std::collections::{HashMap, VecDeque};
 use std::sync::{Arc, OnceLock, Weak};
 use std::time::Duration;
 use tokio::time::Instant;
@@ -26,6 +27,12 @@ use tokio::time::Instant;
 const STORE_TIMEOUT: Duration = Duration::from_secs(10);
 /// How long a client waits for a host that does not answer.
 const ADDRESS_TIMEOUT: Duration = Duration::from_secs(5);
+/// How long the host may count addresses and ports as given whose service went. kube-apiserver gives them free after it
+/// has told that the service went (k8s.io/kubernetes/pkg/registry/core/service/storage/storage.go: afterDelete), and who
+/// is quick asks for them before that.
+const RELEASE_TIMEOUT: SignedDuration = SignedDuration::from_secs(10);
+/// How soon the host is asked again for what it is about to give free.
+pub const RELEASE_PAUSE: Duration = Duration::from_millis(100);
 
 /// The admission step that asks the host. It goes into the tenant's server before there is a syncer; until one is
 /// started with it, services are answered with 503.
@@ -110,6 +117,27 @@ impl Reserved {
     }
 }
 
+/// Services that went from the host just now, the first first, with the time until which it may hold what they had.
+#[derive(Debug, Default)]
+pub struct Released(Mutex<VecDeque<(Timestamp, Key)>>);
+
+impl Released {
+    /// The host's object of this key went.
+    pub fn put(&self, key: Key, now: Timestamp) {
+        let mut released = self.0.lock();
+        while released.front().is_some_and(|(until, _)| *until <= now) {
+            released.pop_front();
+        }
+        released.push_back((now.saturating_add(RELEASE_TIMEOUT).unwrap_or(now), key));
+    }
+
+    /// Whether what is refused as given may be free in a moment, since this key's own object had it.
+    pub fn is_awaited(&self, key: &str, refusal: &str, now: Timestamp) -> bool {
+        let is_given = refusal.contains("already allocated");
+        is_given && self.0.lock().iter().any(|(until, of)| **of == *key && *until > now)
+    }
+}
+
 impl Syncer {
     /// Makes the host's service for a new one of the tenant and writes its addresses into it.
     async fn take_addresses(
@@ -128,11 +156,12 @@ impl Syncer {
         if self.tenant_object(rule, &namespace, &name)?.is_some() {
             return Ok(());
         }
+        let key = rule.key(&namespace, &name);
         if !dry_run {
-            self.reserved.put(format!("{}|{namespace}/{name}", rule.resource).into());
+            self.reserved.put(key.clone());
         }
-        let made =
-            tokio::time::timeout(ADDRESS_TIMEOUT, self.make_first(rule, &host_name, wanted, dry_run)).await;
+        let making = self.make_first(rule, &key, &host_name, wanted, dry_run);
+        let made = tokio::time::timeout(ADDRESS_TIMEOUT, making).await;
         let made = made.unwrap_or_else(|_| Err(Error::silence(ADDRESS_TIMEOUT)));
         match made {
             Ok(host) => {
@@ -156,9 +185,15 @@ impl Syncer {
         }
     }
 
+    /// Whether the host is about to give free what it refuses to give to this key's object.
+    pub fn is_awaited(&self, key: &Key, refusal: &str) -> bool {
+        self.released.is_awaited(key, refusal, self.env.now())
+    }
+
     async fn make_first(
         &self,
         rule: &'static Rule,
+        key: &Key,
         host_name: &str,
         mut wanted: Value,
         dry_run: bool,
@@ -167,13 +202,20 @@ impl Syncer {
             self.host.facts(rule, host_name).filter(|facts| facts.owner.is_some() && !dry_run)
         {
             self.delete_on_host(rule, host_name, &earlier, None).await?;
+            self.released.put(key.clone(), self.env.now());
         }
         meta::set(&mut wanted, "resourceVersion", crate::write::ONLY_CREATE);
         let mut params = applying();
         params.dry_run = dry_run;
         let api = self.api(rule);
-        let made = self.ask(api.patch(host_name, &params, &Patch::Apply(&wanted))).await?;
-        Ok(made.into_tree())
+        loop {
+            match self.ask(api.patch(host_name, &params, &Patch::Apply(&wanted))).await {
+                Err(Error::Refused { message, .. }) if self.is_awaited(key, &message) => {
+                    tokio::time::sleep(RELEASE_PAUSE).await;
+                }
+                made => return Ok(made?.into_tree()),
+            }
+        }
     }
 }
 
@@ -192,5 +234,33 @@ mod tests {
         reserved.put("services|d/a".into());
         reserved.done("services|d/a");
         assert_eq!(reserved.time_left("services|d/a"), None);
+    }
+
+    #[test]
+    fn what_the_own_service_had_is_waited_for_but_not_for_ever() {
+        let (released, now) = (Released::default(), Timestamp::UNIX_EPOCH);
+        released.put("services|d/a".into(), now);
+        let later = |seconds| now + SignedDuration::from_secs(seconds);
+        let given = "spec.clusterIPs: Invalid value: [\"10.0.0.1\"]: failed to allocate IP 10.0.0.1: provided IP is already allocated";
+        for (key, refusal, seconds, expected) in [
+            ("services|d/a", given, 0, true),
+            (
+                "services|d/a",
+                "spec.ports[0].nodePort: Invalid value: 30100: provided port is already allocated",
+                9,
+                true,
+            ),
+            ("services|d/a", given, 10, false),
+            ("services|d/b", given, 0, false),
+            ("services|d/a", "exceeded quota: services", 0, false),
+        ] {
+            assert_eq!(
+                released.is_awaited(key, refusal, later(seconds)),
+                expected,
+                "{key} {refusal} {seconds}"
+            );
+        }
+        released.put("services|d/b".into(), later(10));
+        assert_eq!(released.0.lock().len(), 1, "what is over is forgotten");
     }
 }

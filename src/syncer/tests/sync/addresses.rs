@@ -1,11 +1,14 @@
 //! Addresses of services come from the host, and are in the answer to the create.
 
-use crate::support::host::NAMESPACE;
+use crate::support::host::{NAMESPACE, creates};
 use crate::support::tenant::service;
 use crate::support::{Host, Side, gvr, list};
-use alcove_object::{Reason, meta};
+use alcove_apiserver::admission::Attributes;
+use alcove_object::{Reason, Status, meta};
 use alcove_syncer::translate::{CLUSTER, KIND, NAME, NAMESPACE as NAMESPACE_MARK, UID};
 use serde_json::json;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 #[tokio::test]
 async fn a_new_service_has_its_address_in_the_answer() {
@@ -157,7 +160,62 @@ async fn a_service_deleted_on_the_host_comes_back_with_its_address_unless_anothe
     let mut thief = service("thief");
     thief["spec"]["clusterIP"] = made["spec"]["clusterIP"].clone();
     host.client.create(&gvr("services"), NAMESPACE, thief).await.unwrap();
+    // It is asked for until nobody can be about to give it free any more.
+    let (asked, env, ip) = (AtomicUsize::new(0), side.env.clone(), made["spec"]["clusterIP"].clone());
+    host.admit(move |write| {
+        if creates(write, "services") && write.object["spec"]["clusterIP"] == ip {
+            match asked.fetch_add(1, Ordering::SeqCst) {
+                0 | 1 => {}
+                _ => env.advance(10),
+            }
+        }
+        Ok(())
+    });
     host.proxy.open();
     let other = host.until("services", "web-x-default-x-demo", |s| meta::uid(s) != meta::uid(&again)).await;
     assert_ne!(other["spec"]["clusterIP"], made["spec"]["clusterIP"]);
+}
+
+#[tokio::test]
+async fn what_the_host_gives_free_late_is_waited_for() {
+    let host = Host::start_with_addresses().await;
+    let side = Side::start_with_addresses(&host, "demo", 2).await;
+    let mut wanted = service("web");
+    wanted["spec"]["type"] = "NodePort".into();
+    let made = side.create("services", wanted.clone()).await;
+    let before = host.until("services", "web-x-default-x-demo", |_| true).await;
+    side.settled(&host).await;
+    let asked = Arc::new(AtomicUsize::new(0));
+    // As kube-apiserver answers between the end of a service and that of its address.
+    let given = |asked: &Arc<AtomicUsize>| {
+        let asked = asked.clone();
+        move |write: &mut Attributes<'_>| {
+            let asks = creates(write, "services") && write.object["spec"]["clusterIP"].is_string();
+            match asks && asked.fetch_add(1, Ordering::SeqCst) % 4 < 3 {
+                true => {
+                    let why = "failed to allocate IP: provided IP is already allocated";
+                    Err(Status::new(422, Reason::INVALID, why))
+                }
+                false => Ok(()),
+            }
+        }
+    };
+    host.admit(given(&asked));
+    host.delete("services", "web-x-default-x-demo", None).await;
+    let is_new = |s: &serde_json::Value| meta::uid(s) != meta::uid(&before);
+    let again = host.until("services", "web-x-default-x-demo", is_new).await;
+    for field in ["/spec/clusterIP", "/spec/ports"] {
+        assert_eq!(again.pointer(field), made.pointer(field), "{field}");
+    }
+    assert_eq!(asked.load(Ordering::SeqCst), 4);
+    side.settled(&host).await;
+    // A client that replaces a service gets what it had, too.
+    wanted["spec"] = made["spec"].clone();
+    side.delete("services", "web", None).await;
+    let replaced = side.create("services", wanted).await;
+    assert_eq!(replaced["spec"]["clusterIP"], made["spec"]["clusterIP"]);
+    side.settled(&host).await;
+    let again = host.get("services", "web-x-default-x-demo").unwrap();
+    assert_eq!(again["spec"]["clusterIP"], made["spec"]["clusterIP"]);
+    assert_eq!(asked.load(Ordering::SeqCst), 8);
 }
