@@ -88,6 +88,12 @@ pub fn pod(host_kubeconfig: &Path, name: &str, is_protected: bool) -> Tenant {
     let kubeconfig = alcove(host_kubeconfig, &connect);
     let file = Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("host-{name}.kubeconfig"));
     std::fs::write(&file, kubeconfig).expect("a new file");
+    // Its node port leads there as soon as the host's node knows of its pod.
+    eventually(&format!("an answer of the tenant {name}"), || {
+        let tenant = Api::of(&file).map_err(|error| error.to_string())?;
+        let answer = tenant.try_send("GET", "/readyz", &[], b"").map_err(|error| error.to_string())?;
+        (answer.status == 200).then_some(()).ok_or_else(|| answer.text())
+    });
     Tenant { name: name.to_owned(), host_namespace, kubeconfig: file, running: Running::Pod }
 }
 
