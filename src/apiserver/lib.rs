@@ -19,6 +19,7 @@ pub mod cron;
 pub mod custom;
 pub mod discovery;
 mod errors;
+pub mod flow;
 pub mod health;
 pub mod http;
 pub mod kinds;

@@ -11,7 +11,9 @@ use alcove_apiserver::authn::{Authenticator, ClientCertificates, ServiceAccountT
 use alcove_apiserver::authorization::{self, Rbac};
 use alcove_apiserver::certs::{Authority, Credentials, Serving, kubeconfig};
 use alcove_apiserver::custom::Definitions;
+use alcove_apiserver::flow::Flows;
 use alcove_apiserver::health::{Check, Health};
+use alcove_apiserver::http::limits::REQUESTS_MAX;
 use alcove_apiserver::http::{Front, FrontConfig, Limits, provider, serve, tls_config};
 use alcove_apiserver::options::ListOptions;
 use alcove_apiserver::rest::Connector;
@@ -105,6 +107,12 @@ impl ControlPlane {
         bootstrap(&server, &kinds::bootstrap::objects(&AddressConfig::default(), None)).await?;
         authorization::bootstrap::reconcile(&server).await?;
 
+        let flows = Flows::load(&server, REQUESTS_MAX).await?;
+        let gate = flows.gate();
+        server.add_metrics({
+            let gate = gate.clone();
+            move |out| gate.render(out)
+        });
         // Nobody can ask for a custom resource before it is served again.
         let definitions = Definitions::load(&server)?;
 
@@ -124,6 +132,7 @@ impl ControlPlane {
             },
             health: health(ready.clone()),
             limits: Limits { drain: DRAIN, ..Limits::default() },
+            gate,
             address: address.to_string(),
         });
         let (stop, stopped) = oneshot::channel();
@@ -132,6 +141,7 @@ impl ControlPlane {
         }));
         let mut tasks = alcove_controllers::start(&server, &env, authority.pem());
         tasks.spawn(definitions.run());
+        tasks.spawn(flows.run());
         let clock = env.clone();
         let renewed = serving.clone();
         tasks.spawn(async move { renewed.renew(clock).await });

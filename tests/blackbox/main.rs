@@ -11,6 +11,7 @@ mod daemons;
 mod dev;
 mod dns;
 mod durability;
+mod flow;
 mod harness;
 mod helm;
 mod informer;

@@ -4,13 +4,14 @@
 //! anything at the path, so that a refusal tells nothing about what exists.
 
 use super::body::Body;
-use super::limits::{BODY_BYTES_MAX, Limits};
+use super::limits::{BODY_BYTES_MAX, WAIT_MAX, WAIT_PART};
 use super::negotiate::{self, Media, Offer};
 use super::request::Query;
 use super::respond::{self, Answer};
 use super::{Front, impersonation, plain, resource};
 use crate::authn::Identity;
 use crate::authorization::Action;
+use crate::flow;
 use crate::metrics::{Labels, Metrics};
 use crate::request::{RequestInfo, Verb};
 use crate::rest::Held;
@@ -106,10 +107,17 @@ impl Front {
     ) -> Answer {
         let offer = Offer { is_stream: false, has_protobuf: info.is_resource };
         let media = negotiate::answer(request.headers(), &query, offer).unwrap_or(Media::PLAIN);
-        match self.admitted(identity, request, info, query).await {
+        let mut flow = None;
+        let mut answer = match self.admitted(identity, request, info, query, &mut flow).await {
             Ok(answer) => answer,
             Err(status) => respond::failure(&status, media),
+        };
+        if let Some(flow) = flow {
+            let headers = answer.headers_mut();
+            headers.insert("x-kubernetes-pf-flowschema-uid", flow.uid.clone());
+            headers.insert("x-kubernetes-pf-prioritylevel-uid", flow.level_uid.clone());
         }
+        answer
     }
 
     async fn admitted(
@@ -118,18 +126,33 @@ impl Front {
         mut request: Request<Incoming>,
         info: RequestInfo,
         query: Query,
+        flow: &mut Option<Arc<flow::Schema>>,
     ) -> Result<Answer, Status> {
         let user = self.authenticator.authenticate(identity, request.headers()).await?;
         let user = impersonation::acting(&self.server, user, request.headers())?;
-        let place = Arc::new(Place::take(&self.metrics, &self.limits, &info, &user)?);
-        if request.headers().contains_key(header::UPGRADE) {
-            Held::keep(&mut request, place.clone());
-        }
-        self.server.authorize(&user, &Action::of(&info))?;
         let deadline = match is_long_running(&info) {
             true => None,
             false => Some(time_allowed(&query, self.limits.request)?),
         };
+        let mut permit = None;
+        if deadline.is_some() || info.verb == Verb::Watch {
+            let schema = flow.insert(self.gate.classify(&info, &user));
+            let seats =
+                if schema.is_exempt() { 1 } else { self.seats(&info, &query).min(schema.seats_max()) };
+            let patience = (deadline.unwrap_or(self.limits.request) / WAIT_PART).min(WAIT_MAX);
+            match self.gate.seat(schema, (&info, &user), seats, patience).await {
+                Ok(given) => permit = Some(given),
+                Err(_) => {
+                    self.metrics.rejected.fetch_add(1, Relaxed);
+                    return Ok(respond::too_many_requests());
+                }
+            }
+        }
+        let place = Arc::new(Place::take(&self.metrics, &info));
+        if request.headers().contains_key(header::UPGRADE) {
+            Held::keep(&mut request, place.clone());
+        }
+        self.server.authorize(&user, &Action::of(&info))?;
         let metrics = self.metrics.clone();
         let (head, body) = request.into_parts();
         let call = Call { front: self, info, query, user, head, body: Some(body) };
@@ -147,7 +170,30 @@ impl Front {
             metrics.panics.fetch_add(1, Relaxed);
             Err(panicked(&*panic))
         })?;
-        Ok(answer.map(|body| body.guarded(Box::new(place))))
+        // A watch is cheap once it has begun.
+        let held = permit.filter(|_| deadline.is_some());
+        Ok(answer.map(|body| body.guarded(Box::new((place, held)))))
+    }
+
+    /// Seats that a request needs: those that read a whole kind need more of them
+    /// (k8s.io/apiserver/pkg/util/flowcontrol/request/list_work_estimator.go).
+    fn seats(&self, info: &RequestInfo, query: &Query) -> u32 {
+        const OBJECTS_PER_SEAT: usize = 100;
+        let is_wide = match info.verb {
+            Verb::List => true,
+            Verb::Watch => {
+                matches!(query.get("resourceVersion"), None | Some("" | "0"))
+                    || query.flag("sendInitialEvents") == Some(true)
+            }
+            _ => false,
+        };
+        if !info.is_resource || !is_wide || !info.name.is_empty() {
+            return 1;
+        }
+        let registry = self.server.registry();
+        let Some(resource) = registry.resource(&info.group, &info.version, &info.resource) else { return 1 };
+        let seats = self.server.store.count(&resource.table).div_ceil(OBJECTS_PER_SEAT);
+        u32::try_from(seats).unwrap_or(u32::MAX).max(1)
     }
 }
 
@@ -206,25 +252,14 @@ impl PlaceKind {
 }
 
 impl Place {
-    fn take(
-        metrics: &Arc<Metrics>,
-        limits: &Limits,
-        info: &RequestInfo,
-        user: &User,
-    ) -> Result<Place, Status> {
-        let (kind, max) = match info.method.as_str() {
-            _ if is_long_running(info) => (PlaceKind::LongRunning, i64::MAX),
-            "get" | "head" => (PlaceKind::ReadOnly, limits.read_only_max),
-            _ => (PlaceKind::Mutating, limits.mutating_max),
+    fn take(metrics: &Arc<Metrics>, info: &RequestInfo) -> Place {
+        let kind = match info.method.as_str() {
+            _ if is_long_running(info) => PlaceKind::LongRunning,
+            "get" | "head" => PlaceKind::ReadOnly,
+            _ => PlaceKind::Mutating,
         };
-        let before = kind.gauge(metrics).fetch_add(1, Relaxed);
-        let place = Place { metrics: metrics.clone(), kind };
-        // Whoever runs the cluster must be able to reach it when it is overloaded.
-        if before >= max && !user.groups.iter().any(|group| group == "system:masters") {
-            metrics.rejected.fetch_add(1, Relaxed);
-            return Err(Status::too_many_requests("Too many requests, please try again later.", 1));
-        }
-        Ok(place)
+        kind.gauge(metrics).fetch_add(1, Relaxed);
+        Place { metrics: metrics.clone(), kind }
     }
 }
 

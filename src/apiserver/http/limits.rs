@@ -5,10 +5,6 @@ use std::time::Duration;
 /// Limits that a configuration may change. The rest are constants below.
 #[derive(Clone, Debug)]
 pub struct Limits {
-    /// Requests being answered that change something. Past it: 429, except for `system:masters`.
-    pub mutating_max: i64,
-    /// Requests being answered that only read, watches aside. Past it: 429, except for `system:masters`.
-    pub read_only_max: i64,
     /// Open connections; each costs about 30 KB. Past it: new ones are closed at once.
     pub connections_max: i64,
     /// Time for a request that neither watches nor connects. Past it: 504. `?timeout=` may ask for less.
@@ -23,8 +19,6 @@ pub struct Limits {
 impl Default for Limits {
     fn default() -> Limits {
         Limits {
-            mutating_max: 200,
-            read_only_max: 400,
             connections_max: 4096,
             request: Duration::from_secs(60),
             idle: Duration::from_secs(90),
@@ -33,6 +27,14 @@ impl Default for Limits {
     }
 }
 
+/// Requests that are worked on at once, but for those that nothing limits and those that may take as long as they like:
+/// the seats that priority levels share. Past it: they wait or get 429. Upstream's defaults for reads and writes
+/// together.
+pub const REQUESTS_MAX: u32 = 600;
+/// Part of a request's time that it may wait for a seat (k8s.io/apiserver/pkg/server/filters/priority-and-fairness.go).
+pub const WAIT_PART: u32 = 4;
+/// The longest time to wait for a seat. Past it: 429.
+pub const WAIT_MAX: Duration = Duration::from_secs(60);
 /// Bytes of a request's body. Past it: 413.
 pub const BODY_BYTES_MAX: usize = 3 * 1024 * 1024;
 /// Time for a TLS handshake, and for the first byte of a connection. Past it: the connection is closed.

@@ -32,6 +32,7 @@ pub use serve::{provider, serve, tls_config};
 
 use crate::authn::Authenticator;
 use crate::discovery::Discovery;
+use crate::flow::Gate;
 use crate::health::Health;
 use crate::metrics::Metrics;
 use crate::openapi::OpenApi;
@@ -48,6 +49,8 @@ pub struct FrontConfig {
     pub health: Health,
     /// Limits.
     pub limits: Limits,
+    /// Where requests get their seats.
+    pub gate: Arc<Gate>,
     /// `host:port` under which clients reach the server; `/api` tells it.
     pub address: String,
 }
@@ -58,6 +61,7 @@ pub struct Front {
     pub(crate) authenticator: Authenticator,
     pub(crate) health: Health,
     pub(crate) limits: Limits,
+    pub(crate) gate: Arc<Gate>,
     pub(crate) address: String,
     pub(crate) metrics: Arc<Metrics>,
     pub(crate) discovery: Discovery,
@@ -74,6 +78,7 @@ impl Front {
             authenticator: config.authenticator,
             health: config.health,
             limits: config.limits,
+            gate: config.gate,
             address: config.address,
             metrics: Arc::default(),
             discovery: Discovery::default(),

@@ -64,6 +64,13 @@ pub fn failure(status: &Status, media: Media) -> Answer {
     answer
 }
 
+/// What a request gets for which there is no seat (k8s.io/apiserver/pkg/server/filters/maxinflight.go).
+pub fn too_many_requests() -> Answer {
+    let mut answer = text(429, "Too many requests, please try again later.\n");
+    answer.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from_static("1"));
+    answer
+}
+
 /// Adds warnings as headers: each once, cut when there are too many.
 pub fn warn(answer: &mut Answer, warnings: &[String]) {
     let mut once: Vec<&str> = Vec::new();

@@ -2,7 +2,9 @@
 
 use crate::authn::{Authenticator, ClientCertificates, Tokens};
 use crate::certs::{Authority, Credentials, Serving, kubeconfig};
+use crate::flow::Gate;
 use crate::health::{Check, Health};
+use crate::http::limits::REQUESTS_MAX;
 use crate::http::{Front, FrontConfig, Limits, provider, serve, tls_config};
 use crate::server::Server;
 use jiff::Timestamp;
@@ -31,6 +33,11 @@ impl Https {
 
     /// The same with other limits.
     pub async fn start_with(server: Server, limits: Limits) -> Https {
+        Https::start_behind(server, limits, Gate::new(REQUESTS_MAX)).await
+    }
+
+    /// The same with another gate.
+    pub async fn start_behind(server: Server, limits: Limits, gate: Arc<Gate>) -> Https {
         // Real clients check certificates against the real clock, whatever the server's own is.
         let now = Timestamp::now();
         let authority = Arc::new(Authority::generate(now).expect("an authority can be made"));
@@ -53,6 +60,7 @@ impl Https {
             },
             health: Health { live: vec![Check::ping()], ready: Vec::new() },
             limits,
+            gate,
             address: address.to_string(),
         });
         let (stop, stopped) = oneshot::channel();

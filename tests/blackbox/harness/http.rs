@@ -228,6 +228,21 @@ impl Connection {
         Ok(answer)
     }
 
+    /// Sends a request without its body, which the server goes on waiting for.
+    pub fn begin(&mut self, method: &str, path: &str, headers: &[(&str, &str)]) -> io::Result<()> {
+        self.write(method, path, headers, b"")
+    }
+
+    /// Sends the body of a request that was begun, and reads the answer.
+    pub fn finish(&mut self, body: &[u8]) -> io::Result<Answer> {
+        let stream = self.stream.get_mut();
+        stream.write_all(body)?;
+        stream.flush()?;
+        let mut answer = self.read_head()?;
+        answer.body = self.read_body(&answer)?;
+        Ok(answer)
+    }
+
     fn write(&mut self, method: &str, path: &str, headers: &[(&str, &str)], body: &[u8]) -> io::Result<()> {
         let mut head = format!("{method} {path} HTTP/1.1\r\nhost: {}\r\n", self.host);
         for (name, value) in headers {

@@ -1,10 +1,9 @@
 //! Kinds that steer the server and its peers: API services, runtime classes, flow control.
 
-use super::rules::Check::{
-    By, Inside, Labels, NamedIfAny, NonNegative, Required, RequiredNamed, RequiredOneOf, Within,
-};
+use super::rules::Check::{By, Inside, Labels, NamedIfAny, Required, RequiredNamed, RequiredOneOf, Within};
 use super::rules::{Rule, below, wildcard_alone};
 use super::{by, resources, tolerations};
+use crate::flow::bootstrap::{EXEMPT, mandatory_spec};
 use crate::kinds::tree::{field, flag, int, list, some, text};
 use alcove_object::field::{Error, Path};
 use alcove_object::{Value, meta, name};
@@ -88,12 +87,38 @@ const VERBS: [&str; 9] =
 
 /// k8s.io/kubernetes/pkg/apis/flowcontrol/validation.
 pub(crate) const FLOW_SCHEMA: &[Rule] = &[
+    ("", By(first_precedence)),
     ("spec/matchingPrecedence", Within(1, i64::MAX, "must be a positive value")),
     ("spec/matchingPrecedence", Within(i64::MIN, 10_000, "must not be greater than 10000")),
     ("spec/distinguisherMethod", By(distinguisher)),
     ("spec/priorityLevelConfiguration/name", By(level_name)),
     ("spec/rules/*", By(flow_rule)),
+    ("", By(mandatory)),
 ];
+
+fn first_precedence(object: &Value, _: &Path) -> Vec<Error> {
+    if int(object, "/spec/matchingPrecedence") != 1 || meta::name(object) == EXEMPT {
+        return Vec::new();
+    }
+    let why = "only the schema named 'exempt' may have matchingPrecedence 1";
+    vec![Error::invalid(&Path::new("spec").child("matchingPrecedence"), 1, why)]
+}
+
+/// The specs of mandatory objects are fixed, but for the shares of the exempt level.
+fn mandatory(object: &Value, _: &Path) -> Vec<Error> {
+    let (kind, name) = (text(object, "/kind"), meta::name(object));
+    let Some(mut wanted) = mandatory_spec(kind, name) else { return Vec::new() };
+    let spec = &object["spec"];
+    let (path, is_exempt_level) = (Path::new("spec"), wanted.get("exempt").is_some());
+    if is_exempt_level {
+        wanted["exempt"] = spec["exempt"].clone();
+    }
+    if wanted == *spec {
+        return Vec::new();
+    }
+    let but = if is_exempt_level { " except the 'spec.exempt' field" } else { "" };
+    vec![Error::invalid(&path, spec.clone(), format!("spec of '{name}'{but} must equal the fixed value"))]
+}
 
 /// Upstream shows the whole method.
 fn distinguisher(method: &Value, path: &Path) -> Vec<Error> {
@@ -219,9 +244,56 @@ fn service_account(account: &Value, path: &Path) -> Vec<Error> {
 pub(crate) const PRIORITY_LEVEL: &[Rule] = &[
     ("", By(level_type)),
     ("spec/type", RequiredOneOf(&["Exempt", "Limited"])),
-    ("spec/limited/nominalConcurrencyShares", NonNegative),
+    ("spec/exempt/nominalConcurrencyShares", Within(0, i64::MAX, NON_NEGATIVE)),
+    ("spec/exempt/lendablePercent", Within(0, 100, PERCENT)),
+    ("spec/limited/nominalConcurrencyShares", Within(0, i64::MAX, NON_NEGATIVE)),
     ("spec/limited/limitResponse", By(limit_response)),
+    ("spec/limited/lendablePercent", Within(0, 100, PERCENT)),
+    (
+        "spec/limited/borrowingLimitPercent",
+        Within(0, i64::MAX, "if specified, must be a non-negative integer"),
+    ),
+    ("", By(mandatory)),
 ];
+
+const NON_NEGATIVE: &str = "must be a non-negative integer";
+const PERCENT: &str = "must be between 0 and 100, inclusive";
+/// Queues of one level at most.
+const QUEUES_MAX: i64 = 10_000_000;
+/// Bits of a flow's hash that dealing a hand may use up (k8s.io/apiserver/pkg/util/shufflesharding).
+const HASH_BITS_MAX: u32 = 60;
+
+fn queuing(value: &Value, path: &Path) -> Vec<Error> {
+    let (queues, hand) = (int(value, "/queues"), int(value, "/handSize"));
+    let length = int(value, "/queueLengthLimit");
+    let wrong = |field: &str, value: i64, why: String| Error::invalid(&path.child(field), value, why);
+    let positive = || "must be positive".to_owned();
+    let mut errors = Vec::new();
+    if length <= 0 {
+        errors.push(wrong("queueLengthLimit", length, positive()));
+    }
+    if queues <= 0 {
+        errors.push(wrong("queues", queues, positive()));
+    } else if queues > QUEUES_MAX {
+        errors.push(wrong("queues", queues, format!("must not be greater than {QUEUES_MAX}")));
+    }
+    if hand <= 0 {
+        errors.push(wrong("handSize", hand, positive()));
+    } else if hand > queues {
+        errors.push(wrong("handSize", hand, format!("should not be greater than queues ({queues})")));
+    } else if entropy_bits(queues, hand) > HASH_BITS_MAX {
+        let why = format!(
+            "required entropy bits of deckSize {queues} and handSize {hand} should not be greater than {HASH_BITS_MAX}"
+        );
+        errors.push(wrong("handSize", hand, why));
+    }
+    errors
+}
+
+/// Bits that dealing so many cards of a deck needs, as upstream estimates them.
+fn entropy_bits(deck: i64, hand: i64) -> u32 {
+    ((deck as f64).log2() * hand as f64).ceil() as u32
+}
 
 fn level_type(object: &Value, _: &Path) -> Vec<Error> {
     let path = Path::new("spec");
@@ -251,16 +323,16 @@ fn level_type(object: &Value, _: &Path) -> Vec<Error> {
 }
 
 fn limit_response(response: &Value, path: &Path) -> Vec<Error> {
-    let queuing = field(response, "queuing");
     let at = path.child("queuing");
-    match (text(response, "/type"), queuing) {
+    match (text(response, "/type"), field(response, "queuing")) {
         ("Reject", Some(_)) => {
             vec![Error::forbidden(&at, "must be nil if limited.limitResponse.type is not Limited")]
         }
         ("Queue", None) => {
             vec![Error::required(&at, "must not be empty if limited.limitResponse.type is Limited")]
         }
-        ("Queue" | "Reject", _) => Vec::new(),
+        ("Queue", Some(value)) => queuing(value, &at),
+        ("Reject", None) => Vec::new(),
         _ => below(response, &[("type", RequiredOneOf(&["Queue", "Reject"]))], path),
     }
 }
