@@ -5,7 +5,8 @@ use crate::derived::Derived;
 use crate::environment::{ENVIRONMENT, Environments};
 use crate::error::Error;
 use crate::features::{Features, State};
-use crate::host::{Facts, Host};
+use crate::host::{Facts, Host, digest};
+use crate::host_object::HostObject;
 use crate::metrics::{Metrics, Outcome};
 use crate::pressure::Pressure;
 use crate::rules::{Flow, Refused, Rule, When, rule};
@@ -258,7 +259,8 @@ impl Syncer {
             let is_ours = !rule.is_exempt(object) && !(rule.is_derived)(&self.context(), object);
             is_ours && (rule.when == When::Always || self.uses.is_used(key))
         };
-        if let (None, Some(left)) = (&object, self.reserved.time_left(key)) {
+        let revision = object.as_ref().map_or(0, meta::revision);
+        if let Some(left) = self.reserved.time_left(key, revision) {
             return Ok(Next::After(left));
         }
         self.reserved.done(key);
@@ -317,7 +319,7 @@ impl Syncer {
                 return Ok(self.refuse(object, &refusal).await);
             }
         };
-        let seen = self.host.take_seen(rule, host_name, meta::uid(object));
+        let seen = self.to_be_told(rule, object, host_name, known).await?;
         let applied = match self.apply_or_make(rule, object, wanted.object, known).await {
             Ok(applied) => applied,
             Err(error) => {
@@ -396,7 +398,28 @@ impl Syncer {
                 Err(status) => return Err(status.into()),
             }
         }
+        self.host.note_told(rule, meta::name(host), meta::uid(host), told(rule, &current));
         Ok(current)
+    }
+
+    /// The host's object, if the tenant must hear of it: it changed, or somebody in the tenant wrote over the status that
+    /// it was told, which is the host's.
+    pub async fn to_be_told(
+        &self,
+        rule: &'static Rule,
+        object: &Value,
+        host_name: &str,
+        known: Option<&Facts>,
+    ) -> Result<Option<Value>, Error> {
+        let seen = self.host.take_seen(rule, host_name, meta::uid(object));
+        let is_as_told = |facts: &&Facts| facts.told.is_none_or(|digest| digest == told(rule, object));
+        match (seen, known) {
+            (None, Some(facts)) if !is_as_told(&facts) => {
+                let found = self.ask(self.api(rule).get_opt(host_name)).await?.map(HostObject::into_tree);
+                Ok(found.filter(|found| meta::uid(found) == facts.uid))
+            }
+            (seen, _) => Ok(seen),
+        }
     }
 
     /// Notes what all objects use, so that nothing in use is taken for unused while watches start.
@@ -470,6 +493,14 @@ impl Known for Syncer {
 
     fn account(&self) -> Option<String> {
         self.account.clone()
+    }
+}
+
+/// A digest of what the host owns of a tenant object's status.
+fn told(rule: &Rule, object: &Value) -> u64 {
+    match rule.runs() {
+        true => digest(&translate::without_own_conditions(&object["status"])),
+        false => digest(&object["status"]),
     }
 }
 

@@ -41,6 +41,8 @@ pub struct Facts {
     pub applied: Option<Applied>,
     /// Digest of the conditions last applied to its status.
     pub conditions: Option<u64>,
+    /// Digest of the status that the tenant was last told; `None` if it was told none yet.
+    pub told: Option<u64>,
     /// A pod's own addresses; those that it shares with its node are not its own.
     pub addresses: Vec<IpAddr>,
 }
@@ -244,6 +246,7 @@ impl Host {
             owned,
             applied: sent.map(|sent| Applied { sent, owned }).or(same.and_then(|facts| facts.applied)),
             conditions: same.and_then(|facts| facts.conditions),
+            told: same.and_then(|facts| facts.told),
             addresses: own_addresses(object),
             uid: uid.to_owned(),
         };
@@ -264,6 +267,15 @@ impl Host {
             && facts.uid == uid
         {
             facts.conditions = Some(digest);
+        }
+    }
+
+    /// Notes which status the tenant was told of an object.
+    pub fn note_told(&self, rule: &'static Rule, name: &str, uid: &str, digest: u64) {
+        if let Some(facts) = self.state.lock().facts.get_mut(&(rule.resource, name.to_owned()))
+            && facts.uid == uid
+        {
+            facts.told = Some(digest);
         }
     }
 

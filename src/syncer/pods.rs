@@ -37,7 +37,7 @@ impl Syncer {
         host_name: &str,
         known: Option<&Facts>,
     ) -> Result<Next, Error> {
-        let seen = self.host.take_seen(rule, host_name, meta::uid(&pod));
+        let seen = self.to_be_told(rule, &pod, host_name, known).await?;
         if let Some(host) = seen.filter(|_| known.is_some() || !is_finished(&pod)) {
             pod = self.take_back(rule, pod, host_name, host).await?;
         }

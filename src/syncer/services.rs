@@ -1,16 +1,17 @@
 //! Addresses for a tenant's services come from the host: the host's service is made first, in the last step before the
-//! tenant's is stored, so that its client sees the address in the answer, as everywhere.
+//! tenant's is stored, so that its client sees the address in the answer, as everywhere. So it is when a service that is
+//! there becomes one that needs an address or a node port.
 //!
-//! What was made for a service that then was not stored is an ordinary host object without a tenant object, which the
-//! reconciler deletes; it only waits a while with services that are just being made.
+//! What was made for a service that then was not stored is an ordinary host object that is not what the tenant wants, which
+//! the reconciler deletes or puts back; it only waits a while with services that are just being stored.
 
 use crate::engine::Syncer;
 use crate::error::Error;
-use crate::host::digest;
+use crate::host::{Facts, digest};
 use crate::rules::{Rule, rule};
-use crate::translate::{self, host_name, service_addresses};
+use crate::translate::{self, service_addresses};
 use crate::write::applying;
-use alcove_apiserver::admission::{Admission, Admitting, Attributes};
+use alcove_apiserver::admission::{Admission, Admitting, Attributes, asks_for_more};
 use alcove_apiserver::request::Verb;
 use alcove_controllers::runtime::Key;
 use alcove_object::{Status, Value, meta};
@@ -50,14 +51,18 @@ impl HostServices {
     }
 
     async fn take(&self, attributes: &mut Attributes<'_>) -> Result<(), Status> {
-        let is_new = is_service(attributes) && attributes.verb == Verb::Create;
-        let Some(rule) = rule("services").filter(|_| is_new) else { return Ok(()) };
+        let is_asking = is_service(attributes)
+            && match attributes.old {
+                None => attributes.verb == Verb::Create,
+                Some(old) => asks_for_more(attributes.object, old),
+            };
+        let Some(rule) = rule("services").filter(|_| is_asking) else { return Ok(()) };
         if rule.is_exempt(attributes.object) {
             return Ok(());
         }
         let syncer = self.syncer.get().and_then(Weak::upgrade);
         let syncer = syncer.ok_or_else(|| Status::unavailable("this cluster has not found its host yet"))?;
-        syncer.take_addresses(rule, attributes.object, attributes.dry_run).await
+        syncer.take_addresses(rule, attributes.object, attributes.old, attributes.dry_run).await
     }
 }
 
@@ -91,19 +96,21 @@ fn list_of_one(service: &mut Value) {
     }
 }
 
-/// Services that are being made, with the time until which they may be.
+/// Services that are being made or changed: the revision that they had before, 0 for none, and the time until which the
+/// next one may come.
 #[derive(Debug, Default)]
-pub struct Reserved(Mutex<HashMap<Key, Instant>>);
+pub struct Reserved(Mutex<HashMap<Key, (u64, Instant)>>);
 
 impl Reserved {
-    fn put(&self, key: Key) {
-        self.0.lock().insert(key, Instant::now() + STORE_TIMEOUT);
+    fn put(&self, key: Key, revision: u64) {
+        self.0.lock().insert(key, (revision, Instant::now() + STORE_TIMEOUT));
     }
 
-    /// How much longer a service that is not there may be about to be stored.
-    pub fn time_left(&self, key: &str) -> Option<Duration> {
+    /// How much longer a service of this revision may be about to be stored anew.
+    pub fn time_left(&self, key: &str, revision: u64) -> Option<Duration> {
         let mut reserved = self.0.lock();
-        let left = reserved.get(key)?.saturating_duration_since(Instant::now());
+        let (_, until) = reserved.get(key).filter(|(before, _)| *before == revision)?;
+        let left = until.saturating_duration_since(Instant::now());
         if left.is_zero() {
             reserved.remove(key);
             return None;
@@ -139,28 +146,32 @@ impl Released {
 }
 
 impl Syncer {
-    /// Makes the host's service for a new one of the tenant and writes its addresses into it.
+    /// Makes the host's service for a new one of the tenant, or changes it for one that asks for more than it had (`old`),
+    /// and writes its addresses into the tenant's.
     async fn take_addresses(
         &self,
         rule: &'static Rule,
         service: &mut Value,
+        old: Option<&Value>,
         dry_run: bool,
     ) -> Result<(), Status> {
         let (namespace, name) = (meta::namespace(service).to_owned(), meta::name(service).to_owned());
         // What the rules refuse is stored as it is, and told by an event, as for all kinds.
-        let judged = translate::judge_service(&self.context(), service);
-        let Ok(wanted) = judged.and_then(|()| translate::new_service(&self.tenant, service)) else {
+        let Ok(wanted) = rule.to_host(&self.context(), service) else {
             return Ok(());
         };
-        let host_name = host_name(&self.tenant, &namespace, &name);
-        if self.tenant_object(rule, &namespace, &name)?.is_some() {
+        let mut wanted = wanted.object;
+        translate::ask_for_addresses(service, &mut wanted);
+        if old.is_none() && self.tenant_object(rule, &namespace, &name)?.is_some() {
             return Ok(());
         }
         let key = rule.key(&namespace, &name);
         if !dry_run {
-            self.reserved.put(key.clone());
+            self.reserved.put(key.clone(), old.map_or(0, meta::revision));
+            // If it is not stored after all, the host's goes back to what it was.
+            self.queue.add(key.clone());
         }
-        let making = self.make_first(rule, &key, &host_name, wanted, dry_run);
+        let making = self.make_first(rule, &key, wanted, old, dry_run);
         let made = tokio::time::timeout(ADDRESS_TIMEOUT, making).await;
         let made = made.unwrap_or_else(|_| Err(Error::silence(ADDRESS_TIMEOUT)));
         match made {
@@ -194,22 +205,35 @@ impl Syncer {
         &self,
         rule: &'static Rule,
         key: &Key,
-        host_name: &str,
         mut wanted: Value,
+        old: Option<&Value>,
         dry_run: bool,
     ) -> Result<Value, Error> {
-        if let Some(earlier) =
-            self.host.facts(rule, host_name).filter(|facts| facts.owner.is_some() && !dry_run)
-        {
-            self.delete_on_host(rule, host_name, &earlier, None).await?;
-            self.released.put(key.clone(), self.env.now());
-        }
-        meta::set(&mut wanted, "resourceVersion", crate::write::ONLY_CREATE);
+        let host_name = meta::name(&wanted).to_owned();
+        let ours = self.host.facts(rule, &host_name).filter(|facts| facts.owner.is_some());
+        let is_same = |facts: &Facts| {
+            let owner = facts.owner.as_ref();
+            !facts.is_deleting
+                && old.is_some_and(|old| owner.is_some_and(|owner| owner.uid == meta::uid(old)))
+        };
         let mut params = applying();
         params.dry_run = dry_run;
+        match ours {
+            Some(facts) if is_same(&facts) => {
+                meta::set(&mut wanted, "uid", facts.uid);
+                params = params.force();
+            }
+            earlier => {
+                if let Some(earlier) = earlier.filter(|_| !dry_run) {
+                    self.delete_on_host(rule, &host_name, &earlier, None).await?;
+                    self.released.put(key.clone(), self.env.now());
+                }
+                meta::set(&mut wanted, "resourceVersion", crate::write::ONLY_CREATE);
+            }
+        }
         let api = self.api(rule);
         loop {
-            match self.ask(api.patch(host_name, &params, &Patch::Apply(&wanted))).await {
+            match self.ask(api.patch(&host_name, &params, &Patch::Apply(&wanted))).await {
                 Err(Error::Refused { message, .. }) if self.is_awaited(key, &message) => {
                     tokio::time::sleep(RELEASE_PAUSE).await;
                 }
@@ -226,14 +250,15 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn a_service_that_is_being_made_is_waited_for_but_not_for_ever() {
         let reserved = Reserved::default();
-        reserved.put("services|d/a".into());
-        assert_eq!(reserved.time_left("services|d/a"), Some(STORE_TIMEOUT));
-        assert_eq!(reserved.time_left("services|d/b"), None);
+        reserved.put("services|d/a".into(), 7);
+        assert_eq!(reserved.time_left("services|d/a", 7), Some(STORE_TIMEOUT));
+        assert_eq!(reserved.time_left("services|d/a", 8), None, "it is stored");
+        assert_eq!(reserved.time_left("services|d/b", 7), None);
         tokio::time::advance(STORE_TIMEOUT).await;
-        assert_eq!(reserved.time_left("services|d/a"), None);
-        reserved.put("services|d/a".into());
+        assert_eq!(reserved.time_left("services|d/a", 7), None);
+        reserved.put("services|d/a".into(), 0);
         reserved.done("services|d/a");
-        assert_eq!(reserved.time_left("services|d/a"), None);
+        assert_eq!(reserved.time_left("services|d/a", 0), None);
     }
 
     #[test]

@@ -31,7 +31,9 @@ pub(crate) use policies::policy_errors;
 pub use resource_quota::ResourceQuota;
 pub use runtime_class::RuntimeClass;
 pub use service_account::ServiceAccount;
-pub use service_ip::{AddressConfig, Answer, Asker, LocalAddresses, Refused, ServiceAddresses, ServiceIp};
+pub use service_ip::{
+    AddressConfig, Answer, Asker, LocalAddresses, Refused, ServiceAddresses, ServiceIp, asks_for_more,
+};
 pub use store_quota::{StoreLimits, StoreQuota};
 pub use webhooks::{MutatingWebhooks, ValidatingWebhooks};
 
@@ -108,9 +110,9 @@ pub trait Admission: Send + Sync {
         Box::pin(std::future::ready(Ok(())))
     }
 
-    /// The last step before a new object is stored, when nothing of ours refuses it any more and its name and UID stand:
-    /// may take from elsewhere what the object needs, and fill that in. What was taken for an object that is then not
-    /// stored after all is the step's own to give back.
+    /// The last step before an object is stored that is new or was changed itself (not a subresource), when nothing of ours
+    /// refuses it any more and its name and UID stand: may take from elsewhere what the object needs, and fill that in.
+    /// What was taken for an object that is then not stored after all is the step's own to give back.
     fn reserve<'a>(&'a self, attributes: &'a mut Attributes<'_>) -> Admitting<'a> {
         let _ = attributes;
         Box::pin(std::future::ready(Ok(())))

@@ -250,6 +250,21 @@ fn set_families(service: &mut Value, policy: &str, families: Vec<Value>) {
     }
 }
 
+/// Whether a changed service asks for what the old one had not: an address in the cluster, or a port on the nodes, be it
+/// one that it names or any.
+pub fn asks_for_more(service: &Value, old: &Value) -> bool {
+    let is_new = |needs: fn(&Value) -> bool| needs(service) && !needs(old);
+    let lacks_address = services::needs_cluster_ip(service) && text(service, "/spec/clusterIPs/0").is_empty();
+    let (had, has) = (node_ports(old), node_ports(service));
+    let all = service.pointer("/spec/ports").and_then(Value::as_array).map_or(0, Vec::len);
+    let is_new_port = services::needs_node_ports(service)
+        && (has.len() < all || has.iter().any(|port| !had.contains(port)));
+    let check = |of: &Value| int(of, "/spec/healthCheckNodePort");
+    let is_new_check =
+        services::needs_health_check_port(service) && (check(service) == 0 || check(service) != check(old));
+    is_new(services::needs_cluster_ip) || lacks_address || is_new_port || is_new_check
+}
+
 fn node_ports(service: &Value) -> Vec<(String, u16)> {
     let ports = service.pointer("/spec/ports").and_then(Value::as_array).into_iter().flatten();
     let held =

@@ -113,7 +113,7 @@ impl Write<'_> {
             let why = "resourceVersion should not be set on objects to be created";
             return Err(Status::new(500, Reason::UNKNOWN, why));
         }
-        self.reserve(object).await?;
+        self.reserve(Verb::Create, object, None).await?;
         self.fill(object);
         self.insert(object).await
     }

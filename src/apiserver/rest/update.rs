@@ -182,6 +182,9 @@ impl Write<'_> {
         self.check(part, &object, &old)?;
         self.warnings.extend(resource.strategy.warnings(&object, Some(&old)));
         self.admit(Verb::Update, &mut object, Some(&old)).await?;
+        if part == Part::Main {
+            self.reserve(Verb::Update, &mut object, Some(&old)).await?;
+        }
         self.fill(&mut object);
         apply::keep_times(&old, &mut object);
         let is_last = self.ends(&object, &old);

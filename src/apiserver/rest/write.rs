@@ -195,9 +195,14 @@ impl<'a> Write<'a> {
         Ok(())
     }
 
-    /// The last steps before a new object is stored.
-    pub async fn reserve(&mut self, object: &mut Value) -> Result<(), Status> {
-        let (server, verb, old) = (self.server, Verb::Create, None);
+    /// The last steps before an object is stored.
+    pub async fn reserve(
+        &mut self,
+        verb: Verb,
+        object: &mut Value,
+        old: Option<&Value>,
+    ) -> Result<(), Status> {
+        let server = self.server;
         for step in &server.admission {
             step.reserve(&mut attributes!(self, verb, object, old)).await?;
         }

@@ -56,13 +56,10 @@ pub use pod::pod;
 pub use pod_amend::{Amended, amended, without_ephemeral};
 pub use pod_dns::{Resolver, is_cluster_first};
 pub use pod_refs::{References, references};
-pub use pod_status::{SYNCED, condition_owners, gate_conditions, pod_status};
+pub use pod_status::{SYNCED, condition_owners, gate_conditions, pod_status, without_own_conditions};
 pub use pod_tokens::{RENEW, TOKENS, TokenSource, token_sources, tokens, tokens_name, tokens_owner};
 pub use policy::judge;
-pub use service::{
-    allowed_service, ask_for_addresses, judge_service, new_service, service, service_addresses,
-    service_status,
-};
+pub use service::{allowed_service, ask_for_addresses, service, service_addresses, service_status};
 
 /// Which tenant is being translated, and where it lives on the host.
 #[derive(Clone, Debug, PartialEq, Eq)]

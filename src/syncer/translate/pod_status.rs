@@ -16,6 +16,9 @@ const HOST_CONDITIONS: [&str; 9] = [
     "AllContainersRestarting",
 ];
 
+/// The condition of a pod that is about to be ended for the sake of others.
+const DISRUPTION: &str = "DisruptionTarget";
+
 /// Whether the host owns a condition of this type.
 pub fn condition_owners(kind: &str) -> bool {
     HOST_CONDITIONS.contains(&kind)
@@ -52,7 +55,10 @@ pub fn pod_status(tenant: &Value, host: &Value) -> Json {
     };
     set_or_remove(&mut status, "observedGeneration", observed.filter(|_| meta::generation(tenant) > 0));
     let theirs = conditions(host).filter(|c| condition_owners(kind(c)));
-    let ours = conditions(tenant).filter(|c| !condition_owners(kind(c)));
+    // An eviction in the tenant says so in the tenant's pod first.
+    let is_evicted_here =
+        |c: &Value| kind(c) == DISRUPTION && !conditions(host).any(|theirs| kind(theirs) == DISRUPTION);
+    let ours = conditions(tenant).filter(|c| !condition_owners(kind(c)) || is_evicted_here(c));
     let merged: Vec<Value> = theirs
         .cloned()
         .map(|mut condition| {
@@ -63,6 +69,15 @@ pub fn pod_status(tenant: &Value, host: &Value) -> Json {
         .chain(ours.cloned())
         .collect();
     set_or_remove(&mut status, "conditions", (!merged.is_empty()).then(|| merged.into()));
+    status
+}
+
+/// A pod's status without the conditions that only the tenant knows.
+pub fn without_own_conditions(status: &Value) -> Value {
+    let mut status = status.clone();
+    if let Some(conditions) = status.get_mut("conditions").and_then(Value::as_array_mut) {
+        conditions.retain(|condition| condition_owners(kind(condition)));
+    }
     status
 }
 

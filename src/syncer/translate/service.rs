@@ -39,7 +39,7 @@ pub fn allowed_service(context: &Context<'_>, object: &Value) -> Result<Wanted, 
 }
 
 /// Whether the platform team allows what a service asks for.
-pub fn judge_service(context: &Context<'_>, object: &Value) -> Result<(), Refusal> {
+fn judge_service(context: &Context<'_>, object: &Value) -> Result<(), Refusal> {
     let (allowed, spec) = (&context.allowed.services, &object["spec"]);
     match spec["type"].as_str() {
         Some("NodePort") if !allowed.node_ports => Err(Refusal::of(
@@ -106,15 +106,8 @@ pub fn service(tenant: &Tenant, object: &Value) -> Result<Value, Refusal> {
     Ok(json!({ "apiVersion": "v1", "kind": "Service", "metadata": metadata(tenant, object), "spec": out }))
 }
 
-/// The host's Service for one that is not there yet: the same, with the addresses that the tenant asks for.
+/// Lets a host's Service that is made, or gets addresses for the first time, ask for those that the tenant's names.
 /// Whether it gets them is the host's to say, this once; from then on they are the host's.
-pub fn new_service(tenant: &Tenant, object: &Value) -> Result<Value, Refusal> {
-    let mut out = service(tenant, object)?;
-    ask_for_addresses(object, &mut out);
-    Ok(out)
-}
-
-/// Lets a host's Service that is made ask for the addresses that the tenant's names.
 pub fn ask_for_addresses(object: &Value, out: &mut Value) {
     let asked = &object["spec"];
     if let Some(ip) = asked.get("clusterIP").filter(|ip| ip.as_str().is_some_and(|ip| !ip.is_empty())) {

@@ -219,3 +219,93 @@ async fn what_the_host_gives_free_late_is_waited_for() {
     assert_eq!(again["spec"]["clusterIP"], made["spec"]["clusterIP"]);
     assert_eq!(asked.load(Ordering::SeqCst), 8);
 }
+
+fn leads_to(name: &str) -> serde_json::Value {
+    json!({ "apiVersion": "v1", "kind": "Service", "metadata": { "name": name },
+            "spec": { "type": "ExternalName", "externalName": "db.example.com" } })
+}
+
+#[tokio::test]
+async fn a_service_that_becomes_one_with_an_address_has_it_in_the_answer() {
+    let host = Host::start_with_addresses().await;
+    let side = Side::start_with_addresses(&host, "demo", 2).await;
+    side.create("services", leads_to("web")).await;
+    let plain = host.until("services", "web-x-default-x-demo", |_| true).await;
+    side.settled(&host).await;
+    // No service of these states is without what its type has.
+    let to_address = json!({ "spec": { "type": "ClusterIP", "externalName": null, "selector": { "app": "web" },
+                                       "ports": [{ "name": "http", "port": 80, "protocol": "TCP" }] } });
+    let with_address = side.patch("services", "web", to_address).await;
+    let on_host = host.get("services", "web-x-default-x-demo").unwrap();
+    assert_eq!(meta::uid(&on_host), meta::uid(&plain), "it is changed, not made anew");
+    for field in ["clusterIP", "clusterIPs", "ipFamilies", "ipFamilyPolicy"] {
+        assert_eq!(with_address["spec"][field], on_host["spec"][field], "{field}");
+    }
+    assert!(with_address["spec"]["clusterIP"].as_str().unwrap().starts_with("10."), "{with_address}");
+    let to_port = json!({ "spec": { "type": "NodePort" } });
+    let with_port = side.patch("services", "web", to_port).await;
+    let on_host = host.get("services", "web-x-default-x-demo").unwrap();
+    assert!(with_port["spec"]["ports"][0]["nodePort"].as_u64().is_some_and(|port| port > 0), "{with_port}");
+    assert_eq!(with_port["spec"]["ports"][0]["nodePort"], on_host["spec"]["ports"][0]["nodePort"]);
+    assert_eq!(with_port["spec"]["clusterIP"], with_address["spec"]["clusterIP"]);
+    side.settled(&host).await;
+    let writes = host.writes("Update services");
+    side.patch("services", "web", json!({ "metadata": { "labels": { "a": "b" } } })).await;
+    let is_labelled = |s: &serde_json::Value| meta::label(s, "labels.alcove.dev/a") == Some("b");
+    host.until("services", "web-x-default-x-demo", is_labelled).await;
+    assert_eq!((writes, host.writes("Update services")), (2, 3), "no request too many");
+    // And back: what it does not need any more goes.
+    let to_name = json!({ "spec": { "type": "ExternalName", "externalName": "db.example.com" } });
+    let back = side.patch("services", "web", to_name).await;
+    assert!(back["spec"].get("clusterIP").is_none(), "{back}");
+    host.until("services", "web-x-default-x-demo", |s| s["spec"]["type"] == "ExternalName").await;
+    side.settled(&host).await;
+}
+
+#[tokio::test]
+async fn a_change_that_needs_an_address_is_refused_while_the_host_gives_none() {
+    let host = Host::start_with_addresses().await;
+    let side = Side::start_with_addresses(&host, "demo", 2).await;
+    side.create("services", leads_to("web")).await;
+    side.create("services", service("other")).await;
+    side.settled(&host).await;
+    let change = |spec: serde_json::Value| {
+        let (services, options) = (gvr("services"), Default::default());
+        let kind = alcove_apiserver::options::PatchType::Merge;
+        let patch = json!({ "spec": spec });
+        let client = side.client.clone();
+        async move { client.patch(&services, "", "default", "web", kind, patch, &options).await }
+    };
+    let taken = side.get("services", "other").unwrap()["spec"]["clusterIP"].clone();
+    let ports = json!([{ "port": 80 }]);
+    let wanted = json!({ "type": "ClusterIP", "externalName": null, "clusterIP": taken, "ports": ports });
+    let refused = change(wanted).await.unwrap_err();
+    assert!(refused.message.contains("provided IP is already allocated"), "{refused}");
+    host.proxy.shut();
+    let wanted = json!({ "type": "ClusterIP", "externalName": null, "ports": ports });
+    let refused = change(wanted.clone()).await.unwrap_err();
+    assert_eq!((refused.code, refused.reason.clone()), (503, Reason::SERVICE_UNAVAILABLE));
+    assert_eq!(side.get("services", "web").unwrap()["spec"]["type"], "ExternalName");
+    // What needs nothing of the host is stored all the same.
+    change(json!({ "externalName": "other.example.com" })).await.unwrap();
+    host.proxy.open();
+    host.until("services", "web-x-default-x-demo", |s| s["spec"]["externalName"] == "other.example.com")
+        .await;
+    let made = change(wanted).await.unwrap().parse();
+    assert!(made["spec"]["clusterIP"].as_str().is_some_and(|ip| ip.starts_with("10.")), "{made}");
+    side.settled(&host).await;
+}
+
+#[tokio::test]
+async fn a_new_service_has_the_annotations_that_the_platform_team_lets_pass() {
+    let host = Host::start_with_addresses().await;
+    let mut allowed = alcove_config::Sync::default();
+    allowed.services.annotations = vec!["example.com/*".into()];
+    let side = Side::start_with_addresses_and(&host, "demo", 2, allowed).await;
+    let mut annotated = service("web");
+    annotated["metadata"]["annotations"] = json!({ "example.com/pool": "a", "other.example.org/b": "c" });
+    side.create("services", annotated).await;
+    let on_host = host.until("services", "web-x-default-x-demo", |_| true).await;
+    assert_eq!(meta::annotation(&on_host, "example.com/pool"), Some("a"));
+    assert_eq!(meta::annotation(&on_host, "other.example.org/b"), None);
+}

@@ -2,7 +2,7 @@
 
 use crate::support::host::creates;
 use crate::support::tenant::{config_map, pod, pod_with, secret, service};
-use crate::support::{Host, Side, phase, server_uid};
+use crate::support::{Host, Side, holds, phase, server_uid};
 use alcove_object::{Value, meta};
 use serde_json::json;
 
@@ -172,5 +172,50 @@ async fn an_object_made_again_under_its_name_is_another() {
     let uid = server_uid(&next);
     let after = host.until("services", name, |s| meta::annotation(s, "alcove.dev/uid") == Some(&uid)).await;
     assert_ne!(server_uid(&before), server_uid(&after), "the old one went, with all that was its");
+    side.settled(&host).await;
+}
+
+/// What the host says of an object is the host's, whoever else writes it; what is the tenant's to say stays.
+#[tokio::test]
+async fn a_status_that_somebody_writes_over_in_the_tenant_is_put_back() {
+    let host = Host::start().await;
+    let side = Side::start(&host, "demo", 2).await;
+    let mut once = pod("web");
+    once["spec"]["restartPolicy"] = "Never".into();
+    side.create("pods", once).await;
+    host.until("pods", "web-x-default-x-demo", |_| true).await;
+    host.run("web-x-default-x-demo", "node-1").await;
+    let containers = json!([{ "name": "main", "image": "nginx", "imageID": "", "ready": true, "restartCount": 0,
+                              "state": { "running": { "startedAt": "2026-11-21T09:30:00Z" } } }]);
+    host.report("web-x-default-x-demo", json!({ "containerStatuses": containers })).await;
+    let has_containers = |p: &Value| p.pointer("/status/containerStatuses/0/state/running").is_some();
+    let before = side.until("pods", "web", has_containers).await;
+    let over = json!({ "status": {
+        "phase": "Failed", "reason": "Nonsense", "startTime": null,
+        "containerStatuses": [{ "name": "main", "image": "nginx", "imageID": "", "ready": false, "restartCount": 0,
+                                "state": { "running": null, "terminated": { "exitCode": 1 } } }],
+        "conditions": [{ "type": "Ready", "status": "False" }, { "type": "example.com/mine", "status": "True" }],
+    } });
+    let overwritten = side.patch_part("pods", "status", "web", over).await;
+    assert_eq!(phase(&overwritten), "Failed");
+    let after = side.until("pods", "web", |p| phase(p) == "Running").await;
+    for field in ["reason", "startTime", "containerStatuses", "podIP"] {
+        assert_eq!(after["status"].get(field), before["status"].get(field), "{field}");
+    }
+    assert!(holds(&after, "Ready") && holds(&after, "example.com/mine"), "{after}");
+    assert_eq!(host.requests("get pods"), 1, "the host is asked once");
+
+    let mut balanced = service("web");
+    balanced["spec"]["type"] = "LoadBalancer".into();
+    side.create("services", balanced).await;
+    let balancer = |ip: &str| json!({ "loadBalancer": { "ingress": [{ "ip": ip, "ipMode": "VIP" }] } });
+    host.until("services", "web-x-default-x-demo", |_| true).await;
+    host.status("services", "web-x-default-x-demo", balancer("192.0.2.1")).await;
+    let is_given =
+        |s: &Value| s.pointer("/status/loadBalancer/ingress/0/ip").is_some_and(|ip| ip == "192.0.2.1");
+    side.until("services", "web", is_given).await;
+    let other = json!({ "status": balancer("192.0.2.66") });
+    assert!(!is_given(&side.patch_part("services", "status", "web", other).await));
+    side.until("services", "web", is_given).await;
     side.settled(&host).await;
 }

@@ -43,7 +43,13 @@ impl Side {
 
     /// A tenant whose services get their addresses from the host before they are stored.
     pub async fn start_with_addresses(host: &Host, cluster: &str, seed: u64) -> Side {
+        Side::start_with_addresses_and(host, cluster, seed, Sync::default()).await
+    }
+
+    /// The same, where the platform team allows this.
+    pub async fn start_with_addresses_and(host: &Host, cluster: &str, seed: u64, allowed: Sync) -> Side {
         let mut side = Side::new(host, cluster, seed, Some(HostServices::default()), None).await;
+        side.allowed = allowed;
         side.start_syncer(host).await;
         side
     }
