@@ -5,7 +5,8 @@
 mod error;
 mod rights;
 
-pub use error::{Certificate, Error, certificate, deepest};
+pub use alcove_syncer::{Certificate, certificate, deepest};
+pub use error::Error;
 pub use rights::{Right, in_words, missing};
 
 use crate::contexts::{self, Files};
@@ -25,6 +26,8 @@ use std::time::Duration;
 pub const FIELD_MANAGER: &str = "alcove-cli";
 /// How long a connection to the host may take.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
+/// How long the host may take to answer: kube-apiserver itself takes a minute at most.
+const ANSWER_TIMEOUT: Duration = Duration::from_secs(60);
 /// How many objects are listed at once.
 const PAGE: u32 = 500;
 /// Kinds without a namespace, of those that we touch.
@@ -149,7 +152,9 @@ impl Host {
         request: Result<http::Request<Vec<u8>>, kube::core::request::Error>,
     ) -> Result<Value, Error> {
         let request = request.map_err(|error| Error::Request(error.to_string()))?;
-        self.client.request::<Value>(request).await.map_err(|error| Error::of(self, doing, error))
+        let answer = tokio::time::timeout(ANSWER_TIMEOUT, self.client.request::<Value>(request)).await;
+        let answer = answer.map_err(|_| Error::Silent { host: self.called(), after: ANSWER_TIMEOUT })?;
+        answer.map_err(|error| Error::of(self, doing, error))
     }
 
     /// One object, if it is there.
@@ -378,5 +383,30 @@ fn absent(answer: Result<Value, Error>) -> Result<Option<Value>, Error> {
         Ok(object) => Ok(Some(object)),
         Err(Error::Status { code: 404, .. }) => Ok(None),
         Err(error) => Err(error),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use kube::client::Body;
+
+    #[tokio::test(start_paused = true)]
+    async fn a_host_that_never_answers_is_told() {
+        let never = tower::service_fn(|_: http::Request<Body>| {
+            std::future::pending::<Result<http::Response<Body>, std::io::Error>>()
+        });
+        let host = Host {
+            client: Client::new(never, "default"),
+            context: Some("work".into()),
+            namespace: None,
+            default_namespace: "default".into(),
+            files: None,
+            server: "https://host.example.com/".into(),
+        };
+        let silent = host.list(&kind("v1", "Pod"), "red", "").await.unwrap_err().to_string();
+        for part in ["https://host.example.com (context work)", "did not answer within 60 s", "try again"] {
+            assert!(silent.contains(part), "{part:?} is not in: {silent}");
+        }
     }
 }

@@ -9,6 +9,7 @@
 //! This room must not know HTTP serving or storage; it speaks to the tenant through the in-process client and to the
 //! host through the crate `kube`.
 
+mod causes;
 mod connection;
 mod derived;
 mod doors;
@@ -38,6 +39,7 @@ mod virtuals;
 mod watch;
 mod write;
 
+pub use causes::{Certificate, certificate, deepest};
 pub use features::{Features, State};
 pub use host::{client as host_client, config as host_config};
 pub use rules::owners_table;

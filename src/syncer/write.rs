@@ -46,8 +46,10 @@ impl Syncer {
         };
         self.metrics.asked_host(answer.as_ref().map_or_else(Error::code, |_| 200));
         match &answer {
-            Err(Error::Unavailable { retry_after, code, why }) if self.pressure.pushed(*retry_after) => {
-                tracing::warn!(why, "{}", outage(*code))
+            Err(error @ Error::Unavailable { retry_after, why, .. })
+                if self.pressure.pushed(*retry_after) =>
+            {
+                tracing::warn!(why, "{}", error.advice());
             }
             Err(Error::Unavailable { .. }) => {}
             _ if self.pressure.eased() => tracing::info!("the host can be asked again"),
@@ -141,17 +143,5 @@ impl Syncer {
             uid: String::new(),
         };
         translate::in_tenant_terms(&self.tenant, &owner, text)
-    }
-}
-
-/// What an outage means, by the status code of the host's answers, and what to do.
-fn outage(code: u16) -> &'static str {
-    match code {
-        401 => {
-            "the host refuses the credentials of this cluster: a new token is read as soon as there is one; if none comes, \
-             delete the pod, so that its next one gets one, or mend the kubeconfig"
-        }
-        429 => "the host asks for patience: everything waits, and is caught up with",
-        _ => "the host cannot be asked: everything waits, and is caught up with",
     }
 }

@@ -2,6 +2,8 @@
 
 use super::Host;
 use crate::contexts;
+use alcove_syncer::{Certificate, certificate, deepest};
+use std::time::Duration;
 
 /// Why a host did not do what was asked.
 #[derive(Debug, thiserror::Error)]
@@ -12,6 +14,11 @@ pub enum Error {
         "the host cluster {host} cannot be reached ({detail}); check that it runs and that your network leads there, or choose another one with --context or --kubeconfig"
     )]
     Unreachable { host: String, detail: String },
+    #[error(
+        "the host cluster {host} was reached but did not answer within {} s; try again, or look at its API server and at what stands before it",
+        after.as_secs()
+    )]
+    Silent { host: String, after: Duration },
     #[error(
         "the certificate of the host cluster {host} is not valid yet; the clock of this machine is probably slow: set it right"
     )]
@@ -68,72 +75,5 @@ impl Error {
                 None => Error::Other { host, doing, message: deepest(&error) },
             },
         }
-    }
-}
-
-/// What is wrong with a server's certificate.
-#[derive(Debug, PartialEq, Eq)]
-pub enum Certificate {
-    NotYetValid,
-    Expired,
-    Other(String),
-}
-
-/// What is wrong with the server's certificate, if that is what an error is about.
-pub fn certificate(error: &(dyn std::error::Error + 'static)) -> Option<Certificate> {
-    use rustls::CertificateError as Wrong;
-    let mut next = Some(error);
-    while let Some(error) = next {
-        if let Some(inner) = error.downcast_ref::<std::io::Error>().and_then(|error| error.get_ref()) {
-            next = Some(inner);
-            continue;
-        }
-        let tls = error.downcast_ref::<rustls::Error>();
-        if let Some(rustls::Error::InvalidCertificate(wrong)) = tls {
-            return Some(match wrong {
-                Wrong::NotValidYet | Wrong::NotValidYetContext { .. } => Certificate::NotYetValid,
-                Wrong::Expired | Wrong::ExpiredContext { .. } => Certificate::Expired,
-                Wrong::UnknownIssuer | Wrong::BadSignature => {
-                    Certificate::Other("it is signed by another authority".into())
-                }
-                wrong => Certificate::Other(wrong.to_string()),
-            });
-        }
-        next = error.source();
-    }
-    None
-}
-
-/// The last cause, which says most.
-pub fn deepest(error: &dyn std::error::Error) -> String {
-    let mut text = error.to_string();
-    let mut next = error.source();
-    while let Some(cause) = next {
-        text = cause.to_string();
-        next = cause.source();
-    }
-    text
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_certificate_is_found_however_deep_it_is_wrapped() {
-        let wrapped = |wrong: rustls::CertificateError| {
-            let inner = std::io::Error::other(rustls::Error::InvalidCertificate(wrong));
-            std::io::Error::other(inner)
-        };
-        assert_eq!(
-            certificate(&wrapped(rustls::CertificateError::NotValidYet)),
-            Some(Certificate::NotYetValid)
-        );
-        assert_eq!(certificate(&wrapped(rustls::CertificateError::Expired)), Some(Certificate::Expired));
-        assert!(matches!(
-            certificate(&wrapped(rustls::CertificateError::BadSignature)),
-            Some(Certificate::Other(_))
-        ));
-        assert_eq!(certificate(&std::io::Error::other("refused")), None);
     }
 }

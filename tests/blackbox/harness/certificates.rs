@@ -1,4 +1,5 @@
-//! Client certificates as an administrator, a stranger and a former colleague would have them.
+//! Client certificates as an administrator, a stranger and a former colleague would have them, and those of servers whose
+//! clocks or keepers are wrong.
 
 use super::http::ClientIdentity;
 use rcgen::{
@@ -28,6 +29,18 @@ impl Signer {
         params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
         let certificate = params.self_signed(&key).expect("a certificate");
         Signer { certificate: certificate.pem(), key: key.serialize_pem() }
+    }
+
+    /// A certificate for a server on this machine, good from the first of January of one year to that of another.
+    pub fn serve(&self, from: i32, to: i32) -> ClientIdentity {
+        let key = KeyPair::from_pem(&self.key).expect("the authority's key");
+        let issuer = Issuer::from_ca_cert_pem(&self.certificate, key).expect("the authority's certificate");
+        let mut params = CertificateParams::new(["127.0.0.1".to_owned()]).expect("a name");
+        params.extended_key_usages = vec![ExtendedKeyUsagePurpose::ServerAuth];
+        (params.not_before, params.not_after) = (date_time_ymd(from, 1, 1), date_time_ymd(to, 1, 1));
+        let key = KeyPair::generate().expect("a key");
+        let certificate = params.signed_by(&key, &issuer).expect("a certificate");
+        ClientIdentity { certificate: certificate.pem(), key: key.serialize_pem() }
     }
 
     /// A client certificate.

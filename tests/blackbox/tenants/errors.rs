@@ -1,7 +1,14 @@
 //! What is wrong outside of us: each ends in a sentence that says what to do.
 
 use super::{Person, host};
+use crate::harness::certificates::Signer;
+use base64::prelude::{BASE64_STANDARD, Engine};
+use rustls::pki_types::pem::PemObject;
+use rustls::pki_types::{CertificateDer, PrivateKeyDer};
+use rustls::{ServerConfig, ServerConnection};
 use serde_json::json;
+use std::net::{SocketAddr, TcpListener};
+use std::sync::Arc;
 
 #[test]
 fn hosts_that_cannot_be_reached_are_told_apart() {
@@ -43,6 +50,68 @@ fn hosts_that_cannot_be_reached_are_told_apart() {
     person.says(&["list", "--kubeconfig", "/nowhere/config"]).failed(&["/nowhere/config", "--kubeconfig"]);
     std::fs::remove_file(&path).expect("it is there");
     person.says(&["list"]).failed(&["there is no kubeconfig", "$KUBECONFIG"]);
+}
+
+/// A host that shows a certificate which is good between these years and does no more; a kubeconfig that trusts its
+/// authority.
+fn host_of_years(from: i32, to: i32) -> (SocketAddr, String) {
+    let signer = Signer::stranger();
+    let identity = signer.serve(from, to);
+    let certificate = CertificateDer::from_pem_slice(identity.certificate.as_bytes()).expect("PEM");
+    let key = PrivateKeyDer::from_pem_slice(identity.key.as_bytes()).expect("PEM");
+    let config = ServerConfig::builder_with_provider(Arc::new(rustls::crypto::ring::default_provider()))
+        .with_safe_default_protocol_versions()
+        .expect("the provider has all of them")
+        .with_no_client_auth()
+        .with_single_cert(vec![certificate], key)
+        .expect("a key for the certificate");
+    let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
+    let address = listener.local_addr().expect("an address");
+    let config = Arc::new(config);
+    // It ends with the process of the tests.
+    std::thread::spawn(move || {
+        for mut socket in listener.incoming().flatten() {
+            let mut tls = ServerConnection::new(config.clone()).expect("a configuration");
+            // The other side hangs up.
+            while tls.is_handshaking() && tls.complete_io(&mut socket).is_ok() {}
+        }
+    });
+    let authority = BASE64_STANDARD.encode(&signer.certificate);
+    let kubeconfig = json!({
+        "apiVersion": "v1", "kind": "Config", "current-context": "odd",
+        "clusters": [{ "name": "odd", "cluster": { "server": format!("https://{address}"), "certificate-authority-data": authority } }],
+        "users": [{ "name": "me", "user": { "token": "any" } }],
+        "contexts": [{ "name": "odd", "context": { "cluster": "odd", "user": "me" } }],
+    });
+    (address, kubeconfig.to_string())
+}
+
+/// Clocks that differ show in certificates first: each way it is told which clock to look at.
+#[test]
+fn clocks_that_differ_are_told_apart() {
+    let person = Person::new();
+    for (from, to, words) in [
+        (2098, 2099, ["is not valid yet", "the clock of this machine", "set it right"]),
+        (2020, 2021, ["has expired", "renew it there", "the clock of this machine"]),
+    ] {
+        let (address, kubeconfig) = host_of_years(from, to);
+        std::fs::write(person.kubeconfig(), kubeconfig).expect("writable");
+        for command in [&["list"][..], &["create", "red", "--connect=false"], &["doctor", "red"]] {
+            person.says(command).failed(&[&words[..], &[&address.to_string(), "context odd"]].concat());
+        }
+    }
+}
+
+/// A host that takes connections and says nothing.
+#[test]
+fn a_host_that_is_silent_is_told() {
+    let person = Person::new();
+    let silent = TcpListener::bind("127.0.0.1:0").expect("a port");
+    let good = std::fs::read_to_string(person.kubeconfig()).expect("it is there");
+    let ours = format!("https://{}", host().api().address);
+    let theirs = format!("https://{}", silent.local_addr().expect("an address"));
+    std::fs::write(person.kubeconfig(), good.replace(&ours, &theirs)).expect("writable");
+    person.says(&["list"]).failed(&["cannot be reached", &theirs, "check that it runs", "--context"]);
 }
 
 #[test]

@@ -129,6 +129,11 @@ impl Host {
         self.rights.deny(resource);
     }
 
+    /// The host does not let tenants write this resource from now on.
+    pub fn deny_writes(&self, resource: Option<&str>) {
+        self.rights.deny_writes(resource);
+    }
+
     /// How many writes the syncer sent so far, such as `Create pods`.
     pub fn writes(&self, what: &str) -> usize {
         self.webhook.writes.lock().get(what).copied().unwrap_or(0)

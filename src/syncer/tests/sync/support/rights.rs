@@ -11,6 +11,7 @@ use std::collections::BTreeMap;
 #[derive(Default)]
 pub struct Rights {
     denied: Mutex<Option<String>>,
+    unwritable: Mutex<Option<String>>,
     asked: Mutex<BTreeMap<String, usize>>,
 }
 
@@ -23,6 +24,10 @@ impl Rights {
     pub fn deny(&self, resource: Option<&str>) {
         *self.denied.lock() = resource.map(str::to_owned);
     }
+
+    pub fn deny_writes(&self, resource: Option<&str>) {
+        *self.unwritable.lock() = resource.map(str::to_owned);
+    }
 }
 
 impl Authorizer for Rights {
@@ -32,6 +37,9 @@ impl Authorizer for Rights {
         }
         let is_read = matches!(action.verb, "list" | "watch");
         if self.denied.lock().as_deref().is_some_and(|denied| is_read && action.resource == denied) {
+            return Err(String::new());
+        }
+        if self.unwritable.lock().as_deref().is_some_and(|denied| !is_read && action.resource == denied) {
             return Err(String::new());
         }
         let resource = match action.subresource {
