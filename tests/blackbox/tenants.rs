@@ -206,7 +206,10 @@ fn a_tenant_comes_is_seen_and_leaves_nothing() {
     person.says(&["delete", "whole"]).failed(&["--yes", "its data"]);
     let deleted = person.says(&["delete", "whole", "--yes"]).well();
     // Its own, and the one that stands for a pod of the tenant.
-    assert!(deleted.starts_with("tenant whole deleted: removed ") && deleted.contains("2 Pods,"), "{deleted}");
+    assert!(
+        deleted.starts_with("tenant whole deleted: removed ") && deleted.contains("2 Pods,"),
+        "{deleted}"
+    );
     assert_eq!(left("whole", "whole"), Vec::<String>::new());
     host().api().get("/api/v1/namespaces/whole/configmaps/other").expect(200);
     person.says(&["delete", "whole", "--yes"]).failed(&["there is no tenant whole"]);
