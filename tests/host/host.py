@@ -77,6 +77,12 @@ def up():
 def platform():
     """Makes what a platform team has for its tenants: classes, and static volumes that claims bind to."""
     manifest = (settings.SOURCES / "platform.yaml").read_text()
+    # One whose claim is gone can be bound again only when it is made anew, and what was in it is nobody else's.
+    phases = '{range .items[?(@.status.phase=="Released")]}{.metadata.name} {end}'
+    if released := kubectl("get", "pv", "--output", f"jsonpath={phases}").split():
+        kubectl("delete", "pv", *released)
+        for name in released:
+            shutil.rmtree(settings.RUN / "volumes" / name.removeprefix("host-path-"), ignore_errors=True)
     documents = []
     for number in range(settings.VOLUMES_COUNT):
         folder = settings.RUN / "volumes" / str(number)
@@ -84,10 +90,6 @@ def platform():
         # Whatever user a pod runs as may write to its volume.
         folder.chmod(0o777)
         documents.append(manifest.replace("PATH", str(folder)).replace("NUMBER", str(number)))
-    # One whose claim is gone can be bound again only when it is made anew.
-    phases = '{range .items[?(@.status.phase=="Released")]}{.metadata.name} {end}'
-    if released := kubectl("get", "pv", "--output", f"jsonpath={phases}").split():
-        kubectl("delete", "pv", *released)
     kubectl("apply", "--server-side", "-f", "-", input="---\n".join(documents))
 
 
