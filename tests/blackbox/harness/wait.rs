@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 
 /// How long anything may take before it counts as not happening. Generous: the machine may be busy; a test that
 /// passes never waits for it.
-pub const DEADLINE: Duration = Duration::from_secs(240);
+pub const DEADLINE: Duration = Duration::from_secs(600);
 const BETWEEN_LOOKS: Duration = Duration::from_millis(25);
 
 /// Looks until `look` gives a value; its error says what is still missing. Panics with the last one at the deadline.

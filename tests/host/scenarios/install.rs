@@ -77,7 +77,7 @@ pub fn pod(host_kubeconfig: &Path, name: &str, is_protected: bool) -> Tenant {
     let create = ["create", name, "-n", &host_namespace, "--connect=false", "--expose=NodePort"];
     let names = format!("expose.names=[{node_ip}]");
     let file = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/host/tenants.yaml");
-    let mut values = vec!["--values", file, "--set", &names, "--timeout", "300s"];
+    let mut values = vec!["--values", file, "--set", &names, "--timeout", "600s"];
     if !is_protected {
         values.extend(["--values", UNPROTECTED]);
     }

@@ -174,7 +174,7 @@ impl<'a> Place<'a> {
             script(&session, name, line);
         }
         session.ok("kubectl create namespace $NS");
-        session.ok("kubectl wait --for=create serviceaccount/default --timeout=240s");
+        session.ok("kubectl wait --for=create serviceaccount/default --timeout=600s");
         Place { tenant, namespace, session }
     }
 
@@ -191,7 +191,7 @@ impl<'a> Place<'a> {
             let host = Api::of(Path::new(&self.variable("HOST"))).expect("the host's kubeconfig");
             let tenant = Api::of(&self.tenant.kubeconfig).expect("the tenant's kubeconfig");
             agreement::assert_same(&tenant, &host, self.tenant, &self.namespace);
-            self.session.ok("kubectl delete namespace $NS --timeout=240s");
+            self.session.ok("kubectl delete namespace $NS --timeout=600s");
             agreement::assert_gone(&host, self.tenant, &self.namespace);
         } else {
             self.session.ok("kubectl delete namespace $NS --wait=false");
