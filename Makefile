@@ -40,10 +40,11 @@ host-down: ## end that Kubernetes; what was built stays
 	@echo "make host-down: ending the test host"
 	tests/host/host.py down
 
-test-host: host-up image ## play what tenants do on that Kubernetes; SCENARIOS='pods dns' chooses by name
+test-host: image host-up ## play what tenants do on that Kubernetes; SCENARIOS='pods dns' chooses by name
 	@echo "make test-host: playing scenarios with the image of alcove on the test host"
 	tests/host/host.py import $(CACHE)/image/alcove.tar
-	ALCOVE_HOST_KUBECONFIG=$(CURDIR)/$(CACHE)/host/admin.kubeconfig cargo test --test host -- $(SCENARIOS)
+	# Of the whole workspace, as `make test` builds it: one package alone has its dependencies built anew.
+	ALCOVE_HOST_KUBECONFIG=$(CURDIR)/$(CACHE)/host/admin.kubeconfig cargo test --workspace --test host -- $(SCENARIOS)
 
 test-replay: tools ## send the same requests to alcove and to kube-apiserver, and compare the answers
 	@echo "make test-replay: building alcove, then playing tests/replay/sequences on both"
@@ -56,7 +57,7 @@ conformance: ## run the upstream conformance tests that pass against a tenant (m
 	tests/conformance/build.sh $(CACHE)/conformance
 	tests/conformance/run.py target/debug/alcove $(CACHE)/conformance $(CONFORMANCE_ARGS)
 
-conformance-host: host-up image ## the same against a tenant on the test host, those in passing-host.txt
+conformance-host: image host-up ## the same against a tenant on the test host, those in passing-host.txt
 	@echo "make conformance-host: running the tests in tests/conformance/passing-host.txt on the test host"
 	cargo build
 	tests/conformance/build.sh $(CACHE)/conformance

@@ -45,6 +45,9 @@ def up():
         print(f"{time.monotonic() - started:6.1f} s  {what}", flush=True)
 
     namespaces.clean()
+    if namespaces.recorded("namespace") and not settings.KEYS.exists():
+        print(f"ending the host of an earlier checkout in {settings.CHECKOUT}", flush=True)
+        namespaces.remove()
     if not namespaces.recorded("namespace"):
         # Keys and data of a run that was cut off.
         shutil.rmtree(settings.RUN, ignore_errors=True)

@@ -10,7 +10,13 @@ for package in $packages; do
 done
 [ "${1:-}" != --missing ] || { echo "${missing# }" && exit 0; }
 [ -n "$missing" ] || exit 0
-apt-get update -q
+fail() {
+    echo "the test host lacks the packages$missing; $1" >&2
+    exit 1
+}
+command -v apt-get >/dev/null || fail "they are Debian's, and this machine has no apt-get"
+[ "$(id -u)" = 0 ] || fail "root alone can install them; run make as root"
+apt-get update -q || fail "apt-get cannot reach the packages' archives, see above"
 # Debian starts a web server when it is installed; here nobody wants port 80 taken.
 policy=/usr/sbin/policy-rc.d
 if [ ! -e $policy ]; then
@@ -19,4 +25,5 @@ if [ ! -e $policy ]; then
     chmod +x $policy
 fi
 # shellcheck disable=SC2086
-DEBIAN_FRONTEND=noninteractive apt-get install -qy --no-install-recommends $missing
+DEBIAN_FRONTEND=noninteractive apt-get install -qy --no-install-recommends $missing ||
+    fail "apt-get cannot install them, see above"
