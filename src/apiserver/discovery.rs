@@ -4,6 +4,8 @@
 //! Documents are rendered once per registry and then served as bytes. The registry's order is the order of discovery,
 //! which matters: clients resolve a bare resource name to the first group that has it.
 
+use crate::aggregation::{Remote, document, local};
+use crate::custom::by_priority;
 use crate::registry::{Registry, Resource, Subresource, SubresourceKind, VerbSet};
 use crate::request::Verb;
 use alcove_object::Gvk;
@@ -65,34 +67,75 @@ impl Discovery {
     }
 }
 
-/// One group with its versions, each with its resources, all in registry order.
-type Groups<'a> = Vec<(&'a str, Vec<(&'a str, Vec<&'a Resource>)>)>;
+/// A group as discovery tells it.
+struct Group<'a> {
+    name: &'a str,
+    priority: i64,
+    /// Preferred first.
+    versions: Vec<Version<'a>>,
+}
 
-fn groups(registry: &Registry) -> Groups<'_> {
-    let mut groups: Groups<'_> = Vec::new();
+struct Version<'a> {
+    name: &'a str,
+    priority: i64,
+    served: Served<'a>,
+}
+
+/// Who serves a version.
+enum Served<'a> {
+    /// This server: these, in registry order.
+    Here(Vec<&'a Resource>),
+    /// Another one.
+    There(&'a Remote),
+}
+
+fn groups(registry: &Registry) -> Vec<Group<'_>> {
+    let mut groups: Vec<Group<'_>> = Vec::new();
     for resource in registry.resources() {
         let gvr = &resource.gvr;
-        let group = match groups.iter().position(|(name, _)| *name == gvr.group) {
+        let (group_priority, priority) =
+            local::built_in(&gvr.group, &gvr.version).unwrap_or(local::CUSTOM_PRIORITIES);
+        let group = match groups.iter().position(|group| group.name == gvr.group) {
             Some(at) => at,
             None => {
-                groups.push((&gvr.group, Vec::new()));
+                groups.push(Group { name: &gvr.group, priority: group_priority, versions: Vec::new() });
                 groups.len() - 1
             }
         };
-        let versions = &mut groups[group].1;
-        match versions.iter_mut().find(|(name, _)| *name == gvr.version) {
-            Some((_, resources)) => resources.push(resource),
-            None => versions.push((&gvr.version, vec![resource])),
+        let versions = &mut groups[group].versions;
+        match versions.iter_mut().find(|version| version.name == gvr.version) {
+            Some(Version { served: Served::Here(resources), .. }) => resources.push(resource),
+            _ => {
+                versions.push(Version { name: &gvr.version, priority, served: Served::Here(vec![resource]) })
+            }
         }
     }
+    registry.remotes().iter().for_each(|remote| insert(&mut groups, remote));
     groups
+}
+
+/// Puts what another server serves where its priorities say.
+fn insert<'a>(groups: &mut Vec<Group<'a>>, remote: &'a Remote) {
+    let at = groups.iter().position(|group| group.name == remote.group).unwrap_or_else(|| {
+        let is_behind = |group: &Group<'_>| group.priority < remote.group_priority;
+        let at = groups.iter().position(is_behind).unwrap_or(groups.len());
+        groups
+            .insert(at, Group { name: &remote.group, priority: remote.group_priority, versions: Vec::new() });
+        at
+    });
+    let versions = &mut groups[at].versions;
+    versions.retain(|version| version.name != remote.version);
+    let version =
+        Version { name: &remote.version, priority: remote.version_priority, served: Served::There(remote) };
+    versions.push(version);
+    versions.sort_by(|a, b| b.priority.cmp(&a.priority).then_with(|| by_priority(a.name, b.name)));
 }
 
 impl Documents {
     fn new(registry: Arc<Registry>, address: &str) -> Documents {
         let groups = groups(&registry);
-        let (core, named): (Groups<'_>, Groups<'_>) =
-            groups.into_iter().partition(|(name, _)| name.is_empty());
+        let (core, named): (Vec<Group<'_>>, Vec<Group<'_>>) =
+            groups.into_iter().partition(|group| group.name.is_empty());
         let mut legacy = HashMap::new();
         let api = json!({
             "kind": "APIVersions",
@@ -100,18 +143,23 @@ impl Documents {
             "serverAddressByClientCIDRs": [{"clientCIDR": "0.0.0.0/0", "serverAddress": address}],
         });
         legacy.insert("/api".to_owned(), bytes(&api));
-        let list: Vec<Value> = named.iter().map(|(name, versions)| group_value(name, versions)).collect();
+        let list: Vec<Value> = named.iter().map(group_value).collect();
         legacy.insert(
             "/apis".to_owned(),
             bytes(&json!({"kind": "APIGroupList", "apiVersion": "v1", "groups": list})),
         );
-        for (name, versions) in core.iter().chain(&named) {
+        for group in core.iter().chain(&named) {
+            let name = group.name;
             let prefix = if name.is_empty() { "/api".to_owned() } else { format!("/apis/{name}") };
-            for (version, resources) in versions {
-                legacy.insert(format!("{prefix}/{version}"), bytes(&resource_list(name, version, resources)));
+            for version in &group.versions {
+                // What another server serves, it tells itself.
+                if let Served::Here(resources) = &version.served {
+                    let list = resource_list(name, version.name, resources);
+                    legacy.insert(format!("{prefix}/{}", version.name), bytes(&list));
+                }
             }
             if !name.is_empty() {
-                let mut group = group_value(name, versions);
+                let mut group = group_value(group);
                 group["kind"] = "APIGroup".into();
                 group["apiVersion"] = "v1".into();
                 legacy.insert(prefix, bytes(&group));
@@ -149,9 +197,10 @@ fn bytes(value: &Value) -> Bytes {
     text.into()
 }
 
-fn group_value(name: &str, versions: &[(&str, Vec<&Resource>)]) -> Value {
+fn group_value(group: &Group<'_>) -> Value {
+    let name = group.name;
     let version = |v: &str| json!({"groupVersion": format!("{name}/{v}"), "version": v});
-    let all: Vec<Value> = versions.iter().map(|(v, _)| version(v)).collect();
+    let all: Vec<Value> = group.versions.iter().map(|served| version(served.name)).collect();
     json!({"name": name, "preferredVersion": all.first(), "versions": all})
 }
 
@@ -235,8 +284,8 @@ fn storage_hash(stored: &Gvk) -> String {
     BASE64_STANDARD.encode(&digest.as_ref()[..8])
 }
 
-fn aggregated(groups: &Groups<'_>) -> Aggregated {
-    let items: Vec<Value> = groups.iter().map(|(name, versions)| aggregated_group(name, versions)).collect();
+fn aggregated(groups: &[Group<'_>]) -> Aggregated {
+    let items: Vec<Value> = groups.iter().map(aggregated_group).collect();
     let list = json!({
         "kind": "APIGroupDiscoveryList", "apiVersion": "apidiscovery.k8s.io/v2", "metadata": {}, "items": items,
     });
@@ -246,14 +295,20 @@ fn aggregated(groups: &Groups<'_>) -> Aggregated {
     Aggregated { json, etag: format!("\"{hex}\"") }
 }
 
-fn aggregated_group(name: &str, versions: &[(&str, Vec<&Resource>)]) -> Value {
+fn aggregated_group(group: &Group<'_>) -> Value {
     let mut metadata = Map::new();
-    if !name.is_empty() {
-        metadata.insert("name".into(), name.into());
+    if !group.name.is_empty() {
+        metadata.insert("name".into(), group.name.into());
     }
-    let versions = versions.iter().map(|(version, resources)| {
-        let resources: Vec<Value> = resources.iter().map(|resource| aggregated_resource(resource)).collect();
-        json!({"version": version, "resources": resources, "freshness": "Current"})
+    let versions = group.versions.iter().map(|version| match &version.served {
+        Served::Here(resources) => {
+            let resources: Vec<Value> =
+                resources.iter().map(|resource| aggregated_resource(resource)).collect();
+            json!({"version": version.name, "resources": resources, "freshness": "Current"})
+        }
+        Served::There(remote) => {
+            document::aggregated_version(version.name, &remote.known.resources, remote.known.is_available)
+        }
     });
     json!({"metadata": metadata, "versions": versions.collect::<Vec<_>>()})
 }

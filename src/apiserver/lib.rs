@@ -10,6 +10,7 @@
 //! that a host cluster exists.
 
 pub mod admission;
+pub mod aggregation;
 pub mod authn;
 pub mod authorization;
 pub mod bootstrap;

@@ -55,7 +55,8 @@ struct Group {
     /// Below `/openapi/v3/`: `api/v1`, `apis/apps/v1`.
     path: String,
     hash: String,
-    served: GroupVersion,
+    /// `None`: another server serves it, and its document is here.
+    served: Option<GroupVersion>,
     json: OnceLock<Bytes>,
 }
 
@@ -75,7 +76,14 @@ impl Documents {
                 }),
             }
         }
-        let groups: Vec<Group> = served.into_iter().map(|served| Group::new(served, &version)).collect();
+        let mut groups: Vec<Group> = served.into_iter().map(|served| Group::new(served, &version)).collect();
+        for remote in registry.remotes() {
+            let path = remote.path().trim_start_matches('/').to_owned();
+            groups.retain(|group| group.path != path);
+            if let Some((hash, json)) = remote.known.v3.clone() {
+                groups.push(Group { path, hash, served: None, json: OnceLock::from(json) });
+            }
+        }
         let index = openapi::v3::index(groups.iter().map(|group| (group.path.as_str(), group.hash.as_str())));
         let index = Bytes::from(index.to_string());
         Documents {
@@ -102,7 +110,8 @@ impl Documents {
     /// A version 3 document in gzipped JSON. The first call builds it, which takes some ten milliseconds.
     pub fn v3(&self, path: &str) -> Option<Bytes> {
         let group = self.group(path)?;
-        let build = || gzipped(openapi::v3::document(&self.types, &group.served).to_string().as_bytes());
+        let Some(served) = &group.served else { return group.json.get().cloned() };
+        let build = || gzipped(openapi::v3::document(&self.types, served).to_string().as_bytes());
         Some(group.json.get_or_init(build).clone())
     }
 
@@ -117,8 +126,21 @@ impl Documents {
     }
 
     fn v2(&self) -> serde_json::Value {
-        let served: Vec<GroupVersion> = self.groups.iter().map(|group| group.served.clone()).collect();
-        openapi::v2::document(&self.types, &served, &self.version)
+        let served: Vec<GroupVersion> = self.groups.iter().filter_map(|group| group.served.clone()).collect();
+        let mut document = openapi::v2::document(&self.types, &served, &self.version);
+        for remote in self.registry.remotes().iter().filter_map(|remote| remote.known.v2.as_deref()) {
+            for field in ["paths", "definitions"] {
+                let (Some(all), Some(more)) = (document[field].as_object_mut(), remote[field].as_object())
+                else {
+                    continue;
+                };
+                // Of types that both have, ours are told: they are those of the libraries that everybody uses.
+                for (key, value) in more {
+                    all.entry(key.clone()).or_insert_with(|| value.clone());
+                }
+            }
+        }
+        document
     }
 }
 
@@ -127,7 +149,7 @@ impl Group {
         let api_version = join_api_version(&served.group, &served.version);
         let prefix = if served.group.is_empty() { "api" } else { "apis" };
         let hash = openapi::hash(format!("{version} {served:?}").as_bytes());
-        Group { path: format!("{prefix}/{api_version}"), hash, served, json: OnceLock::new() }
+        Group { path: format!("{prefix}/{api_version}"), hash, served: Some(served), json: OnceLock::new() }
     }
 }
 

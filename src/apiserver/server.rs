@@ -1,6 +1,7 @@
 //! The API server itself: what all requests share. The operations stand in [`crate::rest`], one file per verb.
 
 use crate::admission::Admission;
+use crate::aggregation::Remote;
 use crate::authn::ServiceAccountTokens;
 use crate::authorization::{Action, Authorizer};
 use crate::client::Client;
@@ -89,8 +90,14 @@ impl ApiServer {
     }
 
     /// Serves other resources from now on. Requests that are under way finish with what they started with.
-    pub fn replace_registry(&self, registry: Registry) {
-        self.registry.store(Arc::new(registry));
+    pub fn replace_resources(&self, resources: Vec<Arc<Resource>>) {
+        self.registry.rcu(|now| Registry::new(resources.clone()).with_remotes(now.remotes().to_vec()));
+        self.registry_changed.send_replace(());
+    }
+
+    /// Passes on requests to these servers from now on.
+    pub fn replace_remotes(&self, remotes: Vec<Arc<Remote>>) {
+        self.registry.rcu(|now| Registry::new(now.resources().to_vec()).with_remotes(remotes.clone()));
         self.registry_changed.send_replace(());
     }
 

@@ -7,6 +7,7 @@ use alcove_apiserver::admission::{
     LocalAddresses, MutatingWebhooks, NamespaceLifecycle, Priority, ResourceQuota, RuntimeClass,
     ServiceAccount, ServiceIp, StoreLimits, StoreQuota, ValidatingPolicies, ValidatingWebhooks,
 };
+use alcove_apiserver::aggregation::{Aggregation, FrontProxy};
 use alcove_apiserver::authn::{Authenticator, ClientCertificates, ServiceAccountTokens, SigningKeys};
 use alcove_apiserver::authorization::{self, Rbac};
 use alcove_apiserver::certs::{Authority, Credentials, Serving, kubeconfig};
@@ -101,6 +102,7 @@ impl ControlPlane {
             .map_err(|source| Error::Listen { address: (options.address, options.port).into(), source })?;
         files::remember_port(&options.data, address.port())?;
         let authority = Arc::new(Authority::open(&options.data, now)?);
+        let front_proxy = FrontProxy::open(&options.data.join("front-proxy"), now)?;
         let keys = SigningKeys::open(&options.data)?;
         let tokens = Arc::new(ServiceAccountTokens::new(keys, store.clone(), env.clone()));
         let server = server(&options, store, env.clone(), tokens.clone());
@@ -142,6 +144,7 @@ impl ControlPlane {
         let mut tasks = alcove_controllers::start(&server, &env, authority.pem());
         tasks.spawn(definitions.run());
         tasks.spawn(flows.run());
+        tasks.spawn(Aggregation::new(&server, front_proxy, authority.pem()).run());
         let clock = env.clone();
         let renewed = serving.clone();
         tasks.spawn(async move { renewed.renew(clock).await });

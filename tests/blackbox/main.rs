@@ -4,6 +4,7 @@
 //! and see is data: see `transcripts/`. Tests share one running `alcove dev` where they can and work in namespaces of
 //! their own; nothing here sleeps for luck or tries again: what takes its time is waited for by its condition.
 
+mod aggregation;
 mod api;
 mod architecture;
 mod bad_input;

@@ -5,7 +5,7 @@ use super::resources::{in_order, resources, signature};
 use super::{CLEANUP_FINALIZER, status, text};
 use crate::client::{Client, Event, Object};
 use crate::options::{DeleteOptions, ListOptions};
-use crate::registry::{Registry, Resource};
+use crate::registry::Resource;
 use crate::server::Server;
 use crate::user::User;
 use crate::webhook::{StoreServices, Webhooks};
@@ -195,7 +195,7 @@ impl Definitions {
         if std::mem::take(&mut self.is_changed) {
             let custom = self.known.values().flat_map(|known| known.resources.iter().cloned()).collect();
             let all = self.builtin.iter().cloned().chain(in_order(custom)).collect();
-            self.server.replace_registry(Registry::new(all));
+            self.server.replace_resources(all);
         }
     }
 

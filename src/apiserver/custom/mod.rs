@@ -19,6 +19,7 @@ mod tests;
 
 pub use controller::Definitions;
 pub use conversion::Conversion;
+pub(crate) use resources::by_priority;
 pub(crate) use status::{approval, is_protected, is_true, set_condition};
 
 use alcove_object::Value;

@@ -202,7 +202,7 @@ fn deprecation(definition: &Value, gvk: &Gvk, version: &Value) -> Option<String>
 
 /// How versions stand in discovery: stable before beta before alpha, newer before older, then by name
 /// (k8s.io/apimachinery/pkg/version: CompareKubeAwareVersionStrings).
-pub(super) fn by_priority(a: &str, b: &str) -> Ordering {
+pub(crate) fn by_priority(a: &str, b: &str) -> Ordering {
     match (rank(a), rank(b)) {
         (Some(a), Some(b)) => b.cmp(&a),
         (Some(_), None) => Ordering::Less,

@@ -349,7 +349,7 @@ async fn what_was_defined_is_served_again() {
     let world = World::with(definition()).await;
     world.create(tab("a")).await.unwrap();
     // Another start over the same store.
-    world.server.replace_registry(crate::registry::Registry::new(kinds::resources(Minor::DEFAULT)));
+    world.server.replace_resources(kinds::resources(Minor::DEFAULT));
     assert!(world.client.get(&tabs("v1"), "default", "a").is_err());
     let _definitions = Definitions::load(&world.server).unwrap();
     assert_eq!(world.client.get(&tabs("v1"), "default", "a").unwrap().name(), "a");

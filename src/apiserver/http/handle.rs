@@ -9,6 +9,7 @@ use super::negotiate::{self, Media, Offer};
 use super::request::Query;
 use super::respond::{self, Answer};
 use super::{Front, impersonation, plain, resource};
+use crate::aggregation::proxy;
 use crate::authn::Identity;
 use crate::authorization::Action;
 use crate::flow;
@@ -198,6 +199,9 @@ impl Front {
 }
 
 async fn dispatch(call: Call) -> Result<Answer, Status> {
+    if let Some(remote) = call.front.server.registry().remote(&call.info) {
+        return proxy::forward(call, remote).await;
+    }
     if call.info.is_resource { resource::answer(call).await } else { plain::answer(call).await }
 }
 

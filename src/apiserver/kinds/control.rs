@@ -7,6 +7,7 @@ use super::row::{Row, row};
 use super::select;
 use super::strategies::definition::CustomResourceDefinition;
 use super::strategies::{cluster, ruled};
+use crate::registry::NameRule;
 
 /// What `kubectl get api-extensions` lists.
 const EXTENSIONS: &[&str] = &["api-extensions"];
@@ -145,6 +146,7 @@ pub(super) fn api_registration() -> Vec<Row> {
         row("apiregistration.k8s.io/v1", "apiservices", "APIService", columns::api_service)
             .strategy(&ruled::API_SERVICE)
             .cluster()
+            .names(NameRule::PathSegment)
             .categories(EXTENSIONS)
             .status()
             .conditional(),

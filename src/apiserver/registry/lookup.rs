@@ -1,6 +1,8 @@
 //! All served resources, to be looked up by path, by kind, and walked in the order of discovery.
 
 use super::{FieldValue, Resource, Selectable};
+use crate::aggregation::Remote;
+use crate::request::RequestInfo;
 use alcove_object::{Gvk, Gvr};
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -15,6 +17,8 @@ pub struct Registry {
     by_kind: Vec<usize>,
     /// The selectable fields of each table, sorted by index label: of all resources that share it.
     selectable: HashMap<Arc<str>, Vec<Selectable>>,
+    /// What other servers serve.
+    remotes: Vec<Arc<Remote>>,
 }
 
 fn resource_key(gvr: &Gvr) -> (&str, &str, &str) {
@@ -31,7 +35,32 @@ impl Registry {
         by_kind.sort_by_key(|&i| &resources[i].gvk);
         by_kind.dedup_by(|b, a| resources[*a].gvk == resources[*b].gvk);
         let selectable = selectable_by_table(&resources);
-        Registry { resources, by_resource, by_kind, selectable }
+        Registry { resources, by_resource, by_kind, selectable, remotes: Vec::new() }
+    }
+
+    /// The same with other servers beside it.
+    pub fn with_remotes(self, remotes: Vec<Arc<Remote>>) -> Registry {
+        Registry { remotes, ..self }
+    }
+
+    /// What other servers serve.
+    pub fn remotes(&self) -> &[Arc<Remote>] {
+        &self.remotes
+    }
+
+    /// The other server that answers a request: for a group-version, its discovery and all that is in it.
+    pub fn remote(&self, info: &RequestInfo) -> Option<&Arc<Remote>> {
+        if self.remotes.is_empty() {
+            return None;
+        }
+        let is_of = |group: &str, version: &str| {
+            self.remotes.iter().find(|remote| remote.group == group && remote.version == version)
+        };
+        if info.is_resource {
+            return is_of(&info.group, &info.version);
+        }
+        let (group, version) = info.path.strip_prefix("/apis/")?.trim_end_matches('/').split_once('/')?;
+        is_of(group, version)
     }
 
     /// All resources in the order of discovery.

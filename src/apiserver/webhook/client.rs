@@ -111,7 +111,7 @@ enum Failed {
     Answer(String),
 }
 
-fn cause(error: &std::io::Error) -> String {
+pub(crate) fn cause(error: &std::io::Error) -> String {
     match error.kind() {
         std::io::ErrorKind::ConnectionRefused => "connection refused".to_owned(),
         std::io::ErrorKind::HostUnreachable => "no route to host".to_owned(),
@@ -121,7 +121,7 @@ fn cause(error: &std::io::Error) -> String {
 }
 
 /// What is wrong with a TLS connection, in Go's words where people know them.
-fn tls_cause(error: &std::io::Error) -> String {
+pub(crate) fn tls_cause(error: &std::io::Error) -> String {
     let inner = error.get_ref().and_then(|inner| inner.downcast_ref::<rustls::Error>());
     match inner {
         Some(rustls::Error::InvalidCertificate(

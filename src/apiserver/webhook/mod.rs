@@ -12,6 +12,7 @@ mod config;
 mod services;
 
 pub use client::Webhooks;
+pub(crate) use client::{cause, tls_cause};
 pub use config::ClientConfig;
 pub use services::{ResolveService, StoreServices};
 

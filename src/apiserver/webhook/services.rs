@@ -15,6 +15,13 @@ pub trait ResolveService: Send + Sync {
     fn resolve<'a>(&'a self, namespace: &'a str, name: &'a str, port: u16) -> Resolved<'a>;
 }
 
+/// Where a Service leads.
+enum Found {
+    Address(SocketAddr),
+    /// A name outside, on the port that was asked for.
+    Name(String),
+}
+
 /// Takes a ready endpoint of the Service, as kube-proxy would, so that it works where no kube-proxy runs; where the
 /// Service has no selector and no endpoints, its own address.
 pub struct StoreServices {
@@ -27,16 +34,20 @@ impl StoreServices {
         StoreServices { store }
     }
 
-    fn find(&self, namespace: &str, name: &str, port: u16) -> Result<SocketAddr, String> {
+    fn find(&self, namespace: &str, name: &str, port: u16) -> Result<Found, String> {
         let entry = self.store.get("services", &format!("{namespace}/{name}"));
         let entry = entry.ok_or_else(|| format!("service {name:?} not found"))?;
         let service: Value = serde_json::from_slice(&entry.json).map_err(|error| error.to_string())?;
+        if service.pointer("/spec/type").and_then(Value::as_str) == Some("ExternalName") {
+            let host = service.pointer("/spec/externalName").and_then(Value::as_str).unwrap_or_default();
+            return Ok(Found::Name(host.to_owned()));
+        }
         let ports = service.pointer("/spec/ports").and_then(Value::as_array).into_iter().flatten();
         let found = ports.into_iter().find(|known| known["port"].as_u64() == Some(port.into()));
         let found = found.ok_or_else(|| format!("no service port {port} found for service {name:?}"))?;
         let port_name = found["name"].as_str().unwrap_or_default();
         if let Some(address) = self.endpoint(namespace, name, port_name) {
-            return Ok(address);
+            return Ok(Found::Address(address));
         }
         let has_selector = service.pointer("/spec/selector").is_some_and(|selector| !selector.is_null());
         let own = service
@@ -44,7 +55,7 @@ impl StoreServices {
             .and_then(Value::as_str)
             .and_then(|ip| ip.parse::<IpAddr>().ok());
         match own.filter(|_| !has_selector) {
-            Some(ip) => Ok(SocketAddr::new(ip, port)),
+            Some(ip) => Ok(Found::Address(SocketAddr::new(ip, port))),
             None => Err(format!("no endpoints available for service {name:?}")),
         }
     }
@@ -72,6 +83,16 @@ impl StoreServices {
 
 impl ResolveService for StoreServices {
     fn resolve<'a>(&'a self, namespace: &'a str, name: &'a str, port: u16) -> Resolved<'a> {
-        Box::pin(std::future::ready(self.find(namespace, name, port)))
+        Box::pin(async move {
+            match self.find(namespace, name, port)? {
+                Found::Address(address) => Ok(address),
+                Found::Name(host) => {
+                    let failed = |why: &str| format!("dial tcp: lookup {host}: {why}");
+                    let found = tokio::net::lookup_host((&*host, port)).await;
+                    let mut found = found.map_err(|error| failed(&error.to_string()))?;
+                    found.next().ok_or_else(|| failed("no such host"))
+                }
+            }
+        })
     }
 }

@@ -243,6 +243,14 @@ impl Connection {
         Ok(answer)
     }
 
+    /// Sends a line to what the connection has become, and reads one.
+    pub fn say(&mut self, line: &str) -> io::Result<String> {
+        let stream = self.stream.get_mut();
+        stream.write_all(line.as_bytes())?;
+        stream.flush()?;
+        self.line()
+    }
+
     fn write(&mut self, method: &str, path: &str, headers: &[(&str, &str)], body: &[u8]) -> io::Result<()> {
         let mut head = format!("{method} {path} HTTP/1.1\r\nhost: {}\r\n", self.host);
         for (name, value) in headers {

@@ -9,6 +9,7 @@ pub mod session;
 pub mod tools;
 pub mod transcript;
 pub mod wait;
+pub mod wardle;
 
 pub use fits::assert_fits;
 pub use http::{Answer, Api};
