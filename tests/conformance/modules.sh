@@ -1,16 +1,8 @@
 #!/bin/sh
-# modules.sh VERSION: pins upstream's tests anew in go.mod, from the published modules alone. k8s.io/kubernetes replaces
-# its staging modules by folders, which a consumer does not see: each is pinned to the version published with it.
+# modules.sh VERSION: pins upstream's tests anew in go.mod, from the published modules alone, and ginkgo to what they use.
 set -eu
 cd "$(dirname "$0")"
-staging=v0.${1#v1.}
-source=$(cd / && go mod download -json "k8s.io/kubernetes@$1" | sed -n 's/.*"Dir": "\(.*\)".*/\1/p')
-rm -f go.mod go.sum
-{
-    printf 'module alcove.dev/tests/conformance\n\ngo 1.26.0\n\ngodebug default=go1.26\n\nrequire k8s.io/kubernetes %s\n\nreplace (\n' "$1"
-    sed -n "s|^[[:space:]]*\(k8s.io/[a-z0-9-]*\) => \./staging.*|	\1 => \1 $staging|p" "$source/go.mod"
-    printf ')\n'
-} >go.mod
-ginkgo=$(sed -n 's|^[[:space:]]*github.com/onsi/ginkgo/v2 \(v[^ ]*\).*|\1|p' "$source/go.mod")
+../tools/kubernetes-module.sh alcove.dev/tests/conformance "$1"
+ginkgo=$(go list -mod=mod -m -f '{{.Version}}' github.com/onsi/ginkgo/v2)
 go get -tool k8s.io/kubernetes/cmd/kubectl k8s.io/kubernetes/test/e2e "github.com/onsi/ginkgo/v2/ginkgo@$ginkgo"
 go get -t k8s.io/kubernetes/test/e2e
