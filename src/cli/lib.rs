@@ -29,6 +29,7 @@ use arguments::{Arguments, Command};
 use clap::{CommandFactory, FromArgMatches};
 use commands::{connect, create, delete, describe, disconnect, doctor, list, pause};
 use error::Error;
+use std::num::NonZero;
 use std::process::ExitCode;
 
 /// What kubectl looks for to make `kubectl alcove` of it.
@@ -94,8 +95,14 @@ fn run(arguments: Arguments) -> Result<ExitCode, Error> {
     }
 }
 
+/// Threads that requests are worked on by, at most. A tenant is small and its node large: a thread for every core of that
+/// would cost memory in every tenant, since each has a heap of its own.
+const WORKER_THREADS_MAX: usize = 4;
+
 fn on_runtime<T>(work: impl Future<Output = Result<T, Error>>) -> Result<T, Error> {
+    let cores = std::thread::available_parallelism().map_or(1, NonZero::get);
     let runtime = tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(cores.min(WORKER_THREADS_MAX))
         .enable_all()
         .build()
         .map_err(|source| Error::Runtime { source })?;
