@@ -12,6 +12,9 @@ pub struct Limits {
     /// Time without a request under way on a connection. Past it, at the latest past twice of it: the connection is
     /// closed. Upstream's is as long.
     pub idle: Duration,
+    /// Time in which a client reads nothing of what waits for it. Past it: the connection is closed. As long as a watch
+    /// lasts that names no time, since whoever pipes one into a pager may be reading.
+    pub stalled: Duration,
     /// How long a shutdown waits for requests under way. Past it: connections are cut.
     pub drain: Duration,
 }
@@ -22,6 +25,7 @@ impl Default for Limits {
             connections_max: 4096,
             request: Duration::from_secs(60),
             idle: Duration::from_secs(90),
+            stalled: Duration::from_secs(1800),
             drain: Duration::from_secs(20),
         }
     }

@@ -1,7 +1,7 @@
 //! Connections: accepting, TLS, HTTP/1.1 and HTTP/2 on one port, and an orderly end.
 
 use super::Front;
-use super::activity::Activity;
+use super::activity::{Activity, Noted};
 use super::coalesce::Coalesced;
 use super::limits::{
     CONNECTION_WINDOW_BYTES, FAREWELL, HANDSHAKE, HEADER_BYTES_MAX, KEEPALIVE, REQUEST_HEAD,
@@ -157,7 +157,8 @@ impl Connection {
         }
     }
 
-    /// Answers requests until the client leaves; sends it away when it is idle for too long or the server shuts down.
+    /// Answers requests until the client leaves; sends it away when it is idle or reads nothing for too long, or the
+    /// server shuts down.
     async fn serve_http(&self, stream: TlsStream<TcpStream>) {
         let identity = Arc::new(Identity::of(stream.get_ref().1.peer_certificates().unwrap_or_default()));
         let activity = Arc::new(Activity::default());
@@ -172,13 +173,14 @@ impl Connection {
         });
         // Connections of HTTP/1.1 may become something else that does not read whenever it is polled.
         let is_http2 = stream.get_ref().1.alpn_protocol() == Some(b"h2");
+        let stream = Noted::new(stream, activity.clone());
         let stream = TokioIo::new(Coalesced::new(stream, is_http2));
         let mut connection = pin!(self.builder.serve_connection_with_upgrades(stream, service));
         let mut closing = self.front.closing.subscribe();
         let closed = async move { drop(closing.wait_for(|closing| *closing).await) };
         let ended = tokio::select! {
             ended = connection.as_mut() => ended,
-            () = activity.idle_for(self.front.limits.idle) => {
+            () = activity.abandoned(self.front.limits.idle, self.front.limits.stalled) => {
                 connection.as_mut().graceful_shutdown();
                 // A client that does not take leave is left alone with its connection.
                 tokio::time::timeout(FAREWELL, connection).await.unwrap_or(Ok(()))

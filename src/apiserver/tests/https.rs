@@ -421,6 +421,65 @@ async fn idle_connections_are_closed_and_watched_ones_stay() {
     https.shut_down().await;
 }
 
+/// A number that the server tells of itself.
+async fn metric(client: &mut Connection, name: &str) -> i64 {
+    let metrics = client.get("/metrics", "*/*").await;
+    let line = metrics.text().lines().find_map(|line| line.strip_prefix(name)).expect("the metric is there");
+    line.trim().parse().expect("metrics are numbers")
+}
+
+/// Waits until the server tells this number.
+async fn until_metric(client: &mut Connection, name: &str, expected: i64) {
+    while metric(client, name).await != expected {
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+}
+
+#[tokio::test]
+async fn watches_that_are_opened_and_dropped_leave_nothing() {
+    let https = Https::start(server().await).await;
+    let issued = admin(&https.authority, Timestamp::now());
+    let mut client = Connection::admin(&https).await;
+    let mut watcher = Connection::open(&https, Some(&issued), &["h2"]).await;
+    for round in 0..100 {
+        let mut watches = Vec::new();
+        for _ in 0..100 {
+            let response = watcher.start(Method::GET, &format!("{MAPS}?watch=1"), &[], "").await;
+            assert_eq!(response.status(), StatusCode::OK, "round {round}");
+            watches.push(response);
+        }
+        drop(watches);
+        until_metric(&mut client, "alcove_longrunning_requests", 0).await;
+    }
+    // Also where the connection goes with its watch.
+    for _ in 0..20 {
+        let mut watcher = Connection::admin(&https).await;
+        watcher.start(Method::GET, &format!("{MAPS}?watch=1"), &[], "").await;
+    }
+    drop(watcher);
+    until_metric(&mut client, "alcove_longrunning_requests", 0).await;
+    until_metric(&mut client, "alcove_connections", 1).await;
+}
+
+#[tokio::test]
+async fn a_client_that_never_reads_its_watch_is_cut_off() {
+    let limits = Limits { stalled: Duration::from_millis(50), ..Limits::default() };
+    let https = Https::start_with(server().await, limits).await;
+    let issued = admin(&https.authority, Timestamp::now());
+    let mut deaf = tls(&https, Some(&issued), &["http/1.1"]).await;
+    let request = format!("GET {MAPS}?watch=1 HTTP/1.1\r\nhost: localhost\r\n\r\n");
+    deaf.write_all(request.as_bytes()).await.unwrap();
+    let mut client = Connection::admin(&https).await;
+    until_metric(&mut client, "alcove_longrunning_requests", 1).await;
+    let large = json!({"metadata": {"name": "large"}, "data": {"a": "x".repeat(1 << 20)}});
+    // More than the kernel holds for it: the watch waits, and then its connection is closed.
+    while metric(&mut client, "alcove_longrunning_requests").await > 0 {
+        client.post(MAPS, &large).await;
+        client.send(Method::DELETE, &format!("{MAPS}/large"), &[], "").await;
+    }
+    drop(deaf);
+}
+
 #[tokio::test]
 async fn health_and_metrics() {
     let https = Https::start(server().await).await;
