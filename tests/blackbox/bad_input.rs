@@ -166,6 +166,13 @@ fn bodies() -> Vec<Bad> {
         post("no such namespace", JSON, r#"{"metadata":{"name":"x"}}"#).at("POST", "/api/v1/namespaces/nowhere/configmaps").is(404, "NotFound").says("namespaces \"nowhere\" not found"),
         post("a bad version", JSON, "").at("GET", "@?resourceVersion=abc").says("[..]abc[..]"),
         post("a bad token", JSON, "").at("GET", "@?continue=%25%25").says("invalid continue token: continue key is not valid: [..]"),
+        // Tokens of {"v":"meta.k8s.io/v1","rv":-1,"start":START}, for START ../../secrets/x, ../../../etc/passwd, and //.
+        post("a token that leads elsewhere", JSON, "").at("GET", "@?limit=1&continue=eyJ2IjoibWV0YS5rOHMuaW8vdjEiLCJydiI6LTEsInN0YXJ0IjoiLi4vLi4vc2VjcmV0cy94XHUwMDAwIn0")
+            .says("invalid continue token: continue key is not valid: ../../secrets/x"),
+        post("a token that leads to a file", JSON, "").at("GET", "@?continue=eyJ2IjoibWV0YS5rOHMuaW8vdjEiLCJydiI6LTEsInN0YXJ0IjoiLi4vLi4vLi4vZXRjL3Bhc3N3ZCJ9")
+            .says("invalid continue token: continue key is not valid: ../../../etc/passwd"),
+        post("a token that leads to the root", JSON, "").at("GET", "@?continue=eyJ2IjoibWV0YS5rOHMuaW8vdjEiLCJydiI6LTEsInN0YXJ0IjoiLy8ifQ")
+            .says("invalid continue token: continue key is not valid: //"),
         post("a bad limit", JSON, "").at("GET", "@?limit=abc").says("[..]abc[..]"),
         post("a bad label selector", JSON, "").at("GET", "@?labelSelector=%3D%3D%21").says("[..]"),
         post("a bad field selector", JSON, "").at("GET", "@?fieldSelector=spec.colour%3Dred").says("\"spec.colour\" is not a known field selector: only \"metadata.name\", \"metadata.namespace\""),

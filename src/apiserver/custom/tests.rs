@@ -410,3 +410,59 @@ async fn wrong_definitions_are_refused() {
         assert_eq!((status.code, &*status.message), (422, &*expected));
     }
 }
+
+#[tokio::test]
+async fn a_thousand_versions_are_served() {
+    let mut crd = definition();
+    let versions = (1..=1000).map(|n| version(&format!("v{n}"), spec()));
+    crd["spec"]["versions"] = versions.collect();
+    let world = World::with(crd).await;
+    world.create(tab("a")).await.unwrap();
+    for name in ["v1", "v2", "v1000"] {
+        let read = world.client.get(&tabs(name), "default", "a").unwrap().parse();
+        assert_eq!(read["apiVersion"], format!("stable.example.com/{name}"));
+    }
+}
+
+/// A schema of so many properties.
+fn wide(properties: usize) -> Value {
+    let one =
+        json!({"type": "string", "description": "x".repeat(80), "maxLength": 10, "pattern": "^[a-z]*$"});
+    let all: serde_json::Map<_, _> = (0..properties).map(|n| (format!("property{n}"), one.clone())).collect();
+    json!({"type": "object", "properties": all})
+}
+
+#[tokio::test]
+async fn a_schema_as_large_as_a_request_is_served() {
+    let mut crd = definition();
+    crd["spec"]["versions"] = json!([version("v1", wide(18_000))]);
+    crd["spec"]["versions"][0].as_object_mut().unwrap().remove("selectableFields");
+    let size = crd.to_string().len();
+    assert!(size > 2_900_000 && size <= crate::http::limits::BODY_BYTES_MAX, "{size} bytes");
+    let world = World::with(crd).await;
+    let mut object = tab("a");
+    object["spec"] = json!({"property17999": "abc", "unknown": 1});
+    assert_eq!(world.create(object.clone()).await.unwrap()["spec"], json!({"property17999": "abc"}));
+    object["metadata"]["name"] = "b".into();
+    object["spec"] = json!({"property17999": "ABC"});
+    assert_eq!(world.create(object).await.unwrap_err().code, 422);
+}
+
+#[tokio::test]
+async fn schemas_without_end_are_refused() {
+    let world = World::new().await;
+    let refused = async |schema: Value| {
+        let mut crd = definition();
+        crd["spec"]["versions"] = json!([version("v1", schema)]);
+        crd["spec"]["versions"][0].as_object_mut().unwrap().remove("selectableFields");
+        world.client.create(&crds(), "", crd).await.unwrap_err()
+    };
+    let recursive = json!({"type": "object", "properties": {"next": {"$ref": "#"}}});
+    let status = refused(recursive).await;
+    let expected = "spec.validation.openAPIV3Schema.properties[spec].properties[next].$ref: Forbidden: $ref is not supported";
+    assert!(status.code == 422 && status.message.contains(expected), "{status}");
+    let deep = (0..60)
+        .fold(json!({"type": "string"}), |inner, _| json!({"type": "object", "properties": {"a": inner}}));
+    let status = refused(deep).await;
+    assert_eq!(status.code, 400, "{status}");
+}

@@ -135,3 +135,25 @@ async fn what_a_webhook_may_not_do_fails_the_request() {
         "conversion webhook for stable.example.com/v2, Kind=Tab returned 0 objects, expected 1"
     );
 }
+
+#[tokio::test]
+async fn a_webhook_that_never_answers_is_not_waited_for_for_ever() {
+    let asked = Arc::new(tokio::sync::Notify::new());
+    let knock = asked.clone();
+    let hook = Hook::start(move |_| {
+        knock.notify_one();
+        Value::Null
+    })
+    .await;
+    let client = world(&hook).await;
+    let create =
+        tokio::spawn(async move { client.create(&tabs("v2"), "default", tab("v2", "a", "new")).await });
+    asked.notified().await;
+    // From here on nothing but time can happen, so that it may pass at once.
+    tokio::time::pause();
+    let refused = create.await.unwrap().unwrap_err();
+    assert_eq!(refused.code, 500);
+    let expected = "conversion webhook for stable.example.com/v2, Kind=Tab failed: Post \"https://localhost:";
+    assert!(refused.message.starts_with(expected), "{refused}");
+    assert!(refused.message.ends_with("?timeout=30s\": context deadline exceeded"), "{refused}");
+}
