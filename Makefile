@@ -1,6 +1,6 @@
 # Every target says in one line what it does; `make help` lists them.
 .DEFAULT_GOAL := help
-.PHONY: help dev build image test host-tools host-up host-down test-host test-replay conformance conformance-host lint tools bench bench-host bench-peers bench-sync bench-store bench-dns codegen codegen-check
+.PHONY: help dev build image test host-tools host-up host-down test-host test-replay conformance conformance-host lint tools bench bench-host bench-peers bench-sync bench-store bench-dns fuzz codegen codegen-check
 
 CACHE := .cache
 DENY_VERSION := 0.20.2
@@ -65,9 +65,14 @@ conformance-host: image host-up ## the same against a tenant on the test host, t
 	KUBECONFIG=$(CURDIR)/$(CACHE)/host/admin.kubeconfig tests/conformance/run.py target/debug/alcove $(CACHE)/conformance \
 		--host conformance --list tests/conformance/passing-host.txt $(CONFORMANCE_ARGS)
 
+fuzz: ## give random input to all that reads input, FUZZ_SECONDS (60) for each; CHECKS='json cel' chooses
+	@echo "make fuzz: building the fuzzer with instrumentation, then running its checks"
+	fuzz/run.sh $(CHECKS)
+
 lint: $(DENY) ## check formatting, lints, and what dependencies may be there
 	@echo "make lint: rustfmt, clippy with warnings as errors, cargo-deny"
 	cargo fmt --all --check
+	cargo fmt --manifest-path fuzz/Cargo.toml --check
 	cargo clippy --workspace --all-targets -- -D warnings
 	$(DENY) check bans licenses sources
 

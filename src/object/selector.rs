@@ -22,8 +22,8 @@ pub struct Requirement {
     pub key: String,
     /// What is asked of its value.
     pub operator: Operator,
-    /// The values asked for, sorted and each once; empty for `Exists` and `DoesNotExist`, one for all that are
-    /// neither these nor `In` and `NotIn`.
+    /// The values asked for, of a text sorted and each once, of an object as they stand there; empty for `Exists` and
+    /// `DoesNotExist`, one for all that are neither these nor `In` and `NotIn`.
     pub values: Vec<String>,
 }
 
