@@ -24,7 +24,7 @@ ROOT = Path(__file__).resolve().parent.parent
 TARGET = Path(os.environ.get("CARGO_TARGET_DIR", ROOT / "target"))
 CACHE = ROOT / ".cache" / "bench"
 # Idle watchers first: afterwards they would live in memory that other tests have freed.
-LOAD_TESTS = "idle,cm,get,pods,list,watch,watchpaced"
+LOAD_TESTS = "idle,cm,get,pods,list,watch,watchpaced,apply,custom"
 SETTLE_SECONDS = 10
 START_SECONDS = 120
 MIB = 1 << 20
@@ -213,7 +213,7 @@ def measure(server, work, options):
     running = server.start(work / "load", controllers=False)
     try:
         load(running, "ready")
-        scale = ["-configmaps", "500", "-gets", "2000", "-pods", "1000", "-watch-pods", "100", "-idle", "100"]
+        scale = ["-configmaps", "500", "-gets", "2000", "-pods", "1000", "-writes", "500", "-watch-pods", "100", "-idle", "100"]
         result.update(load(running, LOAD_TESTS, *(scale if options.quick else [])))
     finally:
         running.stop()
@@ -251,6 +251,10 @@ ROWS = [
     ("— server CPU per GET", "get.cpu_us_each", 1, "µs", None, True),
     ("pod creates, 32 clients", "pod_create.per_s", 1, "/s", 2500, False),
     ("— memory per stored small pod", "pod_create.memory_bytes_each", 1024, "KiB", 4, True),
+    ("apply that changes a 3 KiB pod, 32 clients", "apply.per_s", 1, "/s", None, False),
+    ("— server CPU per apply", "apply.cpu_us_each", 1, "µs", 200, True),
+    ("create of a custom resource with ten rules, 32 clients", "custom_create.per_s", 1, "/s", None, False),
+    ("— server CPU per create", "custom_create.cpu_us_each", 1, "µs", 300, True),
     ("LIST of 10,000 pods, JSON", "list.json.median_ms", 1, "ms", 90, True),
     ("— bytes", "list.json.bytes", 1e6, "MB", None, True),
     ("— peak resident memory", "list.json.memory.peak", MIB, "MiB", 100, True),

@@ -19,9 +19,10 @@ var (
 	kubeconfig = flag.String("kubeconfig", "", "kubeconfig of one cluster and one user")
 	workers    = flag.Int("workers", 32, "concurrent workers")
 	conns      = flag.Int("conns", 4, "TCP connections that the workers are spread over")
-	tests      = flag.String("tests", "cm,get,pods,list,watch,watchpaced,idle", "which of ready,sa,cm,get,pods,list,watch,watchpaced,idle,space,sync,direct")
+	tests      = flag.String("tests", "cm,get,pods,list,watch,watchpaced,idle", "which of ready,sa,cm,get,pods,list,watch,watchpaced,idle,apply,custom,space,sync,direct")
 	configMaps = flag.Int("configmaps", 5000, "ConfigMaps to create")
 	gets       = flag.Int("gets", 20000, "GETs")
+	writes     = flag.Int("writes", 5000, "applies, and custom resources to create")
 	pods       = flag.Int("pods", 10000, "pods to create")
 	repeats    = flag.Int("list-repeats", 5, "times each LIST is repeated")
 	watchers   = flag.Int("watchers", 100, "watchers in the fan-out tests")
@@ -72,6 +73,10 @@ func main() {
 			out["watch_paced"] = fanOut(c, makeNamespace(c, namespace+"-p"), *watchRate)
 		case "idle":
 			out["idle_watchers"] = idleWatchers(config, makeNamespace(c, namespace+"-i"))
+		case "apply":
+			out["apply"] = applyPods(c, makeNamespace(c, namespace+"-a"))
+		case "custom":
+			out["custom_create"] = createCustom(c, makeNamespace(c, namespace+"-x"))
 		case "sync":
 			host := newClient(readHost(), *conns)
 			out["sync"] = syncPods(c, host, makeNamespace(c, namespace+"-s"), *hostSpace, *syncPodsN, *syncRate, *syncStates)
