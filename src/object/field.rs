@@ -4,6 +4,7 @@
 use crate::status::Cause;
 use serde_json::Value;
 use std::borrow::Cow;
+use std::collections::HashSet;
 use std::fmt;
 
 /// Where in an object something is: `spec.containers[0].ports[key].name`.
@@ -287,13 +288,11 @@ pub fn is_printable(c: char) -> bool {
 
 /// Several errors as one text: alone as it is, more in brackets, doubles once, as upstream's Aggregate prints.
 pub fn join(errors: &[Error]) -> String {
-    let mut seen: Vec<String> = Vec::with_capacity(errors.len());
-    for text in errors.iter().map(Error::to_string) {
-        if !seen.contains(&text) {
-            seen.push(text);
-        }
-    }
-    if seen.len() == 1 { seen.swap_remove(0) } else { format!("[{}]", seen.join(", ")) }
+    // An object can have as many errors as it has fields, so none is compared with all others.
+    let mut seen = HashSet::with_capacity(errors.len());
+    let mut texts: Vec<String> =
+        errors.iter().map(Error::to_string).filter(|text| seen.insert(text.clone())).collect();
+    if texts.len() == 1 { texts.swap_remove(0) } else { format!("[{}]", texts.join(", ")) }
 }
 
 #[cfg(test)]

@@ -74,6 +74,10 @@ fn several_errors_are_one_text() {
     for (errors, text) in cases {
         assert_eq!(join(&errors), text);
     }
+    // As many as a request can have come to an end soon.
+    let many: Vec<Error> =
+        (0..200_000).map(|n| Error::required(&Path::new("items").index(n % 100_000), "")).collect();
+    assert_eq!(join(&many).matches("Required value").count(), 100_000);
 }
 
 #[test]
