@@ -31,8 +31,10 @@ fn authority(api: &Api) -> String {
     assert_eq!(data["requestheader-allowed-names"], "[\"front-proxy-client\"]");
     assert_eq!(data["requestheader-username-headers"], "[\"X-Remote-User\"]");
     assert_eq!(data["requestheader-extra-headers-prefix"], "[\"X-Remote-Extra-\"]");
-    assert!(data["client-ca-file"].as_str().unwrap().starts_with("-----BEGIN CERTIFICATE-----"));
-    data["requestheader-client-ca-file"].as_str().unwrap().to_owned()
+    assert!(
+        data["client-ca-file"].as_str().expect("an authority").starts_with("-----BEGIN CERTIFICATE-----")
+    );
+    data["requestheader-client-ca-file"].as_str().expect("an authority").to_owned()
 }
 
 fn discovery(api: &Api) -> Value {
