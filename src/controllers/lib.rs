@@ -24,6 +24,7 @@ pub mod events;
 pub mod garbage;
 pub mod history;
 pub mod job;
+pub mod mirroring;
 pub mod namespace;
 pub mod nodes;
 pub mod pod_control;
@@ -132,5 +133,10 @@ pub fn start(server: &Server, env: &Arc<dyn Env>, root_ca: &str) -> JoinSet<()> 
         event_expiry::EventExpiry::sources()
     });
     run!(endpoints::Endpoints::new(client("endpointslice-controller")), endpoints::Endpoints::sources);
+    run!(mirroring::Mirroring::new(client("endpointslicemirroring-controller"), env.clone()), |_: &Arc<
+        _,
+    >| {
+        mirroring::Mirroring::sources()
+    });
     tasks
 }
