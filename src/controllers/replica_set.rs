@@ -89,7 +89,10 @@ fn status(
         ("availableReplicas", waits.iter().filter(|w| w.is_zero()).count()),
         ("fullyLabeledReplicas", active.iter().filter(|p| template.matches(|k| meta::label(p, k))).count()),
     ];
-    let mut status = json!({ "replicas": active.len(), "observedGeneration": meta::generation(set) });
+    let terminating = claimed.iter().filter(|p| meta::is_deleting(p) && !pods::is_finished(p)).count();
+    let mut status = json!({
+        "replicas": active.len(), "observedGeneration": meta::generation(set), "terminatingReplicas": terminating,
+    });
     for (field, count) in counts.into_iter().filter(|(_, count)| *count > 0) {
         status[field] = count.into();
     }

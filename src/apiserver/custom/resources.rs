@@ -71,7 +71,7 @@ fn resource(
     };
     let gvr = Gvr::new(group, name, &names.plural);
     let mut custom = Custom::new(&gvk, names.list_kind.clone(), &schema, since);
-    custom.deprecation = deprecation(definition, &gvk, version);
+    let deprecation = deprecation(definition, &gvk, version);
     custom.is_terminating = meta::is_deleting(definition);
     custom.selectable.clone_from(&selectable);
     Ok(Resource {
@@ -98,6 +98,8 @@ fn resource(
         schema: root,
         strategy: Hooks::Owned(Arc::new(strategy)),
         scale: scale.unwrap_or(ScalePaths::BUILT_IN),
+        deprecation,
+        gates: None,
         custom: Some(custom),
         gvr,
         gvk,

@@ -36,7 +36,7 @@ pub async fn answer(mut call: Call) -> Result<Answer, Status> {
     if !is_routed(&call.info) {
         return Err(method_not_allowed());
     }
-    let deprecation = target.resource.custom.as_ref().and_then(|custom| custom.deprecation.clone());
+    let deprecation = target.resource.deprecation.clone();
     let mut answer = dispatch(call, target).await?;
     if let Some(warning) = deprecation {
         respond::warn(&mut answer, &[warning]);

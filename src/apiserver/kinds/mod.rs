@@ -14,6 +14,7 @@ mod columns;
 mod control;
 mod core;
 mod defaults;
+mod gates;
 mod network;
 mod row;
 mod select;
@@ -24,7 +25,7 @@ mod tests;
 mod tree;
 mod validation;
 
-use crate::registry::Resource;
+use crate::registry::{Gates, Resource};
 use alcove_schema::{Minor, builtin};
 use row::Row;
 use std::sync::Arc;
@@ -104,10 +105,12 @@ pub fn resources(minor: Minor) -> Vec<Arc<Resource>> {
     let types = builtin::types(minor);
     let rows = GROUPS.iter().flat_map(|group| (group.rows)());
     let served = rows.filter(|row| row.is_served(minor));
+    let gates = Arc::new(Gates::new(&types, gates::off(minor)));
     served
         .map(|row| {
             Arc::new(
-                row.resource(minor, &types).expect("every row's kind has a type: a test asks all minors"),
+                row.resource(minor, &types, &gates)
+                    .expect("every row's kind has a type: a test asks all minors"),
             )
         })
         .collect()

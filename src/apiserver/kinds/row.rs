@@ -5,8 +5,8 @@
 //! differs. Facts: k8s.io/kubernetes/pkg/registry/*/*/{strategy,storage/storage}.go.
 
 use crate::registry::{
-    Column, Deletion, Generation, Hooks, NameRule, Plain, Resource, Rules, ScalePaths, Selectable, Strategy,
-    Subresource, SubresourceKind, VerbSet,
+    Column, Deletion, Gates, Generation, Hooks, NameRule, Plain, Resource, Rules, ScalePaths, Selectable,
+    Strategy, Subresource, SubresourceKind, VerbSet,
 };
 use crate::request::Verb::{self, Connect, Create, Get, Patch, Update};
 use alcove_object::{Gvk, Gvr};
@@ -33,6 +33,7 @@ pub(super) struct Row {
     columns: fn() -> Vec<Column>,
     strategy: &'static dyn Strategy,
     since: Minor,
+    deprecation: Option<&'static str>,
 }
 
 /// A row of a namespaced resource in which nothing is special.
@@ -67,6 +68,7 @@ pub(super) fn row(
         columns,
         strategy: &Plain,
         since: Minor::OLDEST,
+        deprecation: None,
     }
 }
 
@@ -225,13 +227,24 @@ impl Row {
         self
     }
 
+    /// What everybody is told who uses it.
+    pub(super) fn deprecated(mut self, warning: &'static str) -> Row {
+        self.deprecation = Some(warning);
+        self
+    }
+
     /// Whether a minor serves the resource.
     pub(super) fn is_served(&self, minor: Minor) -> bool {
         self.since <= minor
     }
 
-    /// The descriptor, or the kind again when the types do not have it.
-    pub(super) fn resource(self, minor: Minor, types: &Arc<Types>) -> Result<Resource, Gvk> {
+    /// The descriptor, or the kind again when the types do not have it. `gates` are those of the minor.
+    pub(super) fn resource(
+        self,
+        minor: Minor,
+        types: &Arc<Types>,
+        gates: &Arc<Gates>,
+    ) -> Result<Resource, Gvk> {
         let gvk = Gvk::new(self.group, self.version, self.kind);
         let Some(schema) = types.kind(&gvk).map(|view| view.id) else { return Err(gvk) };
         let (group, version) = self.stored.unwrap_or((self.group, self.version));
@@ -254,6 +267,8 @@ impl Row {
             schema,
             strategy: Hooks::Static(self.strategy),
             scale: ScalePaths::BUILT_IN,
+            deprecation: self.deprecation.map(str::to_owned),
+            gates: gates.concern(schema).then(|| gates.clone()),
             custom: None,
             gvk,
         })

@@ -15,8 +15,6 @@ pub struct Custom {
     pub schema: Arc<str>,
     /// JSON paths that field selectors can use, as the definition has them.
     pub selectable: Vec<String>,
-    /// Warning for everybody who uses this version.
-    pub deprecation: Option<String>,
     /// How objects of other versions become ones of this; `None`: by their apiVersion alone.
     pub conversion: Option<Arc<Conversion>>,
     /// The definition is going: nothing can be created any more.
@@ -35,7 +33,6 @@ impl Custom {
             list_kind,
             schema: schema.to_string().into(),
             selectable: Vec::new(),
-            deprecation: None,
             conversion: None,
             is_terminating: false,
             head: head.trim_end_matches('}').as_bytes().to_vec(),

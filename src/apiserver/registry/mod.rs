@@ -5,11 +5,13 @@
 //! ([`crate::custom`]); the pipeline is the same.
 
 mod custom;
+mod gates;
 mod lookup;
 mod resource;
 mod strategy;
 
 pub use custom::Custom;
+pub use gates::{Gated, Gates};
 pub use lookup::Registry;
 pub use resource::{
     Cell, Column, Deletion, FieldValue, Generation, NameRule, Resource, Rules, ScalePaths, Selectable,

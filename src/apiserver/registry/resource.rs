@@ -1,6 +1,6 @@
 //! The descriptor of one served resource.
 
-use super::{Custom, Hooks};
+use super::{Custom, Gates, Hooks};
 use crate::request::Verb;
 use alcove_object::{Gvk, Gvr, Value};
 use alcove_schema::custom::JsonPath;
@@ -71,6 +71,10 @@ pub struct Resource {
     pub strategy: Hooks,
     /// Where the `scale` subresource, if there is one, finds its numbers.
     pub scale: ScalePaths,
+    /// Warning for everybody who uses this version.
+    pub deprecation: Option<String>,
+    /// Which of the kind's fields belong to features that are off; `None`: none.
+    pub gates: Option<Arc<Gates>>,
     /// What only custom resources have; `None`: a built-in kind.
     pub custom: Option<Custom>,
 }

@@ -105,6 +105,7 @@ impl Write<'_> {
         }
         metadata::first_generation(resource, object);
         resource.strategy.prepare_create(&self.context(), object);
+        self.drop_disabled(object, None);
         let own = resource.strategy.validate(&self.context(), object);
         errors::valid(resource, meta::name(object), validate::new_object(resource, object, own))?;
         self.warnings.extend(resource.strategy.warnings(object, None));

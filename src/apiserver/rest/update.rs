@@ -247,15 +247,18 @@ impl Write<'_> {
                     metadata::carry_field(object, old, "status");
                 }
                 strategy.prepare_update(&self.context(), object, old);
+                self.drop_disabled(object, Some(old));
                 metadata::next_generation(resource, object, old);
             }
             Part::Status => {
                 keep_all_but_status(object, old);
                 metadata::carry_all(object, old, resource.rules.status_resets);
                 strategy.prepare_subresource(&self.context(), "status", object, old);
+                self.drop_disabled(object, Some(old));
             }
             Part::Named(sub) => {
                 strategy.prepare_subresource(&self.context(), sub, object, old);
+                self.drop_disabled(object, Some(old));
                 metadata::next_generation(resource, object, old);
             }
             Part::Any => {}

@@ -101,6 +101,13 @@ impl<'a> Write<'a> {
         alcove_schema::decode::fill(object, self.schema());
     }
 
+    /// Takes out what belongs to features that are off, but for those that the old object makes use of.
+    pub fn drop_disabled(&self, object: &mut Value, old: Option<&Value>) {
+        if let Some(gates) = &self.resource().gates {
+            gates.take_out(self.schema(), object, old);
+        }
+    }
+
     /// Who will own the fields.
     fn manager(&self) -> &str {
         let given = match self.options.field_manager.as_str() {

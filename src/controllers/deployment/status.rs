@@ -39,7 +39,18 @@ fn counts(rollout: &Rollout) -> Value {
     for (field, count) in fields.into_iter().filter(|(_, count)| *count > 0) {
         status[field] = count.into();
     }
+    if let Some(terminating) = terminating(rollout) {
+        status["terminatingReplicas"] = terminating.into();
+    }
     status
+}
+
+/// Pods that are going, of all sets; unknown as long as one that was counted does not say it.
+fn terminating(rollout: &Rollout) -> Option<i64> {
+    let counted = rollout.sets().filter(|set| {
+        reported(set, "observedGeneration") > 0 || set.pointer("/status/terminatingReplicas").is_some()
+    });
+    counted.map(|set| set.pointer("/status/terminatingReplicas").and_then(Value::as_i64)).sum()
 }
 
 fn available_condition(rollout: &Rollout) -> Value {

@@ -94,6 +94,8 @@ fn resource(group: &str, version: &str, plural: &str, kind: &str) -> Resource {
         schema,
         strategy: Hooks::Static(&Plain),
         scale: ScalePaths::BUILT_IN,
+        deprecation: None,
+        gates: None,
         custom: None,
     }
 }
