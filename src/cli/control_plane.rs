@@ -3,8 +3,8 @@
 use crate::error::Error;
 use crate::files;
 use alcove_apiserver::admission::{
-    AddressConfig, Admission, Certificates, DefaultTolerationSeconds, Escalation, LimitRanger,
-    LocalAddresses, MutatingWebhooks, NamespaceLifecycle, Priority, ResourceQuota, RuntimeClass,
+    AddressConfig, AddressObjects, Admission, Certificates, DefaultTolerationSeconds, Escalation,
+    LimitRanger, LocalAddresses, MutatingWebhooks, NamespaceLifecycle, Priority, ResourceQuota, RuntimeClass,
     ServiceAccount, ServiceIp, StoreLimits, StoreQuota, ValidatingPolicies, ValidatingWebhooks,
 };
 use alcove_apiserver::aggregation::{Aggregation, FrontProxy};
@@ -20,8 +20,9 @@ use alcove_apiserver::options::ListOptions;
 use alcove_apiserver::rest::Connector;
 use alcove_apiserver::webhook::{StoreServices, Webhooks};
 use alcove_apiserver::{ApiServer, Event, Server, ServerConfig, SystemEnv, User, bootstrap, kinds};
+use alcove_controllers::kept;
 use alcove_object::selector::Fields;
-use alcove_object::{Env, Gvr};
+use alcove_object::{Env, Gvk, Gvr, Value};
 use alcove_schema::Minor;
 use alcove_store::{Medium, Store};
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
@@ -106,7 +107,8 @@ impl ControlPlane {
         let keys = SigningKeys::open(&options.data)?;
         let tokens = Arc::new(ServiceAccountTokens::new(keys, store.clone(), env.clone()));
         let server = server(&options, store, env.clone(), tokens.clone());
-        bootstrap(&server, &kinds::bootstrap::objects(&AddressConfig::default(), None)).await?;
+        let objects = objects(&options, address);
+        bootstrap(&server, &objects).await?;
         authorization::bootstrap::reconcile(&server).await?;
 
         let flows = Flows::load(&server, REQUESTS_MAX).await?;
@@ -142,6 +144,9 @@ impl ControlPlane {
             let _ = stopped.await;
         }));
         let mut tasks = alcove_controllers::start(&server, &env, authority.pem());
+        if options.services.is_none() {
+            keep(&mut tasks, &server, objects);
+        }
         tasks.spawn(definitions.run());
         tasks.spawn(flows.run());
         tasks.spawn(Aggregation::new(&server, front_proxy, authority.pem()).run());
@@ -252,10 +257,12 @@ fn server(options: &Options, store: Store, env: Arc<dyn Env>, tokens: Arc<Servic
         Arc::new(Priority::new(store.clone())),
         Arc::new(DefaultTolerationSeconds),
         Arc::new(RuntimeClass::new(store.clone())),
-        services,
         Arc::new(Certificates::new(rbac.clone())),
         Arc::new(Escalation::new(rbac.clone())),
         Arc::new(MutatingWebhooks::new(store.clone(), webhooks.clone(), env.clone())),
+        // Upstream's storage does this, so that webhooks see what the client sent.
+        services,
+        Arc::new(AddressObjects::new(store.clone(), options.services.is_some())),
         Arc::new(ValidatingPolicies::new(store.clone())),
         Arc::new(ValidatingWebhooks::new(store.clone(), webhooks, env.clone())),
         Arc::new(StoreQuota::new(store.clone(), options.limits)),
@@ -271,6 +278,30 @@ fn server(options: &Options, store: Store, env: Arc<dyn Env>, tokens: Arc<Servic
         connector: options.connector.clone(),
         tokens: Some(tokens),
     })
+}
+
+/// What this control plane begins with. Pods can be told where it is if it listens on one address that others can use.
+fn objects(options: &Options, address: SocketAddr) -> Vec<Value> {
+    let ip = address.ip();
+    let is_alone = options.services.is_none();
+    let is_reachable = is_alone && !ip.is_loopback() && !ip.is_unspecified();
+    let server = is_reachable.then_some((ip, address.port()));
+    let mut objects = kinds::bootstrap::objects(&AddressConfig::default(), server);
+    // Whoever gives the addresses says where they lie.
+    objects.retain(|object| is_alone || object["kind"] != "ServiceCIDR");
+    objects
+}
+
+/// Has those of the objects come back that a cluster cannot be without.
+fn keep(tasks: &mut JoinSet<()>, server: &Server, objects: Vec<Value>) {
+    let client = server.client(User::component("system:apiserver"), "kube-apiserver");
+    let registry = server.registry();
+    let kept = objects.into_iter().filter_map(|object| {
+        let (version, kind) = (object["apiVersion"].as_str()?, object["kind"].as_str()?);
+        let resource = registry.kind(&Gvk::from_api_version(version, kind))?;
+        (kind != "PriorityClass").then(|| (resource.gvr.clone(), object))
+    });
+    kept::start(tasks, &client, kept.collect());
 }
 
 /// Names and addresses that the serving certificate is for.

@@ -24,6 +24,7 @@ pub mod events;
 pub mod garbage;
 pub mod history;
 pub mod job;
+pub mod kept;
 pub mod mirroring;
 pub mod namespace;
 pub mod nodes;
@@ -33,6 +34,8 @@ pub mod presence;
 pub mod replica_set;
 pub mod resource_quota;
 pub mod runtime;
+pub mod service_addresses;
+pub mod service_cidrs;
 pub mod statefulset;
 #[cfg(test)]
 mod testing;
@@ -137,6 +140,14 @@ pub fn start(server: &Server, env: &Arc<dyn Env>, root_ca: &str) -> JoinSet<()> 
         _,
     >| {
         mirroring::Mirroring::sources()
+    });
+    run!(
+        service_cidrs::ServiceCidrs::new(client("service-cidrs-controller"), env.clone()),
+        service_cidrs::ServiceCidrs::sources
+    );
+    let repairer = server.client(User::component("system:apiserver"), "kube-apiserver");
+    run!(service_addresses::ServiceAddressObjects::new(repairer, env.clone()), |_: &Arc<_>| {
+        service_addresses::ServiceAddressObjects::sources()
     });
     tasks
 }

@@ -12,6 +12,7 @@ use tokio::task::JoinSet;
 /// A client of a server on which all controllers run, until the set is dropped.
 pub(crate) struct World {
     pub client: Client,
+    pub env: Arc<TestEnv>,
     tasks: JoinSet<()>,
 }
 
@@ -25,9 +26,9 @@ impl World {
         let env = Arc::new(TestEnv::new(7));
         let server = testing::server(kinds::resources(Minor::DEFAULT), env.clone());
         alcove_apiserver::bootstrap(&server, &[]).await.unwrap();
-        let env: Arc<dyn Env> = env;
-        let tasks = crate::start(&server, &env, "certificate");
-        World { client: server.client(User::component("tester"), "tester"), tasks }
+        let clock: Arc<dyn Env> = env.clone();
+        let tasks = crate::start(&server, &clock, "certificate");
+        World { client: server.client(User::component("tester"), "tester"), env, tasks }
     }
 
     /// From now on, pods whose image is not `broken` run and are ready at once.

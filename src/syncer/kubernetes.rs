@@ -80,6 +80,9 @@ impl Syncer {
     async fn show_door(&self, door: &Door, host: HostObject) -> Result<(), Error> {
         let Some(spec) = door_spec(&host.into_tree()) else { return Ok(()) };
         (door.opened)(self, &spec);
+        if door.name == KUBERNETES.name {
+            self.show_block(&spec).await?;
+        }
         let services = Gvr::new("", "v1", "services");
         let known = self.client.find(&services, door.namespace, door.name)?;
         match known.map(|known| known.parse()) {

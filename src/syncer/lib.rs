@@ -9,6 +9,7 @@
 //! This room must not know HTTP serving or storage; it speaks to the tenant through the in-process client and to the
 //! host through the crate `kube`.
 
+mod blocks;
 mod causes;
 mod connection;
 mod derived;

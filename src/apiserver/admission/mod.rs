@@ -32,7 +32,8 @@ pub use resource_quota::ResourceQuota;
 pub use runtime_class::RuntimeClass;
 pub use service_account::ServiceAccount;
 pub use service_ip::{
-    AddressConfig, Answer, Asker, LocalAddresses, Refused, ServiceAddresses, ServiceIp, asks_for_more,
+    AddressConfig, AddressObjects, Answer, Asker, LocalAddresses, Refused, ServiceAddresses, ServiceIp,
+    asks_for_more,
 };
 pub use store_quota::{StoreLimits, StoreQuota};
 pub use webhooks::{MutatingWebhooks, ValidatingWebhooks};
@@ -76,24 +77,24 @@ pub struct Attributes<'a> {
 /// A boxed future that borrows from its step and its attributes.
 pub type Admitting<'a> = Pin<Box<dyn Future<Output = Result<(), Status>> + Send + 'a>>;
 
-/// Another stored object that changes with the one that is written.
+/// Another object that comes, changes or goes with the one that is written.
 pub struct Edit {
     /// Its resource.
     pub resource: Gvr,
     /// The subresource that the change belongs to, empty for the object itself.
     pub subresource: &'static str,
-    /// The object as it is stored, which it must still be when the change is committed.
-    pub entry: Arc<Entry>,
-    /// The object as it shall be.
-    pub object: Value,
+    /// The object as it is stored, which it must still be when the change is committed; `None`: it must not be there.
+    pub entry: Option<Arc<Entry>>,
+    /// The object as it shall be; `None`: it goes.
+    pub object: Option<Value>,
 }
 
 /// What is stored together with an object, or not at all.
 pub struct Charge {
     /// The changes.
     pub edits: Vec<Edit>,
-    /// Held until the commit is answered.
-    pub turn: OwnedMutexGuard<()>,
+    /// Held until the commit is answered, where writers take turns.
+    pub turn: Option<OwnedMutexGuard<()>>,
 }
 
 /// A boxed future of a charge.
@@ -118,8 +119,8 @@ pub trait Admission: Send + Sync {
         Box::pin(std::future::ready(Ok(())))
     }
 
-    /// What must be stored together with the object, such as how much of a quota is used. The very last step; it is asked
-    /// anew when the change of one of those objects was overtaken.
+    /// What must be stored together with the object, or go with it, such as how much of a quota is used. The very last
+    /// step; it is asked anew when the change of one of those objects was overtaken.
     fn charge<'a>(&'a self, attributes: &'a mut Attributes<'_>) -> Charging<'a> {
         let _ = attributes;
         Box::pin(std::future::ready(Ok(None)))

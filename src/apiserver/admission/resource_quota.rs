@@ -82,11 +82,11 @@ impl ResourceQuota {
             Edit {
                 resource: Gvr::new("", "v1", "resourcequotas"),
                 subresource: "status",
-                entry,
-                object: quota,
+                entry: Some(entry),
+                object: Some(quota),
             }
         });
-        Ok(Some(Charge { edits: edits.collect(), turn }))
+        Ok(Some(Charge { edits: edits.collect(), turn: Some(turn) }))
     }
 }
 

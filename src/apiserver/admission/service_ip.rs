@@ -8,7 +8,7 @@ use super::{Admission, Admitting, Attributes};
 use crate::kinds::services;
 use crate::request::Verb;
 use alcove_object::field::{Error, Path};
-use alcove_object::{Status, Value, meta};
+use alcove_object::{Reason, Status, Value, meta};
 use serde_json::{Map, json};
 use std::future::Future;
 use std::net::IpAddr;
@@ -16,8 +16,13 @@ use std::pin::Pin;
 use std::sync::Arc;
 
 mod local;
+mod objects;
 
 pub use local::{AddressConfig, LocalAddresses};
+pub use objects::AddressObjects;
+
+/// The families that a cluster of ours has addresses of.
+const FAMILIES: &[&str] = &["IPv4"];
 
 /// Why an address or port is not given. The texts are upstream's.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -56,8 +61,8 @@ pub trait ServiceAddresses: Send + Sync {
     /// An address in the cluster: the wanted one, or any.
     fn cluster_ip<'a>(&'a self, asker: Asker<'a>, wanted: Option<IpAddr>) -> Answer<'a, IpAddr>;
 
-    /// A port on every node for a protocol: the wanted one, or any.
-    fn node_port<'a>(&'a self, asker: Asker<'a>, protocol: &'a str, wanted: Option<u16>) -> Answer<'a, u16>;
+    /// A port on every node, for all protocols: the wanted one, or any.
+    fn node_port<'a>(&'a self, asker: Asker<'a>, wanted: Option<u16>) -> Answer<'a, u16>;
 }
 
 /// The admission step.
@@ -94,43 +99,53 @@ impl ServiceIp {
         let key = format!("{}/{}", attributes.namespace, meta::name(service));
         let asker = Asker { key: &key, dry_run };
         let name = meta::name(service).to_owned();
-        let invalid = |error| Status::invalid("", "Service", &name, &[error]);
-        if services::needs_cluster_ip(service) {
-            families(service).map_err(invalid)?;
-            self.assign_ip(asker, service, old).await.map_err(invalid)?;
+        let invalid = |errors: &[Error]| Status::invalid("", "Service", &name, errors);
+        services::fill_families(service, old, FAMILIES).map_err(|errors| invalid(&errors))?;
+        let told = |failure| match failure {
+            Failure::Invalid(error) => invalid(&[error]),
+            Failure::Full(what) => {
+                let why = format!("failed to allocate a {what}: {}", Refused::Full);
+                Status::internal(why.replace("{name}", &format!("{name:?}")))
+            }
+            Failure::Other(why) => Status::new(500, Reason::UNKNOWN, why),
+        };
+        let has_had = |service: &Value| services::needs_cluster_ip(service);
+        if services::needs_cluster_ip(service) && !old.is_some_and(has_had) {
+            self.assign_ip(asker, service).await.map_err(told)?;
         }
-        if services::needs_node_ports(service) {
-            self.assign_ports(asker, service, old).await.map_err(invalid)?;
+        if matches!(services::kind(service), "NodePort" | "LoadBalancer") {
+            self.assign_ports(asker, service, old).await.map_err(told)?;
         }
-        if services::needs_health_check_port(service) {
-            self.assign_health_check(asker, service, old).await.map_err(invalid)?;
+        let is_asked = |service: &Value| services::needs_health_check_port(service);
+        if is_asked(service) && !old.is_some_and(is_asked) {
+            self.assign_health_check(asker, service).await.map_err(told)?;
         }
         Ok(())
     }
 
-    async fn assign_ip(
-        &self,
-        asker: Asker<'_>,
-        service: &mut Value,
-        old: Option<&Value>,
-    ) -> Result<(), Error> {
-        let given = text(service, "/spec/clusterIPs/0").to_owned();
-        let had = old.map_or("", |old| text(old, "/spec/clusterIPs/0"));
-        let wanted = match given.as_str() {
+    /// An address for a service that had none.
+    async fn assign_ip(&self, asker: Asker<'_>, service: &mut Value) -> Result<(), Failure> {
+        let wanted = match text(service, "/spec/clusterIPs/0") {
             "None" => return Ok(()),
-            given if !given.is_empty() && given == had => return Ok(()),
             "" => None,
-            // What is no address is refused by validation.
-            given => match given.parse() {
-                Ok(ip) => Some(ip),
-                Err(_) => return Ok(()),
-            },
+            given => Some(given.to_owned()),
         };
         let path = Path::new("spec").child("clusterIPs");
-        let ip = self.addresses.cluster_ip(asker, wanted).await.map_err(|refused| match wanted {
-            Some(ip) => Error::invalid(&path, json!([ip]), format!("failed to allocate IP {ip}: {refused}")),
-            None => Error::invalid(&path, json!([""]), format!("failed to allocate IP: {refused}")),
-        })?;
+        let ip = match &wanted {
+            None => self.addresses.cluster_ip(asker, None).await.map_err(|refused| match refused {
+                Refused::Full => Failure::Full("serviceIP for Service {name}"),
+                other => Error::invalid(&path, json!([""]), format!("failed to allocate IP: {other}")).into(),
+            })?,
+            Some(given) => {
+                // What is no address was refused with the families.
+                let Ok(ip) = given.parse() else { return Ok(()) };
+                let answer = self.addresses.cluster_ip(asker, Some(ip)).await;
+                answer.map_err(|refused| {
+                    let why = format!("failed to allocate IP {given}: {refused}");
+                    Error::invalid(&path, json!([given]), why)
+                })?
+            }
+        };
         if let Some(spec) = spec_mut(service) {
             spec.insert("clusterIP".into(), ip.to_string().into());
             spec.insert("clusterIPs".into(), json!([ip.to_string()]));
@@ -138,32 +153,43 @@ impl ServiceIp {
         Ok(())
     }
 
+    /// Node ports for the ports that have none (alloc.go: initNodePorts, updateNodePorts).
     async fn assign_ports(
         &self,
         asker: Asker<'_>,
         service: &mut Value,
         old: Option<&Value>,
-    ) -> Result<(), Error> {
-        let mut had = old.map(node_ports).unwrap_or_default();
+    ) -> Result<(), Failure> {
+        let had: Vec<u16> = old.map(node_ports).unwrap_or_default().into_iter().map(|held| held.1).collect();
+        let is_free_to_choose = services::needs_node_ports(service);
+        let asked = node_ports_by_number(service);
         let mut ports = service.pointer("/spec/ports").and_then(Value::as_array).cloned().unwrap_or_default();
-        // Of one number and several protocols, the first says the node port for all.
-        let mut chosen: Vec<(i64, String, u16)> = Vec::new();
+        let mut taken: Vec<u16> = Vec::new();
+        let mut chosen: Vec<(i64, u16)> = Vec::new();
         for (i, port) in ports.iter_mut().enumerate() {
-            let protocol = text(port, "/protocol").to_owned();
             let number = int(port, "/port");
             let given = u16::try_from(int(port, "/nodePort")).unwrap_or(0);
-            let kept = had.iter().position(|held| given != 0 && *held == (protocol.clone(), given));
-            let node_port = match kept {
-                Some(at) => had.swap_remove(at).1,
-                None => {
-                    let sibling = chosen.iter().find(|(n, p, _)| *n == number && *p != protocol).map(|c| c.2);
-                    let wanted = if given == 0 { sibling } else { Some(given) };
-                    let answer = self.addresses.node_port(asker, &protocol, wanted).await;
-                    let path = Path::new("spec").child("ports").index(i).child("nodePort");
-                    answer.map_err(|refused| Error::invalid(&path, given, port_text(&refused)))?
-                }
+            if given == 0 && !is_free_to_choose {
+                continue;
+            }
+            // A new service says the node port of one number once, for all of its protocols.
+            let first = chosen.iter().find(|(n, _)| *n == number).map(|(_, port)| *port);
+            let sibling = asked.iter().find(|(n, _)| *n == number).map(|(_, port)| *port);
+            let wanted = match (given, old) {
+                (0, None) => first.or(sibling),
+                (0, Some(_)) => None,
+                (given, _) => Some(given),
             };
-            chosen.push((number, protocol, node_port));
+            let is_ours = |port: u16| match old {
+                None => first == Some(port),
+                Some(_) => had.contains(&port) || taken.contains(&port),
+            };
+            let node_port = match wanted {
+                Some(port) if is_ours(port) => port,
+                wanted => self.take_port(asker, wanted, &taken, i).await?,
+            };
+            taken.push(node_port);
+            chosen.push((number, node_port));
             if let Some(port) = port.as_object_mut() {
                 port.insert("nodePort".into(), node_port.into());
             }
@@ -171,23 +197,39 @@ impl ServiceIp {
         if let (false, Some(spec)) = (ports.is_empty(), spec_mut(service)) {
             spec.insert("ports".into(), ports.into());
         }
-        Ok(())
+        if old.is_some() { no_double(service) } else { Ok(()) }
     }
 
-    async fn assign_health_check(
+    async fn take_port(
         &self,
         asker: Asker<'_>,
-        service: &mut Value,
-        old: Option<&Value>,
-    ) -> Result<(), Error> {
-        let given = int(service, "/spec/healthCheckNodePort");
-        if given != 0 && old.is_some_and(|old| int(old, "/spec/healthCheckNodePort") == given) {
-            return Ok(());
+        wanted: Option<u16>,
+        taken: &[u16],
+        at: usize,
+    ) -> Result<u16, Failure> {
+        let path = Path::new("spec").child("ports").index(at).child("nodePort");
+        if let Some(port) = wanted.filter(|port| taken.contains(port)) {
+            return Err(Error::invalid(&path, port, Refused::PortTaken.to_string()).into());
         }
+        loop {
+            match self.addresses.node_port(asker, wanted).await {
+                // A dry run promises nothing, so that a port may come twice.
+                Ok(port) if taken.contains(&port) => {}
+                Ok(port) => return Ok(port),
+                Err(Refused::Full) => return Err(Failure::Full("nodePort")),
+                Err(refused) => return Err(Error::invalid(&path, wanted, refused.to_string()).into()),
+            }
+        }
+    }
+
+    async fn assign_health_check(&self, asker: Asker<'_>, service: &mut Value) -> Result<(), Failure> {
+        let given = int(service, "/spec/healthCheckNodePort");
         let wanted = u16::try_from(given).ok().filter(|port| *port != 0);
-        let path = Path::new("spec").child("healthCheckNodePort");
-        let answer = self.addresses.node_port(asker, "TCP", wanted).await;
-        let port = answer.map_err(|refused| Error::invalid(&path, given, port_text(&refused)))?;
+        let port = self.addresses.node_port(asker, wanted).await.map_err(|refused| {
+            let what = if wanted.is_some() { "requested" } else { "a" };
+            let why = format!("failed to allocate {what} HealthCheck NodePort {given}: {refused}");
+            Failure::Other(format!("Internal error occurred: {why}"))
+        })?;
         if let Some(spec) = spec_mut(service) {
             spec.insert("healthCheckNodePort".into(), port.into());
         }
@@ -195,11 +237,39 @@ impl ServiceIp {
     }
 }
 
-fn port_text(refused: &Refused) -> String {
-    match refused {
-        Refused::Full => format!("failed to allocate a nodePort: {refused}"),
-        other => other.to_string(),
+/// Why a service gets nothing.
+enum Failure {
+    /// It asks for what cannot be.
+    Invalid(Error),
+    /// Nothing is left of this.
+    Full(&'static str),
+    /// Upstream says so with 500 and these words.
+    Other(String),
+}
+
+impl From<Error> for Failure {
+    fn from(error: Error) -> Failure {
+        Failure::Invalid(error)
     }
+}
+
+/// A protocol has a node port once.
+fn no_double(service: &Value) -> Result<(), Failure> {
+    let ports = node_ports(service);
+    let double = ports.iter().enumerate().find(|(i, held)| ports[..*i].contains(held));
+    match double {
+        Some((_, (protocol, port))) => {
+            Err(Failure::Other(format!("duplicate nodePort: {{{protocol} {port}}}")))
+        }
+        None => Ok(()),
+    }
+}
+
+/// The node ports that are asked for, by the numbers of their ports.
+fn node_ports_by_number(service: &Value) -> Vec<(i64, u16)> {
+    let ports = service.pointer("/spec/ports").and_then(Value::as_array).into_iter().flatten();
+    let asked = ports.map(|p| (int(p, "/port"), u16::try_from(int(p, "/nodePort")).unwrap_or(0)));
+    asked.filter(|(_, port)| *port != 0).collect()
 }
 
 impl Admission for ServiceIp {
@@ -209,44 +279,6 @@ impl Admission for ServiceIp {
 
     fn mutate<'a>(&'a self, attributes: &'a mut Attributes<'_>) -> Admitting<'a> {
         Box::pin(self.assign(attributes))
-    }
-}
-
-/// The families of a cluster that has IPv4 alone. Services that have neither an address nor a selector are reached
-/// through what somebody else writes, of any family.
-fn families(service: &mut Value) -> Result<(), Error> {
-    let is_headless = text(service, "/spec/clusterIPs/0") == "None";
-    let selects = service.pointer("/spec/selector").and_then(Value::as_object).is_some_and(|s| !s.is_empty());
-    let policy = text(service, "/spec/ipFamilyPolicy").to_owned();
-    let given = service.pointer("/spec/ipFamilies").and_then(Value::as_array).cloned().unwrap_or_default();
-    let path = Path::new("spec");
-    if is_headless && !selects {
-        let default = if policy.is_empty() { "RequireDualStack" } else { &policy };
-        let mut families = if given.is_empty() { vec![json!("IPv4")] } else { given };
-        if default != "SingleStack" && families.len() == 1 {
-            families.push(if families[0] == "IPv4" { json!("IPv6") } else { json!("IPv4") });
-        }
-        set_families(service, default, families);
-        return Ok(());
-    }
-    if let Some((i, family)) = given.iter().enumerate().find(|(_, family)| **family == "IPv6") {
-        let path = path.child("ipFamilies").index(i);
-        return Err(Error::invalid(&path, family.clone(), "not configured on this cluster"));
-    }
-    if policy == "RequireDualStack" {
-        let why = "this cluster is not configured for dual-stack services";
-        return Err(Error::invalid(&path.child("ipFamilyPolicy"), policy, why));
-    }
-    let policy = if policy.is_empty() { "SingleStack" } else { &policy };
-    let families = if given.is_empty() { vec![json!("IPv4")] } else { given };
-    set_families(service, policy, families);
-    Ok(())
-}
-
-fn set_families(service: &mut Value, policy: &str, families: Vec<Value>) {
-    if let Some(spec) = spec_mut(service) {
-        spec.insert("ipFamilyPolicy".into(), policy.into());
-        spec.insert("ipFamilies".into(), families.into());
     }
 }
 

@@ -8,6 +8,7 @@ use crate::kinds;
 use crate::server::{ApiServer, ServerConfig};
 use crate::testing::{TestEnv, memory_store};
 use alcove_object::Gvr;
+use alcove_object::meta;
 use alcove_schema::Minor;
 use serde_json::json;
 
@@ -21,6 +22,7 @@ async fn client() -> Client {
         Arc::new(DefaultTolerationSeconds),
         Arc::new(RuntimeClass::new(store.clone())),
         Arc::new(ServiceIp::new(Arc::new(addresses))),
+        Arc::new(AddressObjects::new(store.clone(), false)),
     ];
     let server = ApiServer::new(ServerConfig {
         minor: Minor::DEFAULT,
@@ -88,6 +90,98 @@ async fn services_get_addresses() {
     client.delete(&services(), "default", "a", &Default::default()).await.unwrap();
     let again = create(&client, "b", json!({"ports": ports, "clusterIP": ip})).await.unwrap();
     assert_eq!(again["spec"]["clusterIP"], json!(ip));
+}
+
+fn address_objects() -> Gvr {
+    Gvr::new("networking.k8s.io", "v1", "ipaddresses")
+}
+
+#[tokio::test]
+async fn an_address_has_its_object_as_long_as_the_service_has_it() {
+    let client = client().await;
+    let ports = json!([{"port": 80}]);
+    let made = create(&client, "a", json!({"ports": ports})).await.unwrap();
+    let ip = made["spec"]["clusterIP"].as_str().unwrap().to_owned();
+    let object = client.get(&address_objects(), "", &ip).unwrap().parse();
+    assert_eq!(
+        object["spec"],
+        json!({"parentRef": {"resource": "services", "namespace": "default", "name": "a"}})
+    );
+    assert_eq!(
+        object["metadata"]["labels"],
+        json!({"ipaddress.kubernetes.io/ip-family": "IPv4", "ipaddress.kubernetes.io/managed-by": "ipallocator.k8s.io"})
+    );
+    assert!(!meta::uid(&object).is_empty() && !meta::text(&object, "creationTimestamp").is_empty());
+
+    let count = || client.list(&address_objects(), "", &Default::default()).unwrap().items.len();
+    for spec in [
+        json!({"clusterIP": "None"}),
+        json!({"type": "ExternalName", "externalName": "x.y"}),
+        json!({"ports": ports, "clusterIP": ip}),
+    ] {
+        let _refused_or_without_address = create(&client, "b", spec).await;
+        assert_eq!(count(), 1);
+        let _ = client.delete(&services(), "default", "b", &Default::default()).await;
+    }
+    // With another type the address goes, and with the first one another comes.
+    let external = service("a", json!({"type": "ExternalName", "externalName": "x.y", "clusterIP": ""}));
+    client.update(&services(), "default", external).await.unwrap();
+    assert_eq!(count(), 0);
+    let back =
+        client.update(&services(), "default", service("a", json!({"ports": ports}))).await.unwrap().parse();
+    let ip = back["spec"]["clusterIP"].as_str().unwrap().to_owned();
+    assert_eq!(client.get(&address_objects(), "", &ip).unwrap().name(), ip);
+    client.delete(&services(), "default", "a", &Default::default()).await.unwrap();
+    assert_eq!(count(), 0);
+}
+
+#[tokio::test]
+async fn an_address_that_has_an_object_of_somebody_is_not_given() {
+    let client = client().await;
+    let theirs = json!({
+        "apiVersion": "networking.k8s.io/v1", "kind": "IPAddress", "metadata": {"name": "10.96.0.9"},
+        "spec": {"parentRef": {"group": "example.com", "resource": "things", "name": "mine"}},
+    });
+    client.create(&address_objects(), "", theirs).await.unwrap();
+    let refused = create(&client, "a", json!({"ports": [{"port": 80}], "clusterIP": "10.96.0.9"})).await;
+    let refused = refused.unwrap_err();
+    assert!(
+        refused.ends_with("failed to allocate IP 10.96.0.9: provided IP is already allocated"),
+        "{refused}"
+    );
+    assert_eq!(
+        client.get(&address_objects(), "", "10.96.0.9").unwrap().parse()["spec"]["parentRef"]["name"],
+        "mine"
+    );
+}
+
+#[tokio::test]
+async fn a_held_service_keeps_its_address_until_it_is_let_go() {
+    let client = client().await;
+    let mut held = service("a", json!({"ports": [{"port": 80}]}));
+    held["metadata"]["finalizers"] = json!(["example.com/hold"]);
+    let ip = client.create(&services(), "default", held).await.unwrap().parse()["spec"]["clusterIP"].clone();
+    client.delete(&services(), "default", "a", &Default::default()).await.unwrap();
+    assert!(client.get(&address_objects(), "", ip.as_str().unwrap()).is_ok());
+    let mut last = client.get(&services(), "default", "a").unwrap().parse();
+    meta::unset(&mut last, "finalizers");
+    client.update(&services(), "default", last).await.unwrap();
+    assert!(client.get(&address_objects(), "", ip.as_str().unwrap()).is_err());
+}
+
+#[tokio::test]
+async fn addresses_come_of_ready_blocks() {
+    let client = client().await;
+    let blocks = Gvr::new("networking.k8s.io", "v1", "servicecidrs");
+    let block = json!({
+        "apiVersion": "networking.k8s.io/v1", "kind": "ServiceCIDR", "metadata": {"name": "more"},
+        "spec": {"cidrs": ["192.168.7.0/30"]},
+    });
+    let wanted = |ip: &str| json!({"ports": [{"port": 80}], "clusterIP": ip});
+    create(&client, "a", wanted("192.168.7.1")).await.unwrap_err();
+    client.create(&blocks, "", block).await.unwrap();
+    create(&client, "a", wanted("192.168.7.1")).await.unwrap();
+    create(&client, "b", wanted("192.168.7.3")).await.unwrap_err();
 }
 
 #[tokio::test]

@@ -35,8 +35,10 @@ pub(crate) use validation::quality_of_service;
 
 /// What the admission step for services needs of their strategy.
 pub(crate) mod services {
+    pub(crate) use super::strategies::service::addresses::fill_families;
+    pub(crate) use super::strategies::service::carried::{carry_over, single_and_list};
     pub(crate) use super::strategies::service::{
-        carry_over, needs_cluster_ip, needs_health_check_port, needs_node_ports, single_and_list,
+        kind, needs_cluster_ip, needs_health_check_port, needs_node_ports,
     };
 }
 

@@ -203,10 +203,15 @@ impl Write<'_> {
         let resource = self.resource();
         let last = match options.dry_run {
             true => entry.clone(),
-            false => match self.commit_delete(entry, None).await? {
-                Some(last) => last,
-                None => return Ok(None),
-            },
+            false => {
+                let (charges, turns) = self.charges(Verb::Delete, &mut Value::Null, Some(old)).await?;
+                let last = self.commit_delete(entry, None, charges).await?;
+                drop(turns);
+                match last {
+                    Some(last) => last,
+                    None => return Ok(None),
+                }
+            }
         };
         if resource.rules.returns_deleted {
             let gone = self.last_seen(&last);
@@ -249,7 +254,7 @@ impl Write<'_> {
         }
         stored::warm_body(resource, &marked).await?;
         let body = stored::body(&self.registry, resource, &mut marked);
-        let written = self.commit_delete(entry, Some(body)).await?;
+        let written = self.commit_delete(entry, Some(body), Vec::new()).await?;
         Ok(written.map(|entry| self.deleted_object(options, stored::present(resource, &entry), false)))
     }
 
@@ -257,12 +262,13 @@ impl Write<'_> {
         &self,
         entry: &Arc<Entry>,
         put: Option<alcove_store::Body>,
+        charges: Vec<Op>,
     ) -> Result<Option<Arc<Entry>>, Status> {
         let resource = self.resource();
         let op =
             Op { table: resource.table.clone(), key: entry.key.clone(), expect: Some(entry.revision), put };
-        match self.server.store.commit(vec![op]).await {
-            Ok(mut entries) => Ok(entries.pop()),
+        match self.server.store.commit([vec![op], charges].concat()).await {
+            Ok(entries) => Ok(entries.into_iter().next()),
             Err(CommitError::Conflict { .. }) => Ok(None),
             Err(error) => Err(errors::commit(resource, &self.target.name, error)),
         }

@@ -319,7 +319,9 @@ impl Write<'_> {
             if self.options.dry_run {
                 return Ok(Some(self.answered(shown, false)));
             }
-            let gone = self.commit(entry, None, is_exact, Vec::new()).await?;
+            let (charges, turns) = self.charges(Verb::Delete, &mut Value::Null, Some(old)).await?;
+            let gone = self.commit(entry, None, is_exact, charges).await?;
+            drop(turns);
             return Ok(gone.map(|_| self.answered(shown, false)));
         }
         stored::warm_body(resource, object).await?;

@@ -1,6 +1,6 @@
 //! What create, update, patch and delete share: one write under way, its admission, and its field manager.
 
-use super::{Body, Caller, Target, decode, stored};
+use super::{Body, Caller, Target, decode, metadata, stored, target};
 use crate::admission::{Admission, Attributes, Charge, Edit};
 use crate::errors;
 use crate::options::WriteOptions;
@@ -230,24 +230,38 @@ impl<'a> Write<'a> {
             for edit in edits {
                 ops.push(self.operation(edit)?);
             }
-            turns.push(turn);
+            turns.extend(turn);
         }
         Ok((ops, turns))
     }
 
     /// A change of another object as an operation. The server itself is who made it.
     fn operation(&self, edit: Edit) -> Result<Op, Status> {
-        let Edit { resource, subresource, entry, mut object } = edit;
+        let Edit { resource, subresource, entry, object } = edit;
         let resource = self.registry.gvr(&resource).ok_or_else(Status::no_such_resource)?;
+        let key = match (&entry, &object) {
+            (Some(entry), _) => entry.key.clone(),
+            (None, Some(object)) => target::key_of(meta::namespace(object), meta::name(object)).into(),
+            (None, None) => return Err(Status::internal("a change of nothing into nothing")),
+        };
+        let (table, expect) = (resource.table.clone(), entry.as_ref().map(|entry| entry.revision));
+        let Some(mut object) = object else { return Ok(Op { table, key, expect, put: None }) };
         let (api_version, schema) = (resource.gvk.api_version(), resource.types.view(resource.schema));
         let manager =
             Manager { name: "kube-apiserver", api_version: &api_version, subresource, time: &self.now };
-        let old = stored::tree(resource, &entry);
         let reset = if subresource.is_empty() { ["status"] } else { ["spec"] };
-        apply::track_update(Some(&old), &mut object, schema, &manager, &reset).map_err(|e| e.to_status())?;
-        apply::keep_times(&old, &mut object);
+        let old = entry.map(|entry| stored::tree(resource, &entry));
+        apply::track_update(old.as_ref(), &mut object, schema, &manager, &reset)
+            .map_err(|e| e.to_status())?;
+        match &old {
+            Some(old) => apply::keep_times(old, &mut object),
+            None => {
+                metadata::fill(&mut object, &*self.server.env, &self.now);
+                metadata::first_generation(resource, &mut object);
+            }
+        }
         let put = Some(stored::body(&self.registry, resource, &mut object));
-        Ok(Op { table: resource.table.clone(), key: entry.key.clone(), expect: Some(entry.revision), put })
+        Ok(Op { table, key, expect, put })
     }
 
     /// 400 unless the object's namespace is the path's, which is filled in where there is none.

@@ -1,18 +1,26 @@
-//! Addresses that this server gives out by itself: free is what no stored service has and nobody was just promised.
+//! Addresses that this server gives out by itself: free is what no stored service has, no IPAddress object names and
+//! nobody was just promised.
 //!
-//! What the store holds is read again whenever somebody asks, but a service is parsed only when its revision is new.
+//! Nothing follows the store: whoever asks first takes in what changed among services since somebody last asked.
 
-use super::{Answer, Asker, Refused, ServiceAddresses};
-use alcove_object::{Env, Value};
-use alcove_store::{Range, Store};
+use super::{Answer, Asker, Refused, ServiceAddresses, objects};
+use alcove_object::{Env, Value, meta};
+use alcove_store::{Range, Store, Watch};
+use futures_util::FutureExt;
 use jiff::{SignedDuration, Timestamp};
 use parking_lot::Mutex;
-use std::collections::{HashMap, HashSet};
+use std::collections::HashMap;
 use std::net::{IpAddr, Ipv4Addr};
 use std::sync::Arc;
 
+const SERVICES: &str = "services";
+const BLOCKS: &str = "servicecidrs.networking.k8s.io";
+/// The block that the server itself makes.
+const OWN_BLOCK: &str = "kubernetes";
 /// A promise is kept so long for a write that is under way; longer than any request may take.
 const PROMISE: SignedDuration = SignedDuration::from_secs(60);
+/// Changes taken in at once.
+const CHANGES_MAX: usize = 256;
 
 /// What can be given out.
 #[derive(Clone, Debug)]
@@ -43,21 +51,57 @@ impl AddressConfig {
         Ipv4Addr::from(u32::from(self.network) + 1)
     }
 
-    /// How many addresses can be given.
-    fn size(&self) -> u32 {
-        (1u32 << (32 - u32::from(self.prefix.clamp(1, 30)))) - 2
+    fn block(&self) -> Block {
+        Block::new(self.network, self.prefix)
+    }
+
+    /// Node ports at the start that are left to those who ask for one by number: a thirty-second, 16 to 128
+    /// (k8s.io/kubernetes/pkg/registry/core/service/portallocator: calculateRangeOffset).
+    fn reserved_ports(&self) -> u16 {
+        let (first, last) = self.node_ports;
+        let size = last - first + 1;
+        if size < 16 { 0 } else { (size / 32).clamp(16, 128) }
+    }
+}
+
+/// A block of addresses, without the two that a network keeps for itself.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Block {
+    first: u32,
+    size: u32,
+}
+
+impl Block {
+    /// A block of less than four addresses has none to give.
+    fn new(network: Ipv4Addr, prefix: u8) -> Block {
+        let bits = 32 - u32::from(prefix.clamp(1, 32));
+        let network = u32::from(network) >> bits << bits;
+        Block { first: network.saturating_add(1), size: (1u32 << bits).saturating_sub(2) }
+    }
+
+    fn parse(text: &str) -> Option<Block> {
+        let (network, prefix) = text.split_once('/')?;
+        Some(Block::new(network.parse().ok()?, prefix.parse().ok().filter(|prefix| *prefix <= 32)?))
     }
 
     fn contains(&self, ip: IpAddr) -> bool {
         let IpAddr::V4(ip) = ip else { return false };
-        let first = u32::from(self.network) + 1;
-        (first..first + self.size()).contains(&u32::from(ip))
+        u32::from(ip).checked_sub(self.first).is_some_and(|offset| offset < self.size)
     }
 
     /// Addresses at the start that are left to those who ask for one by name: a sixteenth, 16 to 256
     /// (k8s.io/kubernetes/pkg/registry/core/service/ipallocator: calculateRangeOffset).
     fn reserved(&self) -> u32 {
-        (self.size() / 16).clamp(16, 256).min(self.size())
+        (self.size / 16).clamp(16, 256).min(self.size)
+    }
+
+    /// All addresses in the order in which they are given: from a random place on, those of the reserved part last.
+    fn in_order(self, random: u64) -> impl Iterator<Item = IpAddr> {
+        let reserved = self.reserved();
+        let open = self.size - reserved;
+        let start = if open == 0 { 0 } else { (random % u64::from(open)) as u32 };
+        let upper = (0..open).map(move |i| reserved + (start + i) % open);
+        upper.chain(0..reserved).map(move |offset| IpAddr::from(Ipv4Addr::from(self.first + offset)))
     }
 }
 
@@ -65,14 +109,80 @@ impl AddressConfig {
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 enum Item {
     Ip(IpAddr),
-    Port(String, u16),
+    Port(u16),
 }
 
 /// What stored services hold, and what was promised.
 #[derive(Default)]
 struct Books {
-    stored: HashMap<Arc<str>, (u64, Vec<Item>)>,
+    watch: Option<Watch>,
+    held: HashMap<Arc<str>, Vec<Item>>,
+    /// How many services hold an item: more than one where something went wrong before.
+    holders: HashMap<Item, usize>,
     promised: HashMap<Item, (String, Timestamp)>,
+}
+
+impl Books {
+    /// Takes in what was published until now, and forgets promises that nobody will keep any more.
+    fn catch_up(&mut self, store: &Store, now: Timestamp) {
+        if !self.follow() {
+            self.load(store);
+        }
+        self.promised.retain(|_, (_, since)| now.duration_since(*since) < PROMISE);
+    }
+
+    /// False without a watch, or when it lost its place.
+    fn follow(&mut self) -> bool {
+        let Some(mut watch) = self.watch.take() else { return false };
+        // What is there is given at once; a watch that would wait has told everything.
+        while let Some(Some(news)) = watch.next(CHANGES_MAX).now_or_never() {
+            let Ok(changes) = news else { return false };
+            for change in changes {
+                let entry = change.entry();
+                let held = if change.is_delete() { Vec::new() } else { held_by(&entry.json) };
+                self.put(&entry.key, held);
+            }
+        }
+        self.watch = Some(watch);
+        true
+    }
+
+    fn load(&mut self, store: &Store) {
+        (self.held, self.holders) = Default::default();
+        let Ok(listing) = store.list(SERVICES, &Range::default(), &|_| true) else { return };
+        for entry in listing.entries {
+            self.put(&entry.key, held_by(&entry.json));
+        }
+        // Without a watch, whoever asks next reads again.
+        self.watch = store.watch(SERVICES, listing.revision).ok();
+    }
+
+    fn put(&mut self, key: &Arc<str>, held: Vec<Item>) {
+        for item in &held {
+            *self.holders.entry(item.clone()).or_default() += 1;
+            // A promise is kept once the store shows it.
+            self.promised.remove(item);
+        }
+        let before = match held.is_empty() {
+            true => self.held.remove(key),
+            false => self.held.insert(key.clone(), held),
+        };
+        for item in before.into_iter().flatten() {
+            let is_last = self.holders.get_mut(&item).is_some_and(|count| {
+                *count -= 1;
+                *count == 0
+            });
+            if is_last {
+                self.holders.remove(&item);
+            }
+        }
+    }
+
+    /// Whether somebody else has it, or was promised it. A service whose name is still to be made is nobody's equal.
+    fn is_taken(&self, item: &Item, asker: Asker<'_>) -> bool {
+        let is_own = |key: &str| key == asker.key && !key.ends_with('/');
+        self.holders.contains_key(item) || self.promised.get(item).is_some_and(|(key, _)| !is_own(key))
+    }
 }
 
 /// Gives out addresses by what the store holds.
@@ -89,86 +199,71 @@ impl LocalAddresses {
         LocalAddresses { config, store, env, books: Mutex::default() }
     }
 
-    /// Brings the books up to the store, and gives all that is taken by others than the asker.
-    fn taken(&self, books: &mut Books, asker: Asker<'_>) -> HashSet<Item> {
-        let range = Range { prefix: "", after: None, limit: 0, at: None };
-        let entries = self.store.list("services", &range, &|_| true).map(|l| l.entries).unwrap_or_default();
-        let mut stored = HashMap::with_capacity(entries.len());
+    /// The blocks to give addresses of: those of ready ServiceCIDRs, and the server's own while it has no object.
+    fn blocks(&self) -> Vec<Block> {
+        let listing = self.store.list(BLOCKS, &Range::default(), &|_| true);
+        let entries = listing.map(|listing| listing.entries).unwrap_or_default();
+        let mut blocks = Vec::new();
+        if !entries.iter().any(|entry| *entry.key == *OWN_BLOCK) {
+            blocks.push(self.config.block());
+        }
         for entry in entries {
-            let known = books.stored.remove(&entry.key).filter(|(revision, _)| *revision == entry.revision);
-            let held = known.unwrap_or_else(|| (entry.revision, held_by(&entry.json)));
-            stored.insert(entry.key.clone(), held);
+            let Ok(object) = serde_json::from_slice::<Value>(&entry.json) else { continue };
+            let cidrs = object.pointer("/spec/cidrs").and_then(Value::as_array).filter(|_| is_ready(&object));
+            blocks.extend(cidrs.into_iter().flatten().filter_map(|cidr| Block::parse(cidr.as_str()?)));
         }
-        books.stored = stored;
-        let now = self.env.now();
-        // A promise is kept once the store shows it.
-        let stored: HashSet<&Item> = books.stored.values().flat_map(|(_, items)| items).collect();
-        books.promised.retain(|item, _| !stored.contains(item));
-        books.promised.retain(|_, (_, since)| now.duration_since(*since) < PROMISE);
-        let promised = books.promised.iter().filter(|(_, (key, _))| key != asker.key).map(|(item, _)| item);
-        let others = books.stored.iter().filter(|(key, _)| ***key != *asker.key);
-        others.flat_map(|(_, (_, items))| items).chain(promised).cloned().collect()
-    }
-
-    fn promise(&self, books: &mut Books, asker: Asker<'_>, item: Item) {
-        if !asker.dry_run {
-            books.promised.insert(item, (asker.key.to_owned(), self.env.now()));
-        }
+        blocks
     }
 
     fn give_ip(&self, asker: Asker<'_>, wanted: Option<IpAddr>) -> Result<IpAddr, Refused> {
-        let mut books = self.books.lock();
-        let taken = self.taken(&mut books, asker);
-        let ip = match wanted {
-            Some(ip) if !self.config.contains(ip) => return Err(Refused::AddressOutside),
-            Some(ip) if taken.contains(&Item::Ip(ip)) => return Err(Refused::AddressTaken),
-            Some(ip) => ip,
-            None => self.free_ip(&taken, &books, asker)?,
+        let (mut books, now) = (self.books.lock(), self.env.now());
+        books.catch_up(&self.store, now);
+        let is_taken = |ip: &IpAddr| {
+            books.is_taken(&Item::Ip(*ip), asker) || self.store.get(objects::TABLE, &ip.to_string()).is_some()
         };
-        self.promise(&mut books, asker, Item::Ip(ip));
+        let blocks = self.blocks();
+        let ip = match wanted {
+            Some(ip) if !blocks.iter().any(|block| block.contains(ip)) => {
+                return Err(Refused::AddressOutside);
+            }
+            Some(ip) if is_taken(&ip) => return Err(Refused::AddressTaken),
+            Some(ip) => ip,
+            None => {
+                let random = self.env.random();
+                let mut all = blocks.into_iter().flat_map(|block| block.in_order(random));
+                all.find(|ip| !is_taken(ip)).ok_or(Refused::Full)?
+            }
+        };
+        if !asker.dry_run {
+            books.promised.insert(Item::Ip(ip), (asker.key.to_owned(), now));
+        }
         Ok(ip)
     }
 
-    /// A random free address, of the part that nobody asks for by name as long as there is one.
-    fn free_ip(&self, taken: &HashSet<Item>, books: &Books, asker: Asker<'_>) -> Result<IpAddr, Refused> {
-        let (size, reserved) = (self.config.size(), self.config.reserved());
-        let at = |offset: u32| IpAddr::from(Ipv4Addr::from(u32::from(self.config.network) + 1 + offset));
-        let is_free = |ip: &IpAddr| {
-            let item = Item::Ip(*ip);
-            // Its own old promise is as good as a new address.
-            !taken.contains(&item)
-                && !books.stored.get(asker.key).is_some_and(|(_, held)| held.contains(&item))
-        };
-        let open = size - reserved;
-        let start = if open == 0 { 0 } else { (self.env.random() % u64::from(open)) as u32 };
-        let upper = (0..open).map(|i| reserved + (start + i) % open);
-        upper.chain(0..reserved).map(at).find(is_free).ok_or(Refused::Full)
-    }
-
-    fn give_port(&self, asker: Asker<'_>, protocol: &str, wanted: Option<u16>) -> Result<u16, Refused> {
+    fn give_port(&self, asker: Asker<'_>, wanted: Option<u16>) -> Result<u16, Refused> {
         let (first, last) = self.config.node_ports;
-        let mut books = self.books.lock();
-        let taken = self.taken(&mut books, asker);
-        let is_free = |port: &u16| {
-            let mut same = ["TCP", "UDP", "SCTP"].iter().map(|p| Item::Port((*p).to_owned(), *port));
-            match wanted {
-                Some(_) => !taken.contains(&Item::Port(protocol.to_owned(), *port)),
-                // A port that is chosen freely is one that no protocol has, not even of the same service.
-                None => same.all(|item| !taken.contains(&item) && !books.promised.contains_key(&item)),
-            }
-        };
+        let (mut books, now) = (self.books.lock(), self.env.now());
+        books.catch_up(&self.store, now);
         let port = match wanted {
             Some(port) if !(first..=last).contains(&port) => return Err(Refused::PortOutside(first, last)),
-            Some(port) if !is_free(&port) => return Err(Refused::PortTaken),
+            Some(port) if books.is_taken(&Item::Port(port), asker) => return Err(Refused::PortTaken),
             Some(port) => port,
             None => {
-                let count = u64::from(last - first) + 1;
-                let start = self.env.random() % count;
-                let ports = (0..count).map(|i| first + ((start + i) % count) as u16);
-                ports.into_iter().find(is_free).ok_or(Refused::Full)?
+                // One that is chosen freely is one that nobody was promised, not even this service.
+                let is_free = |port: &u16| {
+                    let item = Item::Port(*port);
+                    !books.is_taken(&item, asker) && !books.promised.contains_key(&item)
+                };
+                let reserved = self.config.reserved_ports();
+                let open = last - first + 1 - reserved;
+                let start = (self.env.random() % u64::from(open.max(1))) as u16;
+                let upper = (0..open).map(|i| first + reserved + (start + i) % open);
+                upper.chain(first..first + reserved).find(is_free).ok_or(Refused::Full)?
             }
         };
-        self.promise(&mut books, asker, Item::Port(protocol.to_owned(), port));
+        if !asker.dry_run {
+            books.promised.insert(Item::Port(port), (asker.key.to_owned(), now));
+        }
         Ok(port)
     }
 }
@@ -178,9 +273,16 @@ impl ServiceAddresses for LocalAddresses {
         Box::pin(std::future::ready(self.give_ip(asker, wanted)))
     }
 
-    fn node_port<'a>(&'a self, asker: Asker<'a>, protocol: &'a str, wanted: Option<u16>) -> Answer<'a, u16> {
-        Box::pin(std::future::ready(self.give_port(asker, protocol, wanted)))
+    fn node_port<'a>(&'a self, asker: Asker<'a>, wanted: Option<u16>) -> Answer<'a, u16> {
+        Box::pin(std::future::ready(self.give_port(asker, wanted)))
     }
+}
+
+/// Whether addresses of a ServiceCIDR are given: as long as nobody says that it is not ready, or is going.
+fn is_ready(block: &Value) -> bool {
+    let conditions = block.pointer("/status/conditions").and_then(Value::as_array);
+    let ready = conditions.into_iter().flatten().find(|condition| condition["type"] == "Ready");
+    ready.is_none_or(|condition| condition["status"] == "True") && !meta::is_deleting(block)
 }
 
 /// What a stored service holds.
@@ -193,10 +295,45 @@ fn held_by(json: &[u8]) -> Vec<Item> {
     let port = |port: &Value, field: &str| {
         port.get(field).and_then(Value::as_u64).and_then(|p| u16::try_from(p).ok())
     };
-    let ports = list("/spec/ports").into_iter().filter_map(|p| {
-        let protocol = p.get("protocol").and_then(Value::as_str).unwrap_or("TCP").to_owned();
-        port(&p, "nodePort").map(|number| Item::Port(protocol, number))
-    });
+    let ports = list("/spec/ports").into_iter().filter_map(|p| port(&p, "nodePort"));
     let check = service.get("spec").and_then(|s| port(s, "healthCheckNodePort"));
-    ips.chain(ports).chain(check.map(|p| Item::Port("TCP".into(), p))).collect()
+    let mut items: Vec<Item> = ips.chain(ports.chain(check).map(Item::Port)).collect();
+    // One port may serve several protocols.
+    items.sort_by_key(|item| match item {
+        Item::Ip(ip) => (0, Some(*ip), 0),
+        Item::Port(port) => (1, None, *port),
+    });
+    items.dedup();
+    items
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn blocks_keep_their_ends_to_themselves() {
+        for (text, expected) in [
+            ("10.96.0.0/16", Some((0x0a60_0001, 65534))),
+            ("10.96.7.9/16", Some((0x0a60_0001, 65534))),
+            ("10.0.0.4/30", Some((0x0a00_0005, 2))),
+            ("10.0.0.4/31", Some((0x0a00_0005, 0))),
+            ("10.0.0.4/33", None),
+            ("fd00::/112", None),
+            ("none", None),
+        ] {
+            let block = Block::parse(text);
+            assert_eq!(block.map(|block| (block.first, block.size)), expected, "{text}");
+        }
+    }
+
+    #[test]
+    fn the_reserved_part_of_a_block_is_given_last() {
+        let block = Block::parse("10.0.0.0/24").unwrap();
+        let order: Vec<IpAddr> = block.in_order(200).collect();
+        let last = |ip: &IpAddr| ip.to_string().rsplit('.').next().unwrap().parse::<u32>().unwrap();
+        assert_eq!(order.len(), 254);
+        assert_eq!(order.iter().take(238).map(last).min(), Some(17));
+        assert_eq!(order.iter().skip(238).map(last).collect::<Vec<_>>(), (1..17).collect::<Vec<_>>());
+    }
 }

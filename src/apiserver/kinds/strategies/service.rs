@@ -1,13 +1,17 @@
-//! Services. Addresses and node ports are given out by the admission step
-//! [`crate::admission::ServiceIp`]; here stands what an update keeps of them, and what a service must look like.
+//! Services: what one must look like. Addresses and node ports are given out by the admission step
+//! [`crate::admission::ServiceIp`]; [`addresses`] has the rules for families and addresses, [`carried`] what an update
+//! keeps of what was given.
+
+pub(crate) mod addresses;
+pub(crate) mod carried;
 
 use crate::kinds::defaults::kinds;
 use crate::kinds::tree::{int, list, some, text};
-use crate::kinds::validation::{block, by, items, port_number, port_or_name};
+use crate::kinds::validation::{address, block, by, items, port_number, port_or_name};
 use crate::registry::{Context, Strategy};
 use alcove_object::field::{Error, Path};
-use alcove_object::{Value, name, validate};
-use serde_json::{Map, json};
+use alcove_object::{Value, meta, name, validate};
+use serde_json::json;
 use std::collections::BTreeSet;
 
 /// Services.
@@ -25,22 +29,30 @@ impl Strategy for Service {
     }
 
     fn prepare_update(&self, _: &Context<'_>, object: &mut Value, old: &Value) {
-        carry_over(object, old);
+        carried::carry_over(object, old);
+        if kind(object) != "LoadBalancer" {
+            object["status"]["loadBalancer"] = json!({});
+        }
     }
 
     fn validate(&self, _: &Context<'_>, object: &Value) -> Vec<Error> {
-        let Some(spec) = object.get("spec") else { return Vec::new() };
-        service_spec(spec, &Path::new("spec"))
+        service(object, None)
     }
 
     fn validate_subresource(&self, _: &Context<'_>, _: &str, object: &Value, _: &Value) -> Vec<Error> {
         balancer_status(object)
     }
 
-    fn validate_update(&self, context: &Context<'_>, object: &Value, old: &Value) -> Vec<Error> {
-        let mut errors = address_change(object, old);
-        errors.extend(self.validate(context, object));
+    fn validate_update(&self, _: &Context<'_>, object: &Value, old: &Value) -> Vec<Error> {
+        let mut errors = addresses::changes(object, old);
+        errors.extend(class_change(object, old));
+        errors.extend(check_port_change(object, old));
+        errors.extend(service(object, Some(old)));
         errors
+    }
+
+    fn warnings(&self, object: &Value, _: Option<&Value>) -> Vec<String> {
+        warnings(object)
     }
 }
 
@@ -72,12 +84,14 @@ fn balancer_status(service: &Value) -> Vec<Error> {
     errors
 }
 
-fn kind(service: &Value) -> &str {
+pub(crate) fn kind(service: &Value) -> &str {
     text(service, "/spec/type")
 }
 
-fn is_headless(service: &Value) -> bool {
-    text(service, "/spec/clusterIPs/0") == "None"
+/// Whether a service has no address of its own on purpose.
+pub(crate) fn is_headless(service: &Value) -> bool {
+    let ips = list(service, "/spec/clusterIPs");
+    ips.len() == 1 && ips[0] == "None"
 }
 
 /// Whether services of this type have an address in the cluster, headless ones included.
@@ -99,110 +113,6 @@ pub(crate) fn needs_health_check_port(service: &Value) -> bool {
     kind(service) == "LoadBalancer" && text(service, "/spec/externalTrafficPolicy") == "Local"
 }
 
-/// What a new object leaves out and the old one had, and what no longer fits the type: clients send a service back
-/// without knowing all fields (k8s.io/kubernetes/pkg/registry/core/service: normalizeClusterIPs, patchAllocatedValues,
-/// dropTypeDependentFields). Idempotent.
-pub(crate) fn carry_over(object: &mut Value, old: &Value) {
-    single_and_list(object, Some(old));
-    if needs_cluster_ip(object) && needs_cluster_ip(old) {
-        keep(object, old, "clusterIP");
-        keep(object, old, "clusterIPs");
-        keep(object, old, "ipFamilies");
-        keep(object, old, "ipFamilyPolicy");
-    }
-    if needs_node_ports(object) && needs_node_ports(old) {
-        keep_node_ports(object, old);
-    }
-    if needs_health_check_port(object) && needs_health_check_port(old) {
-        keep(object, old, "healthCheckNodePort");
-    }
-    drop_unneeded(object, old);
-}
-
-/// Clients of old know `clusterIP` alone; `clusterIPs` follows it.
-pub(crate) fn single_and_list(object: &mut Value, old: Option<&Value>) {
-    let ip = text(object, "/spec/clusterIP").to_owned();
-    let ips = list(object, "/spec/clusterIPs").to_vec();
-    let old_ips = old.map_or(&[][..], |o| list(o, "/spec/clusterIPs"));
-    let is_changed = old.is_some_and(|o| text(o, "/spec/clusterIP") != ip);
-    let Some(spec) = object.get_mut("spec").and_then(Value::as_object_mut) else { return };
-    if !ip.is_empty()
-        && (ips.is_empty() || (is_changed && ips == old_ips))
-        && old_ips.first() != Some(&json!(ip))
-    {
-        spec.insert("clusterIPs".into(), json!([ip]));
-    } else if ip.is_empty() && is_changed && ips == old_ips {
-        spec.remove("clusterIPs");
-    }
-}
-
-fn spec_mut(object: &mut Value) -> Option<&mut Map<String, Value>> {
-    object.get_mut("spec")?.as_object_mut()
-}
-
-fn is_unset(value: Option<&Value>) -> bool {
-    value.is_none_or(|v| v.is_null() || *v == 0 || *v == "" || *v == json!([]))
-}
-
-fn keep(object: &mut Value, old: &Value, field: &str) {
-    let Some(value) = old.pointer(&format!("/spec/{field}")).filter(|v| !is_unset(Some(v))) else { return };
-    let Some(spec) = spec_mut(object) else { return };
-    if is_unset(spec.get(field)) {
-        spec.insert(field.into(), value.clone());
-    }
-}
-
-/// Ports that come without a node port keep the one that the port of their name had.
-fn keep_node_ports(object: &mut Value, old: &Value) {
-    let used: BTreeSet<i64> = list(object, "/spec/ports").iter().map(|p| int(p, "/nodePort")).collect();
-    let ports = spec_mut(object).and_then(|s| s.get_mut("ports")).and_then(Value::as_array_mut);
-    for port in ports.into_iter().flatten().filter(|p| int(p, "/nodePort") == 0) {
-        let same = list(old, "/spec/ports").iter().find(|o| text(o, "/name") == text(port, "/name"));
-        let number = same.map_or(0, |o| int(o, "/nodePort"));
-        if let (false, Some(port)) = (number == 0 || used.contains(&number), port.as_object_mut()) {
-            port.insert("nodePort".into(), number.into());
-        }
-    }
-}
-
-/// A change of the type takes with it what only the old type had, unless the client asks for it anew.
-fn drop_unneeded(object: &mut Value, old: &Value) {
-    let same = |object: &Value, field: &str| {
-        let pointer = format!("/spec/{field}");
-        some(object, &pointer) == some(old, &pointer)
-    };
-    let mut gone: Vec<&str> = Vec::new();
-    if needs_cluster_ip(old) && !needs_cluster_ip(object) {
-        gone.extend(["clusterIP", "clusterIPs", "ipFamilies", "ipFamilyPolicy", "internalTrafficPolicy"]);
-    }
-    if needs_health_check_port(old) && !needs_health_check_port(object) {
-        gone.push("healthCheckNodePort");
-    }
-    if kind(old) == "LoadBalancer" && kind(object) != "LoadBalancer" {
-        gone.extend(["allocateLoadBalancerNodePorts", "loadBalancerClass"]);
-    }
-    if is_external(old) && !is_external(object) {
-        gone.push("externalTrafficPolicy");
-    }
-    gone.retain(|field| same(object, field));
-    let loses_ports = needs_node_ports(old) && !needs_node_ports(object) && same_node_ports(object, old);
-    let Some(spec) = spec_mut(object) else { return };
-    for field in gone {
-        spec.remove(field);
-    }
-    if loses_ports {
-        for port in spec.get_mut("ports").and_then(Value::as_array_mut).into_iter().flatten() {
-            port.as_object_mut().map(|p| p.remove("nodePort"));
-        }
-    }
-}
-
-fn same_node_ports(a: &Value, b: &Value) -> bool {
-    let numbers =
-        |s: &Value| -> BTreeSet<i64> { list(s, "/spec/ports").iter().map(|p| int(p, "/nodePort")).collect() };
-    numbers(a) == numbers(b)
-}
-
 fn is_external(service: &Value) -> bool {
     match kind(service) {
         "NodePort" | "LoadBalancer" => true,
@@ -211,32 +121,77 @@ fn is_external(service: &Value) -> bool {
     }
 }
 
-/// Addresses stay what they were once they are set.
-fn address_change(object: &Value, old: &Value) -> Vec<Error> {
-    if kind(object) == "ExternalName" || kind(old) == "ExternalName" {
-        return Vec::new();
-    }
-    if is_headless(object) && is_headless(old) {
-        return Vec::new();
-    }
-    let path = Path::new("spec").child("clusterIPs");
-    let (new, was) = (list(object, "/spec/clusterIPs"), list(old, "/spec/clusterIPs"));
+/// The class of a load balancer stays as long as there is one.
+fn class_change(object: &Value, old: &Value) -> Option<Error> {
+    let (new, was) = (some(object, "/spec/loadBalancerClass"), some(old, "/spec/loadBalancerClass"));
+    let are_balancers = kind(object) == "LoadBalancer" && kind(old) == "LoadBalancer";
+    let path = Path::new("spec").child("loadBalancerClass");
+    let value = new.cloned().unwrap_or_default();
+    (are_balancers && new != was).then(|| Error::invalid(&path, value, "may not change once set"))
+}
+
+fn check_port_change(object: &Value, old: &Value) -> Option<Error> {
+    let port = |service: &Value| int(service, "/spec/healthCheckNodePort");
+    let is_kept = needs_health_check_port(object) && needs_health_check_port(old);
+    let path = Path::new("spec").child("healthCheckNodePort");
+    (is_kept && port(object) != port(old)).then(|| Error::forbidden(&path, "field is immutable"))
+}
+
+/// All that is wrong with a service; addresses that the old one had are left alone.
+fn service(object: &Value, old: Option<&Value>) -> Vec<Error> {
+    const HINTS: &str = "service.kubernetes.io/topology-aware-hints";
+    const MODE: &str = "service.kubernetes.io/topology-mode";
+    let Some(spec) = object.get("spec") else { return Vec::new() };
     let mut errors = Vec::new();
-    if new.is_empty() && !was.is_empty() {
-        errors.push(Error::invalid(&path.index(0), new.to_vec(), "primary clusterIP can not be unset"));
+    if let (Some(hints), Some(mode)) = (meta::annotation(object, HINTS), meta::annotation(object, MODE))
+        && hints != mode
+    {
+        let why = format!("must match annotations[{HINTS}] when both are specified");
+        errors.push(Error::invalid(&Path::new("metadata").child("annotations").key(MODE), mode, why));
     }
-    for (i, _) in was.iter().zip(new).enumerate().filter(|(_, (was, new))| was != new) {
-        errors.push(Error::invalid(&path.index(i), new.to_vec(), "may not change once set"));
-    }
-    let path = Path::new("spec").child("ipFamilies");
-    let (new, was) = (list(object, "/spec/ipFamilies"), list(old, "/spec/ipFamilies"));
-    if is_headless(object) == is_headless(old) && was.iter().zip(new).any(|(was, new)| was != new) {
-        errors.push(Error::invalid(&path.index(0), new.to_vec(), "may not change once set"));
-    }
+    errors.extend(service_spec(spec, old, &Path::new("spec")));
     errors
 }
 
-fn service_spec(spec: &Value, path: &Path) -> Vec<Error> {
+/// What a client should know although it is not wrong (k8s.io/kubernetes/pkg/api/service/warnings.go).
+fn warnings(service: &Value) -> Vec<String> {
+    let mut out = Vec::new();
+    let is_headless = kind(service) == "ClusterIP" && text(service, "/spec/clusterIP") == "None";
+    let external = list(service, "/spec/externalIPs");
+    let is_name = kind(service) == "ExternalName";
+    let mut says = |is_said: bool, what: &str| out.extend(is_said.then(|| what.to_owned()));
+    let hints = meta::annotation(service, "service.kubernetes.io/topology-aware-hints").is_some();
+    says(
+        hints,
+        "annotation service.kubernetes.io/topology-aware-hints is deprecated, please use \
+         service.kubernetes.io/topology-mode instead",
+    );
+    says(
+        is_headless && !text(service, "/spec/loadBalancerIP").is_empty(),
+        "spec.loadBalancerIP is ignored for headless services",
+    );
+    says(is_headless && !external.is_empty(), "spec.externalIPs is ignored for headless services");
+    says(
+        is_headless && text(service, "/spec/sessionAffinity") != "None",
+        "spec.SessionAffinity is ignored for headless services",
+    );
+    says(
+        !external.is_empty() && !is_headless && !is_name,
+        "spec.externalIPs is deprecated and may no longer be implemented in some clusters",
+    );
+    says(is_name && !external.is_empty(), "spec.externalIPs is ignored when spec.type is \"ExternalName\"");
+    says(
+        !is_name && !text(service, "/spec/externalName").is_empty(),
+        "spec.externalName is ignored when spec.type is not \"ExternalName\"",
+    );
+    says(
+        text(service, "/spec/trafficDistribution") == "PreferClose",
+        "spec.trafficDistribution: \"PreferClose\" is deprecated; use \"PreferSameZone\"",
+    );
+    out
+}
+
+fn service_spec(spec: &Value, old: Option<&Value>, path: &Path) -> Vec<Error> {
     let mut errors = Vec::new();
     let kind = text(spec, "/type");
     let is_headless = text(spec, "/clusterIPs/0") == "None";
@@ -254,15 +209,9 @@ fn service_spec(spec: &Value, path: &Path) -> Vec<Error> {
     }
     errors.extend(service_ports(spec, path));
     errors.extend(validate::validate_labels(spec.get("selector"), &path.child("selector")));
-    if kind != "ExternalName" {
-        errors.extend(cluster_ips(spec, path));
-    }
-    for (i, ip) in list(spec, "/externalIPs").iter().enumerate() {
-        let ip = ip.as_str().unwrap_or_default();
-        if ip.parse::<std::net::IpAddr>().is_err() {
-            errors.push(Error::invalid(&path.child("externalIPs").index(i), ip, IP_RULE));
-        }
-    }
+    errors.extend(affinity(spec, path));
+    errors.extend(addresses::fields(spec, old.and_then(|old| old.get("spec"))));
+    errors.extend(external_addresses(spec, old, path));
     // Upstream misspells this place.
     let ranges = path.child("LoadBalancerSourceRanges");
     for (i, range) in list(spec, "/loadBalancerSourceRanges").iter().filter_map(Value::as_str).enumerate() {
@@ -281,18 +230,53 @@ fn service_spec(spec: &Value, path: &Path) -> Vec<Error> {
 /// Fields with a closed set of values.
 const CLOSED: &[(&str, &[&str])] = &[
     ("type", &["ClusterIP", "ExternalName", "LoadBalancer", "NodePort"]),
-    ("sessionAffinity", &["ClientIP", "None"]),
     ("internalTrafficPolicy", &["Cluster", "Local"]),
     ("trafficDistribution", &["PreferClose", "PreferSameZone", "PreferSameNode"]),
 ];
 
+/// Longest time in which a client keeps its backend, in seconds. Past it: 422.
+const AFFINITY_SECONDS_MAX: i64 = 86_400;
+
 const IP_RULE: &str = "must be a valid IP address, (e.g. 10.9.8.7 or 2001:db8::ffff)";
+
+fn external_addresses(spec: &Value, old: Option<&Value>, path: &Path) -> Vec<Error> {
+    let had = old.map_or(&[][..], |old| list(old, "/spec/externalIPs"));
+    let mut errors = Vec::new();
+    for (i, ip) in list(spec, "/externalIPs").iter().enumerate() {
+        let (text, path) = (ip.as_str().unwrap_or_default(), path.child("externalIPs").index(i));
+        match address::address(text, &path).filter(|_| !had.contains(ip)) {
+            Some(wrong) => errors.push(wrong),
+            None => errors.extend(address::endpoint(text, &path)),
+        }
+    }
+    errors
+}
+
+fn affinity(spec: &Value, path: &Path) -> Option<Error> {
+    const KINDS: &[&str] = &["ClientIP", "None"];
+    let at = path.child("sessionAffinityConfig");
+    let config = some(spec, "/sessionAffinityConfig");
+    match text(spec, "/sessionAffinity") {
+        "None" if config.is_some() => {
+            Some(Error::forbidden(&at, "must not be set when session affinity is None"))
+        }
+        "ClientIP" => {
+            let seconds = int(spec, "/sessionAffinityConfig/clientIP/timeoutSeconds");
+            let at = at.child("clientIP").child("timeoutSeconds");
+            let why = format!("must be greater than 0 and less than {AFFINITY_SECONDS_MAX}");
+            let fits = (1..=AFFINITY_SECONDS_MAX).contains(&seconds);
+            (!fits).then(|| Error::invalid(&at, seconds, why))
+        }
+        "" | "None" => None,
+        other => Some(Error::not_supported(&path.child("sessionAffinity"), other, KINDS)),
+    }
+}
 
 fn external_name(spec: &Value, path: &Path) -> Vec<Error> {
     const WHY: &str = "may not be set for ExternalName services";
     let mut errors = Vec::new();
     for field in ["clusterIPs", "ipFamilies", "ipFamilyPolicy"] {
-        if !is_unset(spec.get(field)) {
+        if !carried::is_unset(spec.get(field)) {
             errors.push(Error::forbidden(&path.child(field), WHY));
         }
     }
@@ -326,6 +310,9 @@ fn service_ports(spec: &Value, path: &Path) -> Vec<Error> {
             errors.push(Error::not_supported(&at.child("protocol"), protocol, &["SCTP", "TCP", "UDP"]));
         }
         errors.extend(port_or_name(port.get("targetPort"), &at.child("targetPort")));
+        if let Some(app) = some(port, "/appProtocol").and_then(Value::as_str) {
+            errors.extend(by(name::is_qualified_name, app, &at.child("appProtocol")));
+        }
         let node_port = int(port, "/nodePort");
         if node_port != 0 && text(spec, "/type") == "ClusterIP" {
             errors
@@ -337,41 +324,6 @@ fn service_ports(spec: &Value, path: &Path) -> Vec<Error> {
         if !numbers.insert((protocol, int(port, "/port"))) {
             errors.push(Error::duplicate(&at, json!({"port": int(port, "/port"), "protocol": protocol})));
         }
-    }
-    errors
-}
-
-fn cluster_ips(spec: &Value, path: &Path) -> Vec<Error> {
-    let path = path.child("clusterIPs");
-    let (ip, ips) = (text(spec, "/clusterIP"), list(spec, "/clusterIPs"));
-    let mut errors = Vec::new();
-    match (ip, ips.first()) {
-        ("", Some(_)) => {
-            errors.push(Error::invalid(
-                &path,
-                ips.to_vec(),
-                "must be empty when `clusterIP` is not specified",
-            ));
-        }
-        ("", None) => {}
-        (_, None) => errors.push(Error::required(&path, "")),
-        (ip, Some(first)) if first != ip => {
-            errors.push(Error::invalid(&path, ips.to_vec(), "first value must match `clusterIP`"));
-        }
-        _ => {}
-    }
-    for (i, ip) in ips.iter().enumerate() {
-        let ip = ip.as_str().unwrap_or_default();
-        if ip == "None" && i == 0 {
-            if ips.len() > 1 {
-                errors.push(Error::invalid(&path, ips.to_vec(), "'None' must be the first and only value"));
-            }
-        } else if ip.parse::<std::net::IpAddr>().is_err() {
-            errors.push(Error::invalid(&path.index(i), ip, IP_RULE));
-        }
-    }
-    if ips.len() > 2 {
-        errors.push(Error::invalid(&path, ips.to_vec(), "may only hold up to 2 values"));
     }
     errors
 }
@@ -390,6 +342,12 @@ fn traffic(spec: &Value, kind: &str, path: &Path) -> Vec<Error> {
     if port != 0 && !needs_health_check_port(&service) {
         let why = "may only be set when `type` is 'LoadBalancer' and `externalTrafficPolicy` is 'Local'";
         errors.push(Error::invalid(&path.child("healthCheckNodePort"), port, why));
+    }
+    if kind == "LoadBalancer" {
+        let class = text(spec, "/loadBalancerClass");
+        if !class.is_empty() {
+            errors.extend(by(name::is_qualified_name, class, &path.child("loadBalancerClass")));
+        }
     }
     if kind != "LoadBalancer" {
         let why = "may only be used when `type` is 'LoadBalancer'";

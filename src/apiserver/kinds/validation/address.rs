@@ -7,7 +7,7 @@ const NOT_AN_ADDRESS: &str = "must be a valid IP address, (e.g. 10.9.8.7 or 2001
 const NOT_A_BLOCK: &str = "must be a valid CIDR value, (e.g. 10.9.8.0/24 or 2001:db8::/64)";
 
 /// An address, in any spelling without leading zeros that is no IPv4 address in IPv6's clothes.
-pub(super) fn address(text: &str, path: &Path) -> Option<Error> {
+pub(in crate::kinds) fn address(text: &str, path: &Path) -> Option<Error> {
     let why = match text.parse::<IpAddr>() {
         Ok(IpAddr::V6(v6)) if v6.to_ipv4_mapped().is_some() => "must not be an IPv4-mapped IPv6 address",
         Ok(_) => return None,
@@ -79,7 +79,7 @@ pub(in crate::kinds) fn block(text: &str, path: &Path) -> Option<Error> {
 }
 
 /// An address that packets can be sent to from elsewhere.
-pub(super) fn endpoint(text: &str, path: &Path) -> Vec<Error> {
+pub(in crate::kinds) fn endpoint(text: &str, path: &Path) -> Vec<Error> {
     let Ok(ip) = text.parse::<IpAddr>() else {
         return vec![Error::invalid(path, text, "must be a valid IP address")];
     };

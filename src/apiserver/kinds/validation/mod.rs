@@ -1,7 +1,7 @@
 //! Rules that several kinds share, with upstream's texts (k8s.io/kubernetes/pkg/apis/*/validation). What the schema
 //! says (required fields, closed sets of values) is checked for all kinds alike and not here.
 
-mod address;
+pub(super) mod address;
 pub(super) mod autoscaling;
 pub(super) mod claims;
 mod container;

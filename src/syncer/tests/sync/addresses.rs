@@ -133,6 +133,8 @@ async fn the_tenants_own_address_is_that_of_the_hosts_service_named_like_it() {
                         "spec": { "clusterIP": "10.96.7.7", "ports": [{ "name": "https", "port": 443 }] } });
     host.create("services", other).await;
     side.changes.until(shown("10.96.7.7".into())).await;
+    let is_its_block = |block: &serde_json::Value| block["spec"]["cidrs"] == json!(["10.96.7.7/32"]);
+    side.until_cluster_wide("servicecidrs", "kubernetes", is_its_block).await;
     assert!(host.objects_of("demo").is_empty(), "the tenant's own service does not go to the host");
 }
 

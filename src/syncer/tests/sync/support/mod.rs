@@ -24,7 +24,7 @@ const PATIENCE: Duration = Duration::from_secs(60);
 pub fn gvr(resource: &str) -> Gvr {
     let group = match resource {
         "endpointslices" => "discovery.k8s.io",
-        "ingresses" | "ingressclasses" | "networkpolicies" => "networking.k8s.io",
+        "ingresses" | "ingressclasses" | "networkpolicies" | "servicecidrs" => "networking.k8s.io",
         "poddisruptionbudgets" => "policy",
         "storageclasses" => "storage.k8s.io",
         _ => "",
@@ -34,7 +34,7 @@ pub fn gvr(resource: &str) -> Gvr {
 
 /// What is synced.
 pub const KINDS: [&str; 4] = ["configmaps", "secrets", "services", "pods"];
-const WATCHED: [&str; 17] = [
+const WATCHED: [&str; 18] = [
     "configmaps",
     "secrets",
     "services",
@@ -47,6 +47,7 @@ const WATCHED: [&str; 17] = [
     "storageclasses",
     "endpoints",
     "endpointslices",
+    "servicecidrs",
     "ingresses",
     "ingressclasses",
     "networkpolicies",
