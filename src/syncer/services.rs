@@ -25,9 +25,9 @@ use tokio::time::Instant;
 
 /// How long the tenant's API server may take to store a service after the host has it, before the host's counts as left
 /// over.
-const STORE_TIMEOUT: Duration = Duration::from_secs(10);
+const STORE_TIMEOUT: Duration = Duration::from_secs(25);
 /// How long a client waits for a host that does not answer.
-const ADDRESS_TIMEOUT: Duration = Duration::from_secs(5);
+const ADDRESS_TIMEOUT: Duration = Duration::from_secs(15);
 /// How long the host may count addresses and ports as given whose service went. kube-apiserver gives them free after it
 /// has told that the service went (k8s.io/kubernetes/pkg/registry/core/service/storage/storage.go: afterDelete), and who
 /// is quick asks for them before that.
