@@ -63,6 +63,18 @@ fn a_tree_without_a_schema_stays_as_it_is() {
 }
 
 #[test]
+fn a_float_is_read_as_the_nearest_one() {
+    let text = "10500000000000000000000000000000000000000000005124095576030431004";
+    for (body, encoding) in [
+        (format!(r#"{{"apiVersion":"x.io/v1","kind":"X","f":{text}}}"#), Encoding::Json),
+        (format!("{{apiVersion: x.io/v1, kind: X, f: {text}.0}}"), Encoding::Yaml),
+    ] {
+        let decoded = decode(body.as_bytes(), encoding, None, |_| None).unwrap();
+        assert_eq!(decoded.value["f"], json!(1.05e64));
+    }
+}
+
+#[test]
 fn messages_name_the_kind_once_it_is_known() {
     for (body, expected) in [
         (
