@@ -3,7 +3,7 @@
 use crate::client::Client;
 use crate::server::Server;
 use crate::user::User;
-use alcove_object::{Gvk, Reason, Status, Value, meta};
+use alcove_object::{Gvk, Reason, Status, Value, meta, settled};
 use futures_util::future::try_join_all;
 use serde_json::json;
 
@@ -34,8 +34,5 @@ async fn make(server: &Server, client: &Client, object: Value) -> Result<(), Sta
     if client.get(&resource.gvr, &namespace, meta::name(&object)).is_ok() {
         return Ok(());
     }
-    match client.create(&resource.gvr, &namespace, object).await {
-        Err(status) if !status.is(Reason::ALREADY_EXISTS) => Err(status),
-        _ => Ok(()),
-    }
+    settled(client.create(&resource.gvr, &namespace, object).await, &[Reason::ALREADY_EXISTS])
 }

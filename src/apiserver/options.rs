@@ -1,6 +1,6 @@
 //! What a request asks beside its object: the query parameters and option bodies, parsed once.
 
-use alcove_object::selector;
+use alcove_object::{Value, meta, selector};
 
 /// How strictly a body's fields are checked (`fieldValidation`).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
@@ -80,6 +80,13 @@ pub struct DeleteOptions {
     pub propagation: Option<Propagation>,
     /// `orphanDependents`, the old way to say it.
     pub orphan_dependents: Option<bool>,
+}
+
+impl DeleteOptions {
+    /// Deletes this very object, and not another one that has its name by now.
+    pub fn of(object: &Value) -> DeleteOptions {
+        DeleteOptions { uid: Some(meta::uid(object).to_owned()), ..DeleteOptions::default() }
+    }
 }
 
 /// The kind of a patch, by its media type.

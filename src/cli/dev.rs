@@ -8,7 +8,7 @@ use crate::{files, serve};
 use alcove_apiserver::User;
 use alcove_apiserver::admission::StoreLimits;
 use alcove_config::{Config, Dns, Host};
-use alcove_object::{Gvr, Reason, Status, Value};
+use alcove_object::{Gvr, Reason, Value, settled};
 use alcove_sandbox::Silence;
 use alcove_schema::Minor;
 use serde_json::json;
@@ -81,7 +81,8 @@ async fn start_tenant(
 ) -> Result<ControlPlane, Error> {
     let namespace = json!({ "apiVersion": "v1", "kind": "Namespace", "metadata": { "name": name } });
     let client = host.server.client(User::component("system:apiserver"), "alcove");
-    found_is_fine(client.create(&Gvr::new("", "v1", "namespaces"), "", namespace).await)?;
+    let made = client.create(&Gvr::new("", "v1", "namespaces"), "", namespace).await;
+    settled(made, &[Reason::ALREADY_EXISTS])?;
     let kubeconfig = host.kubeconfig(&format!("alcove:{name}"))?;
     let reach = Reach::new(Some(&kubeconfig)).await?;
     let on_host = Host { name: name.to_owned(), namespace: name.to_owned(), kubeconfig: None };
@@ -91,17 +92,11 @@ async fn start_tenant(
     let config = Config { dns: Dns { port: 0, ..Dns::default() }, ..Config::default() };
     let tenant = tenant::start(&config, &on_host, reach, place).await?;
     for (resource, object) in fixtures(name, tenant.address.port()) {
-        found_is_fine(client.create(&Gvr::new("", "v1", resource), name, object).await)?;
+        let made = client.create(&Gvr::new("", "v1", resource), name, object).await;
+        settled(made, &[Reason::ALREADY_EXISTS])?;
     }
     files::write_private(&kubeconfig_path(data, name), &tenant.kubeconfig("kubernetes-admin")?)?;
     Ok(tenant)
-}
-
-fn found_is_fine(made: Result<alcove_apiserver::client::Object, Status>) -> Result<(), Status> {
-    match made {
-        Err(status) if !status.is(Reason::ALREADY_EXISTS) => Err(status),
-        _ => Ok(()),
-    }
 }
 
 /// What a tenant is made of on a host, as far as its pods see it: where they would reach its API server and its DNS (what

@@ -10,7 +10,7 @@ use crate::runtime::{self, Facts, Failure, Key, Mapper, Next, Reconciler, Source
 use alcove_apiserver::options::{DeleteOptions, ListOptions};
 use alcove_apiserver::{Client, Event};
 use alcove_object::selector::Labels;
-use alcove_object::{Gvr, Reason, Status, Value, meta};
+use alcove_object::{Gvr, Reason, Status, Value, meta, settled};
 use std::sync::Arc;
 
 /// Label that tells whose slice it is.
@@ -135,11 +135,9 @@ impl Endpoints {
     }
 
     async fn delete(&self, resource: &Gvr, object: &Value) -> Result<(), Status> {
-        let options = DeleteOptions { uid: Some(meta::uid(object).to_owned()), ..DeleteOptions::default() };
-        match self.client.delete(resource, meta::namespace(object), meta::name(object), &options).await {
-            Err(status) if !status.is(Reason::NOT_FOUND) => Err(status),
-            _ => Ok(()),
-        }
+        let options = DeleteOptions::of(object);
+        let gone = self.client.delete(resource, meta::namespace(object), meta::name(object), &options).await;
+        settled(gone, &[Reason::NOT_FOUND])
     }
 
     /// The service is gone: its endpoints go with it. Slices have an owner reference and are garbage collected.

@@ -10,7 +10,7 @@ use crate::pods;
 use crate::runtime::{Facts, Source};
 use alcove_apiserver::options::{DeleteOptions, PatchType, WriteOptions};
 use alcove_apiserver::{Client, Event};
-use alcove_object::{Gvr, Reason, Status, Value, meta};
+use alcove_object::{Gvr, Reason, Status, Value, meta, settled};
 use parking_lot::Mutex;
 use serde_json::json;
 use std::sync::Arc;
@@ -151,11 +151,9 @@ pub async fn patch(client: &Client, revision: &Value, patch: Value) -> Result<Va
 
 /// Deletes a revision, if it is still the one that was read.
 pub async fn delete(client: &Client, revision: &Value) -> Result<(), Status> {
-    let options = DeleteOptions { uid: Some(meta::uid(revision).to_owned()), ..DeleteOptions::default() };
-    match client.delete(&resource(), meta::namespace(revision), meta::name(revision), &options).await {
-        Err(status) if status.is(Reason::NOT_FOUND) || status.is(Reason::CONFLICT) => Ok(()),
-        result => result.map(drop),
-    }
+    let options = DeleteOptions::of(revision);
+    let gone = client.delete(&resource(), meta::namespace(revision), meta::name(revision), &options).await;
+    settled(gone, &[Reason::NOT_FOUND, Reason::CONFLICT])
 }
 
 #[cfg(test)]

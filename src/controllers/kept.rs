@@ -6,7 +6,7 @@
 
 use crate::runtime::{self, Failure, Key, Next, Queue, Reconciler, Source};
 use alcove_apiserver::{Client, Event};
-use alcove_object::{Gvr, Reason, Value, meta};
+use alcove_object::{Gvr, Reason, Value, meta, settled};
 use std::sync::Arc;
 use tokio::task::JoinSet;
 
@@ -69,10 +69,9 @@ impl Reconciler for Kept {
         };
         let (namespace, name) = (meta::namespace(wanted), meta::name(wanted));
         let Some(found) = self.client.find(resource, namespace, name)? else {
-            return match self.client.create(resource, namespace, wanted.clone()).await {
-                Err(status) if !status.is(Reason::ALREADY_EXISTS) => Err(status.into()),
-                _ => Ok(Next::Done),
-            };
+            let made = self.client.create(resource, namespace, wanted.clone()).await;
+            settled(made, &[Reason::ALREADY_EXISTS])?;
+            return Ok(Next::Done);
         };
         let mut found = found.parse();
         let bent: Vec<&str> = parts(wanted)

@@ -9,7 +9,7 @@ use crate::runtime::{self, Facts, Failure, Key, Next, Reconciler, Source};
 use alcove_apiserver::options::{DeleteOptions, ListOptions};
 use alcove_apiserver::{Client, Event, Object};
 use alcove_object::selector::Labels;
-use alcove_object::{Env, Gvr, Reason, Status, Value, meta};
+use alcove_object::{Env, Gvr, Reason, Status, Value, meta, settled};
 use std::sync::Arc;
 
 /// The value of [`MANAGED_BY`] on our slices.
@@ -99,12 +99,9 @@ impl Mirroring {
             }
         }
         for surplus in found {
-            let uid = Some(meta::uid(&surplus).to_owned());
-            let options = DeleteOptions { uid, ..DeleteOptions::default() };
-            match self.client.delete(&slice_resource(), namespace, meta::name(&surplus), &options).await {
-                Err(status) if !status.is(Reason::NOT_FOUND) => return Err(status),
-                _ => {}
-            }
+            let options = DeleteOptions::of(&surplus);
+            let gone = self.client.delete(&slice_resource(), namespace, meta::name(&surplus), &options).await;
+            settled(gone, &[Reason::NOT_FOUND])?;
         }
         Ok(())
     }

@@ -64,7 +64,7 @@ impl PodControl {
     }
 
     async fn delete(&self, owner: &Value, pod: &Value) -> Result<(), Status> {
-        let options = DeleteOptions { uid: Some(meta::uid(pod).to_owned()), ..DeleteOptions::default() };
+        let options = DeleteOptions::of(pod);
         match self.client.delete(&pods::resource(), meta::namespace(pod), meta::name(pod), &options).await {
             Ok(_) => {
                 let message = format!("Deleted pod: {}", meta::name(pod));

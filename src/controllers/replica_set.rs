@@ -6,7 +6,7 @@ use crate::pods;
 use crate::runtime::{self, Failure, Key, Next, Reconciler, Source};
 use alcove_apiserver::Client;
 use alcove_object::selector::Labels;
-use alcove_object::{Env, Gvr, Reason, Status, Value, meta, time};
+use alcove_object::{Env, Gvr, Reason, Status, Value, meta, settled, time};
 use jiff::Timestamp;
 use serde_json::json;
 use std::sync::Arc;
@@ -61,10 +61,8 @@ impl ReplicaSets {
         }
         let mut changed = set.clone();
         changed["status"] = wanted;
-        match self.client.update_subresource(&resource(), "status", meta::namespace(set), changed).await {
-            Err(status) if status.is(Reason::NOT_FOUND) => Ok(()),
-            result => result.map(drop),
-        }
+        let told = self.client.update_subresource(&resource(), "status", meta::namespace(set), changed).await;
+        settled(told, &[Reason::NOT_FOUND])
     }
 }
 

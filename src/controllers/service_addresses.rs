@@ -10,7 +10,7 @@ use crate::runtime::{self, Failure, Key, Next, Reconciler, Source};
 use alcove_apiserver::admission::AddressObjects;
 use alcove_apiserver::options::DeleteOptions;
 use alcove_apiserver::{Client, Event};
-use alcove_object::{Env, Gvr, Reason, Status, Value, meta, time};
+use alcove_object::{Env, Gvr, Reason, Status, Value, meta, settled, time};
 use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
@@ -147,10 +147,8 @@ impl ServiceAddressObjects {
 
     async fn make(&self, ip: IpAddr, service: &Value) -> Result<(), Status> {
         let object = AddressObjects::object(ip, meta::namespace(service), meta::name(service));
-        match self.client.create(&addresses_resource(), "", object).await {
-            Err(status) if !status.is(Reason::ALREADY_EXISTS) => Err(status),
-            _ => Ok(()),
-        }
+        let made = self.client.create(&addresses_resource(), "", object).await;
+        settled(made, &[Reason::ALREADY_EXISTS])
     }
 
     async fn make_anew(&self, found: &Value, ip: IpAddr, service: &Value) -> Result<(), Status> {
@@ -159,11 +157,9 @@ impl ServiceAddressObjects {
     }
 
     async fn delete(&self, object: &Value) -> Result<(), Status> {
-        let options = DeleteOptions { uid: Some(meta::uid(object).to_owned()), ..DeleteOptions::default() };
-        match self.client.delete(&addresses_resource(), "", meta::name(object), &options).await {
-            Err(status) if !status.is(Reason::NOT_FOUND) => Err(status),
-            _ => Ok(()),
-        }
+        let options = DeleteOptions::of(object);
+        let gone = self.client.delete(&addresses_resource(), "", meta::name(object), &options).await;
+        settled(gone, &[Reason::NOT_FOUND])
     }
 }
 

@@ -5,7 +5,7 @@ use crate::runtime::{self, Failure, Key, Next, Reconciler, Source};
 use alcove_apiserver::options::{ListOptions, PatchType, WriteOptions};
 use alcove_apiserver::{Client, Event, Object};
 use alcove_object::selector::Labels;
-use alcove_object::{Env, Gvr, Reason, Status, Value, meta, time};
+use alcove_object::{Env, Gvr, Reason, Status, Value, meta, settled, time};
 use serde_json::json;
 use std::net::IpAddr;
 use std::sync::Arc;
@@ -109,7 +109,7 @@ impl ServiceCidrs {
         let (name, options) = (meta::name(block), WriteOptions::default());
         let patched =
             self.client.patch(&resource(), "", "", name, PatchType::Strategic, patch, &options).await;
-        unless_gone(patched)
+        settled(patched, &[Reason::NOT_FOUND])
     }
 
     async fn say(&self, block: &Value, status: &str, reason: &str, message: &str) -> Result<(), Status> {
@@ -132,14 +132,7 @@ impl ServiceCidrs {
         let name = meta::name(block);
         let applied =
             self.client.patch(&resource(), "status", "", name, PatchType::Apply, apply, &options).await;
-        unless_gone(applied)
-    }
-}
-
-fn unless_gone(written: Result<Object, Status>) -> Result<(), Status> {
-    match written {
-        Err(status) if !status.is(Reason::NOT_FOUND) => Err(status),
-        _ => Ok(()),
+        settled(applied, &[Reason::NOT_FOUND])
     }
 }
 

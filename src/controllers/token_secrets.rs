@@ -90,7 +90,7 @@ impl TokenSecrets {
     }
 
     async fn delete(&self, namespace: &str, secret: &Value) -> Result<(), Status> {
-        let options = DeleteOptions { uid: Some(meta::uid(secret).to_owned()), ..DeleteOptions::default() };
+        let options = DeleteOptions::of(secret);
         self.client.delete(&secrets(), namespace, meta::name(secret), &options).await.map(drop)
     }
 }

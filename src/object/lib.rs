@@ -23,4 +23,4 @@ pub use env::Env;
 pub use gvk::{Gvk, Gvr};
 pub use quantity::Quantity;
 pub use serde_json::Value;
-pub use status::{Reason, Status};
+pub use status::{Reason, Status, settled};

@@ -325,5 +325,14 @@ impl Status {
     }
 }
 
+/// What came of a write that has nothing left to do when it fails for one of these reasons: what it was about is gone, is
+/// there already, or was changed by somebody else.
+pub fn settled<T>(written: Result<T, Status>, reasons: &[Reason]) -> Result<(), Status> {
+    match written {
+        Err(status) if !reasons.contains(&status.reason) => Err(status),
+        _ => Ok(()),
+    }
+}
+
 #[cfg(test)]
 mod tests;

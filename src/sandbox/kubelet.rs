@@ -52,11 +52,7 @@ impl Kubelet {
 
     async fn remove(&self, key: &Key, pod: &Value) -> Result<(), Status> {
         let (namespace, name) = runtime::split(key);
-        let options = DeleteOptions {
-            grace_period_seconds: Some(0),
-            uid: Some(meta::uid(pod).to_owned()),
-            ..DeleteOptions::default()
-        };
+        let options = DeleteOptions { grace_period_seconds: Some(0), ..DeleteOptions::of(pod) };
         self.client.delete(&pods(), namespace, name, &options).await.map(drop)
     }
 

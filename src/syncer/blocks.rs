@@ -4,7 +4,7 @@
 
 use crate::engine::Syncer;
 use alcove_apiserver::options::{DeleteOptions, PatchType, WriteOptions};
-use alcove_object::{Gvr, Reason, Status, Value, meta};
+use alcove_object::{Gvr, Reason, Status, Value, settled};
 use serde_json::json;
 use std::net::IpAddr;
 
@@ -22,25 +22,17 @@ impl Syncer {
             if known["spec"]["cidrs"] == json!(cidrs) {
                 return Ok(());
             }
-            let options =
-                DeleteOptions { uid: Some(meta::uid(&known).to_owned()), ..DeleteOptions::default() };
-            unless(Reason::NOT_FOUND, self.client.delete(&resource, "", NAME, &options).await)?;
+            let options = DeleteOptions::of(&known);
+            settled(self.client.delete(&resource, "", NAME, &options).await, &[Reason::NOT_FOUND])?;
             let (free, options) = (json!({ "metadata": { "finalizers": null } }), WriteOptions::default());
             let freed = self.client.patch(&resource, "", "", NAME, PatchType::Merge, free, &options).await;
-            unless(Reason::NOT_FOUND, freed)?;
+            settled(freed, &[Reason::NOT_FOUND])?;
         }
         let made = json!({
             "apiVersion": "networking.k8s.io/v1", "kind": "ServiceCIDR", "metadata": { "name": NAME },
             "spec": { "cidrs": cidrs },
         });
-        unless(Reason::ALREADY_EXISTS, self.client.create(&resource, "", made).await)
-    }
-}
-
-fn unless<T>(reason: Reason, done: Result<T, Status>) -> Result<(), Status> {
-    match done {
-        Err(status) if !status.is(reason) => Err(status),
-        _ => Ok(()),
+        settled(self.client.create(&resource, "", made).await, &[Reason::ALREADY_EXISTS])
     }
 }
 

@@ -11,7 +11,7 @@ use crate::host_object::HostObject;
 use crate::translate::Resolver;
 use alcove_apiserver::options::DeleteOptions;
 use alcove_controllers::runtime::Key;
-use alcove_object::{Gvr, Reason, Status, Value, meta};
+use alcove_object::{Gvr, Reason, Value, settled};
 use futures_util::StreamExt;
 use kube::runtime::{WatchStreamExt, watcher};
 use serde_json::{Value as Json, json};
@@ -96,8 +96,7 @@ impl Syncer {
             }
             // An address cannot be changed, so the service is made again.
             Some(known) => {
-                let options =
-                    DeleteOptions { uid: Some(meta::uid(&known).to_owned()), ..DeleteOptions::default() };
+                let options = DeleteOptions::of(&known);
                 self.client.delete(&services, door.namespace, door.name, &options).await?;
             }
             None => {}
@@ -109,10 +108,8 @@ impl Syncer {
             "metadata": { "name": door.name, "namespace": door.namespace, "labels": labels },
             "spec": spec,
         });
-        match self.client.create(&services, door.namespace, made).await {
-            Err(status) if !status.is(Reason::ALREADY_EXISTS) => Err(Error::from(status as Status)),
-            _ => Ok(()),
-        }
+        let made = self.client.create(&services, door.namespace, made).await;
+        Ok(settled(made, &[Reason::ALREADY_EXISTS])?)
     }
 }
 

@@ -9,7 +9,7 @@ use crate::rules::Rule;
 use crate::translate::{Context, MIRROR};
 use alcove_apiserver::options::{DeleteOptions, PatchType, WriteOptions};
 use alcove_controllers::runtime::Next;
-use alcove_object::{Gvr, Reason, Status, Value, meta};
+use alcove_object::{Gvr, Reason, Status, Value, meta, settled};
 
 type Mirror = fn(&Context<'_>, &Value) -> Option<Value>;
 
@@ -75,10 +75,8 @@ impl Syncer {
 
     /// Deletes a tenant's object that we made.
     pub async fn remove_mirror(&self, gvr: &Gvr, object: &Value) -> Result<(), Status> {
-        let options = DeleteOptions { uid: Some(meta::uid(object).to_owned()), ..DeleteOptions::default() };
-        match self.client.delete(gvr, "", meta::name(object), &options).await {
-            Err(status) if !status.is(Reason::NOT_FOUND) && !status.is(Reason::CONFLICT) => Err(status),
-            _ => Ok(()),
-        }
+        let options = DeleteOptions::of(object);
+        let gone = self.client.delete(gvr, "", meta::name(object), &options).await;
+        settled(gone, &[Reason::NOT_FOUND, Reason::CONFLICT])
     }
 }

@@ -12,7 +12,7 @@ use crate::translate::{self, Refusal, host_name};
 use alcove_apiserver::options::{DeleteOptions, PatchType, WriteOptions};
 use alcove_controllers::pods::{condition, is_finished};
 use alcove_controllers::runtime::{self, Key, Next};
-use alcove_object::{Gvr, Reason, Status, Value, meta, time};
+use alcove_object::{Gvr, Reason, Status, Value, meta, settled, time};
 use serde_json::json;
 
 fn resource() -> Gvr {
@@ -146,7 +146,7 @@ impl Syncer {
         let (namespace, name, options) = (meta::namespace(pod), meta::name(pod), WriteOptions::default());
         let kind = PatchType::Strategic;
         let patched = self.client.patch(&resource(), "status", namespace, name, kind, patch, &options).await;
-        gone_is_fine(patched.map(drop))
+        settled(patched, &PASSING)
     }
 
     /// What a new pod waits for: ConfigMaps and Secrets that the tenant has go to the host first, since a container that
@@ -245,13 +245,9 @@ impl Syncer {
 
     /// The host's pod is gone, so the tenant's may go.
     async fn remove(&self, pod: &Value) -> Result<Next, Status> {
-        let options = DeleteOptions {
-            grace_period_seconds: Some(0),
-            uid: Some(meta::uid(pod).to_owned()),
-            ..DeleteOptions::default()
-        };
+        let options = DeleteOptions { grace_period_seconds: Some(0), ..DeleteOptions::of(pod) };
         let (namespace, name) = (meta::namespace(pod), meta::name(pod));
-        gone_is_fine(self.client.delete(&resource(), namespace, name, &options).await.map(drop))?;
+        settled(self.client.delete(&resource(), namespace, name, &options).await, &PASSING)?;
         Ok(Next::Done)
     }
 
@@ -275,12 +271,7 @@ impl Syncer {
 }
 
 /// Gone or replaced meanwhile: the watch tells of what came instead.
-fn gone_is_fine(result: Result<(), Status>) -> Result<(), Status> {
-    match result {
-        Err(status) if status.is(Reason::NOT_FOUND) || status.is(Reason::CONFLICT) => Ok(()),
-        result => result,
-    }
-}
+const PASSING: [Reason; 2] = [Reason::NOT_FOUND, Reason::CONFLICT];
 
 /// Whether the host took the pod once: it was bound, or its kubelet spoke of it. A pod with a scheduler of its tenant's
 /// own is bound before it comes to the host.

@@ -12,7 +12,7 @@ use crate::server::Server;
 use crate::user::User;
 use crate::webhook::{ResolveService, StoreServices};
 use alcove_object::selector::{Fields, Labels};
-use alcove_object::{Gvr, Reason, Status, Value, meta, time};
+use alcove_object::{Gvr, Reason, Status, Value, meta, settled, time};
 use serde_json::json;
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -26,6 +26,9 @@ const RETRY_DELAY: Duration = Duration::from_secs(1);
 const ASK_DELAY_MIN: Duration = Duration::from_millis(200);
 /// How often a server is asked whether it still answers.
 const ASK_DELAY_MAX: Duration = Duration::from_secs(30);
+
+/// Whatever was made, changed or deleted meanwhile comes as an event.
+const PASSING: [Reason; 3] = [Reason::CONFLICT, Reason::NOT_FOUND, Reason::ALREADY_EXISTS];
 
 /// The APIServices of a server.
 pub struct Aggregation {
@@ -170,7 +173,7 @@ impl Aggregation {
         let kept = futures_util::future::join_all(kept).await;
         // One that fails keeps no other from its due.
         for written in made.into_iter().map(|made| made.map(drop)).chain(kept) {
-            if let Err(error) = settled(written) {
+            if let Err(error) = settled(written, &PASSING) {
                 tracing::warn!(%error, "cannot keep an API service");
             }
         }
@@ -192,8 +195,7 @@ impl Aggregation {
                 self.client.update(&api_services(), "", mended).await.map(drop)
             }
             None if local::is_managed(object) => {
-                let options =
-                    DeleteOptions { uid: Some(meta::uid(object).to_owned()), ..DeleteOptions::default() };
+                let options = DeleteOptions::of(object);
                 self.client.delete(&api_services(), "", meta::name(object), &options).await.map(drop)
             }
             _ if !spec["service"].is_object() => {
@@ -243,7 +245,7 @@ impl Aggregation {
                 self.client.update(&config_maps(), NAMESPACE, stored).await
             }
         };
-        settled(written)
+        settled(written, &PASSING)
     }
 
     /// Takes up the APIServices that name a service, and forgets those that are gone.
@@ -379,7 +381,7 @@ impl Aggregation {
         }
         let Some(object) = self.client.find(&api_services(), "", name)? else { return Ok(()) };
         let (holds, reason, message) = condition;
-        settled(self.tell(&object.parse(), ("Available", holds, reason, &message)).await)
+        settled(self.tell(&object.parse(), ("Available", holds, reason, &message)).await, &PASSING)
     }
 }
 
@@ -423,18 +425,5 @@ async fn until(due: Option<Instant>) {
     match due {
         Some(due) => tokio::time::sleep_until(due).await,
         None => std::future::pending().await,
-    }
-}
-
-/// Whatever was changed or deleted meanwhile comes as an event.
-fn settled<T>(written: Result<T, Status>) -> Result<(), Status> {
-    let is_passing = |status: &Status| {
-        [Reason::CONFLICT, Reason::NOT_FOUND, Reason::ALREADY_EXISTS]
-            .into_iter()
-            .any(|reason| status.is(reason))
-    };
-    match written {
-        Err(status) if !is_passing(&status) => Err(status),
-        _ => Ok(()),
     }
 }

@@ -8,7 +8,7 @@ use super::rule::{Rule, Words};
 use crate::client::Client;
 use crate::server::Server;
 use crate::user::User;
-use alcove_object::{Gvr, Reason, Status, Value, meta};
+use alcove_object::{Gvr, Reason, Status, Value, meta, settled};
 use futures_util::future::try_join_all;
 use serde_json::{Map, json};
 
@@ -138,10 +138,8 @@ async fn ensure(client: &Client, expected: Value) -> Result<(), Status> {
     let found = match client.get(&resource, &namespace, &name) {
         Ok(found) => found.parse(),
         Err(status) if status.is(Reason::NOT_FOUND) => {
-            return match client.create(&resource, &namespace, expected).await {
-                Err(status) if !status.is(Reason::ALREADY_EXISTS) => Err(status),
-                _ => Ok(()),
-            };
+            let made = client.create(&resource, &namespace, expected).await;
+            return settled(made, &[Reason::ALREADY_EXISTS]);
         }
         Err(status) => return Err(status),
     };

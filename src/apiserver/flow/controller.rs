@@ -8,7 +8,7 @@ use crate::client::{Client, Watch};
 use crate::options::{DeleteOptions, ListOptions, PatchType, WriteOptions};
 use crate::server::Server;
 use crate::user::User;
-use alcove_object::{Gvr, Reason, Status, Value, meta, time};
+use alcove_object::{Gvr, Reason, Status, Value, meta, settled, time};
 use serde_json::json;
 use std::sync::Arc;
 use std::time::Duration;
@@ -19,6 +19,9 @@ const RETRY_DELAY: Duration = Duration::from_secs(1);
 const PRODUCER: &str = "api-priority-and-fairness-config-producer-v1";
 /// Owns the conditions of flow schemas.
 const CONSUMER: &str = "api-priority-and-fairness-config-consumer-v1";
+
+/// Whatever was changed or deleted meanwhile comes as an event.
+const PASSING: [Reason; 2] = [Reason::CONFLICT, Reason::NOT_FOUND];
 
 /// The priority levels and flow schemas of a server.
 pub struct Flows {
@@ -118,7 +121,7 @@ impl Flows {
                 None => self.make(kind.clone(), wanted.clone()).await?,
                 Some(current) => {
                     if let Some(revised) = bootstrap::revised(current, wanted) {
-                        settled(self.client.update(kind, "", revised).await)?;
+                        settled(self.client.update(kind, "", revised).await, &PASSING)?;
                     }
                 }
             }
@@ -128,16 +131,13 @@ impl Flows {
                 resource_version: Some(meta::text(object, "resourceVersion").to_owned()),
                 ..DeleteOptions::default()
             };
-            settled(self.client.delete(kind, "", meta::name(object), &options).await)?;
+            settled(self.client.delete(kind, "", meta::name(object), &options).await, &PASSING)?;
         }
         Ok(())
     }
 
     async fn make(&self, kind: Gvr, object: Value) -> Result<(), Status> {
-        match self.client.create(&kind, "", object).await {
-            Err(status) if !status.is(Reason::ALREADY_EXISTS) => Err(status),
-            _ => Ok(()),
-        }
+        settled(self.client.create(&kind, "", object).await, &[Reason::ALREADY_EXISTS])
     }
 
     /// Says in a flow schema whether its level is there.
@@ -155,7 +155,8 @@ impl Flows {
         });
         let options =
             WriteOptions { force: true, field_manager: CONSUMER.to_owned(), ..WriteOptions::default() };
-        settled(self.client.patch(&schemas(), "status", "", name, PatchType::Apply, patch, &options).await)
+        let told = self.client.patch(&schemas(), "status", "", name, PatchType::Apply, patch, &options).await;
+        settled(told, &PASSING)
     }
 }
 
@@ -175,12 +176,4 @@ fn dangling(schema: &Value, level: &str, is_there: bool, now: &str) -> Option<Va
         "type": "Dangling", "status": status, "reason": reason, "message": message, "lastTransitionTime": now,
     });
     (!is_so).then_some(condition)
-}
-
-/// Whatever was changed or deleted meanwhile comes as an event.
-fn settled<T>(written: Result<T, Status>) -> Result<(), Status> {
-    match written {
-        Err(status) if !status.is(Reason::CONFLICT) && !status.is(Reason::NOT_FOUND) => Err(status),
-        _ => Ok(()),
-    }
 }

@@ -14,7 +14,7 @@ use crate::runtime::{self, Failure, Key, Next, Reconciler, Source};
 use alcove_apiserver::Client;
 use alcove_apiserver::options::{DeleteOptions, ListOptions, PatchType, WriteOptions};
 use alcove_object::selector::Labels;
-use alcove_object::{Env, Gvr, Reason, Status, Value, meta};
+use alcove_object::{Env, Gvr, Reason, Status, Value, meta, settled};
 use parking_lot::Mutex;
 use serde_json::json;
 use std::sync::Arc;
@@ -211,11 +211,10 @@ impl Deployments {
     /// Deletes old sets beyond the history limit.
     async fn clean_up(&self, rollout: &Rollout) -> Result<(), Status> {
         for set in rollout::expendable(rollout) {
-            let options = DeleteOptions { uid: Some(meta::uid(set).to_owned()), ..DeleteOptions::default() };
-            match self.client.delete(&set_resource(), meta::namespace(set), meta::name(set), &options).await {
-                Err(status) if !status.is(Reason::NOT_FOUND) => return Err(status),
-                _ => {}
-            }
+            let options = DeleteOptions::of(set);
+            let gone =
+                self.client.delete(&set_resource(), meta::namespace(set), meta::name(set), &options).await;
+            settled(gone, &[Reason::NOT_FOUND])?;
         }
         Ok(())
     }

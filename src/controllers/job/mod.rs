@@ -17,7 +17,7 @@ use crate::runtime::{self, Failure, Key, Next, Reconciler, Source};
 use alcove_apiserver::Client;
 use alcove_apiserver::options::{DeleteOptions, ListOptions, PatchType, Propagation, WriteOptions};
 use alcove_object::selector::Labels;
-use alcove_object::{Env, Gvr, Reason, Status, Value, meta, time};
+use alcove_object::{Env, Gvr, Reason, Status, Value, meta, settled, time};
 use plan::Plan;
 use serde_json::json;
 use std::sync::Arc;
@@ -81,14 +81,9 @@ impl Jobs {
             "uid": meta::uid(pod), "resourceVersion": meta::text(pod, "resourceVersion"), "finalizers": kept,
         } });
         let (namespace, name, options) = (meta::namespace(pod), meta::name(pod), WriteOptions::default());
-        match self
-            .client
-            .patch(&pods::resource(), "", namespace, name, PatchType::Merge, patch, &options)
-            .await
-        {
-            Err(status) if !status.is(Reason::NOT_FOUND) => Err(status),
-            _ => Ok(()),
-        }
+        let kind = PatchType::Merge;
+        let released = self.client.patch(&pods::resource(), "", namespace, name, kind, patch, &options).await;
+        settled(released, &[Reason::NOT_FOUND])
     }
 
     /// A finished job: its pods are let go, and it is deleted when its time has come.
@@ -105,11 +100,7 @@ impl Jobs {
         if !left.is_zero() {
             return Ok(Next::After(left));
         }
-        let options = DeleteOptions {
-            uid: Some(meta::uid(job).to_owned()),
-            propagation: Some(Propagation::Foreground),
-            ..DeleteOptions::default()
-        };
+        let options = DeleteOptions { propagation: Some(Propagation::Foreground), ..DeleteOptions::of(job) };
         self.client.delete(&resource(), meta::namespace(job), meta::name(job), &options).await?;
         Ok(Next::Done)
     }

@@ -75,7 +75,7 @@ impl StatefulSets {
     }
 
     async fn delete(&self, set: &Value, pod: &Value) -> Result<(), Status> {
-        let options = DeleteOptions { uid: Some(meta::uid(pod).to_owned()), ..DeleteOptions::default() };
+        let options = DeleteOptions::of(pod);
         let (namespace, name) = (meta::namespace(pod), meta::name(pod));
         let result = match self.client.delete(&pods::resource(), namespace, name, &options).await {
             Err(status) if status.is(Reason::NOT_FOUND) || status.is(Reason::CONFLICT) => return Ok(()),
