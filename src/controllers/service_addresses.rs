@@ -15,8 +15,6 @@ use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-const MANAGED_BY: &str = "ipaddress.kubernetes.io/managed-by";
-const CONTROLLER: &str = "ipallocator.k8s.io";
 /// How long an address may be there before its service is.
 const ALONE: Duration = Duration::from_secs(60);
 /// How long an address may be there before its service has it.
@@ -41,7 +39,7 @@ impl ServiceAddressObjects {
         let services_and_theirs = |event: &Event, add: &mut dyn FnMut(Key)| match event {
             Event::Added(service) | Event::Modified(service) => add(service.key.clone()),
             Event::Deleted(service) => {
-                addresses(&service.parse()).for_each(|ip| add(ip.to_string().into()));
+                AddressObjects::of_service(&service.parse()).for_each(|ip| add(ip.to_string().into()));
             }
             _ => {}
         };
@@ -63,7 +61,7 @@ impl ServiceAddressObjects {
     async fn mend_service(&self, namespace: &str, name: &str) -> Result<Next, Failure> {
         let Some(service) = self.client.find(&services(), namespace, name)? else { return Ok(Next::Done) };
         let service = service.parse();
-        for ip in addresses(&service) {
+        for ip in AddressObjects::of_service(&service) {
             let found = self.client.find(&addresses_resource(), "", &ip.to_string())?;
             let Some(found) = found.map(|found| found.parse()) else {
                 let why = format!("Cluster IP [{}]: {ip} is not allocated; repairing", family(ip));
@@ -101,7 +99,7 @@ impl ServiceAddressObjects {
     async fn mend_address(&self, name: &str) -> Result<Next, Failure> {
         let Some(object) = self.client.find(&addresses_resource(), "", name)? else { return Ok(Next::Done) };
         let object = object.parse();
-        if meta::label(&object, MANAGED_BY) != Some(CONTROLLER) {
+        if meta::label(&object, AddressObjects::MANAGED_BY) != Some(AddressObjects::CONTROLLER) {
             return Ok(Next::Done);
         }
         let Some((namespace, service)) = parent(&object) else {
@@ -113,8 +111,9 @@ impl ServiceAddressObjects {
             return Ok(Next::Done);
         };
         let found = self.client.find(&services(), &namespace, &service)?.map(|found| found.parse());
-        let has_it =
-            found.as_ref().is_some_and(|service| addresses(service).any(|ip| ip.to_string() == name));
+        let has_it = found
+            .as_ref()
+            .is_some_and(|service| AddressObjects::of_service(service).any(|ip| ip.to_string() == name));
         if has_it {
             return Ok(Next::Done);
         }
@@ -138,7 +137,7 @@ impl ServiceAddressObjects {
 
     fn has_address(&self, namespace: &str, name: &str, ip: IpAddr) -> Result<bool, Status> {
         let found = self.client.find(&services(), namespace, name)?;
-        Ok(found.is_some_and(|service| addresses(&service.parse()).any(|other| other == ip)))
+        Ok(found.is_some_and(|service| AddressObjects::of_service(&service.parse()).any(|other| other == ip)))
     }
 
     async fn tell(&self, object: &Value, reason: &str, message: &str) {
@@ -173,12 +172,6 @@ fn addresses_resource() -> Gvr {
 
 fn family(ip: IpAddr) -> &'static str {
     if ip.is_ipv4() { "IPv4" } else { "IPv6" }
-}
-
-/// The addresses that a service has.
-fn addresses(service: &Value) -> impl Iterator<Item = IpAddr> {
-    let ips = service.pointer("/spec/clusterIPs").and_then(Value::as_array);
-    ips.into_iter().flatten().filter_map(|ip| ip.as_str()?.parse().ok())
 }
 
 /// Namespace and name of the service that an address is for; `None` if it is for something else.
@@ -219,7 +212,7 @@ mod tests {
 
     fn address(ip: &str, service: &str, managed_by: &str) -> Value {
         json!({ "apiVersion": "networking.k8s.io/v1", "kind": "IPAddress",
-            "metadata": { "name": ip, "labels": { MANAGED_BY: managed_by } },
+            "metadata": { "name": ip, "labels": { AddressObjects::MANAGED_BY: managed_by } },
             "spec": { "parentRef": { "resource": "services", "namespace": "default", "name": service } } })
     }
 
@@ -228,7 +221,7 @@ mod tests {
         let world = World::new().await;
         let (addresses, services) = (of("networking.k8s.io", "ipaddresses"), of("", "services"));
         // Of nobody: goes after a while. Of somebody else: stays.
-        world.create(&addresses, address("10.96.0.7", "none", CONTROLLER)).await;
+        world.create(&addresses, address("10.96.0.7", "none", AddressObjects::CONTROLLER)).await;
         world.create(&addresses, address("10.96.0.8", "none", "somebody")).await;
         world.env.advance(ALONE.as_secs() as i64);
         // Without the right labels: made anew.

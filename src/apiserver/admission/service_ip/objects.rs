@@ -14,10 +14,6 @@ use std::sync::Arc;
 
 /// Where the store keeps IPAddress objects.
 pub(super) const TABLE: &str = "ipaddresses.networking.k8s.io";
-/// Label of an IPAddress that says who made it, and its value for those of services
-/// (k8s.io/kubernetes/pkg/registry/core/service/ipallocator: ControllerName).
-const MANAGED_BY: &str = "ipaddress.kubernetes.io/managed-by";
-const CONTROLLER: &str = "ipallocator.k8s.io";
 /// Label of an IPAddress that says its family.
 const FAMILY: &str = "ipaddress.kubernetes.io/ip-family";
 
@@ -28,6 +24,12 @@ pub struct AddressObjects {
 }
 
 impl AddressObjects {
+    /// Label of an IPAddress that says who made it.
+    pub const MANAGED_BY: &str = "ipaddress.kubernetes.io/managed-by";
+    /// The value of [`Self::MANAGED_BY`] for those of services
+    /// (k8s.io/kubernetes/pkg/registry/core/service/ipallocator: ControllerName).
+    pub const CONTROLLER: &str = "ipallocator.k8s.io";
+
     /// A step over this store. `is_given` says that addresses come from elsewhere: then an IPAddress that somebody made
     /// for another purpose gives way, since the address is a fact; else the service is refused.
     pub fn new(store: Store, is_given: bool) -> AddressObjects {
@@ -39,9 +41,15 @@ impl AddressObjects {
         let family = if ip.is_ipv4() { "IPv4" } else { "IPv6" };
         json!({
             "apiVersion": "networking.k8s.io/v1", "kind": "IPAddress",
-            "metadata": { "name": ip.to_string(), "labels": { FAMILY: family, MANAGED_BY: CONTROLLER } },
+            "metadata": { "name": ip.to_string(), "labels": { FAMILY: family, Self::MANAGED_BY: Self::CONTROLLER } },
             "spec": { "parentRef": { "resource": "services", "namespace": namespace, "name": service } },
         })
+    }
+
+    /// The addresses that a service has.
+    pub fn of_service(service: &Value) -> impl Iterator<Item = IpAddr> {
+        let ips = service.pointer("/spec/clusterIPs").and_then(Value::as_array);
+        ips.into_iter().flatten().filter_map(|ip| ip.as_str()?.parse().ok())
     }
 
     fn stored(&self, ip: IpAddr) -> Option<(Arc<Entry>, Value)> {
@@ -57,10 +65,10 @@ impl AddressObjects {
         if !is_service || attributes.dry_run {
             return Ok(Vec::new());
         }
-        let had = attributes.old.map(addresses).unwrap_or_default();
-        let wanted = match attributes.verb {
+        let had: Vec<IpAddr> = attributes.old.into_iter().flat_map(Self::of_service).collect();
+        let wanted: Vec<IpAddr> = match attributes.verb {
             Verb::Delete => Vec::new(),
-            _ => addresses(attributes.object),
+            _ => Self::of_service(attributes.object).collect(),
         };
         let (namespace, name) = (attributes.namespace, attributes.name);
         let gone = had.iter().filter(|ip| !wanted.contains(ip));
@@ -96,17 +104,11 @@ fn edit(entry: Option<Arc<Entry>>, object: Option<Value>) -> Edit {
     Edit { resource: Gvr::new("networking.k8s.io", "v1", "ipaddresses"), subresource: "", entry, object }
 }
 
-/// The addresses that a service has.
-fn addresses(service: &Value) -> Vec<IpAddr> {
-    let ips = service.pointer("/spec/clusterIPs").and_then(Value::as_array);
-    ips.into_iter().flatten().filter_map(|ip| ip.as_str()?.parse().ok()).collect()
-}
-
 /// Whether an IPAddress is that of a service.
 fn belongs(object: &Value, namespace: &str, name: &str) -> bool {
     let parent = &object["spec"]["parentRef"];
     let group = parent["group"].as_str().unwrap_or_default();
-    meta::label(object, MANAGED_BY) == Some(CONTROLLER)
+    meta::label(object, AddressObjects::MANAGED_BY) == Some(AddressObjects::CONTROLLER)
         && group.is_empty()
         && parent["resource"] == "services"
         && parent["namespace"] == namespace
