@@ -1,11 +1,14 @@
 //! ServiceCIDRs: each holds on to itself with a finalizer, says whether it is ready, and goes when no address needs it
 //! any more (k8s.io/kubernetes/pkg/controller/servicecidrs).
 
+use crate::pods;
 use crate::runtime::{self, Failure, Key, Next, Reconciler, Source};
+use alcove_apiserver::admission::AddressObjects;
 use alcove_apiserver::options::{ListOptions, PatchType, WriteOptions};
 use alcove_apiserver::{Client, Event, Object};
 use alcove_object::selector::Labels;
 use alcove_object::{Env, Gvr, Reason, Status, Value, meta, settled, time};
+use ipnet::IpNet;
 use serde_json::json;
 use std::net::IpAddr;
 use std::sync::Arc;
@@ -15,8 +18,6 @@ const FINALIZER: &str = "networking.k8s.io/service-cidr-finalizer";
 const MANAGER: &str = "service-cidr-controller";
 /// Whoever was just about to give an address of a block that goes has so long to finish.
 const GRACE: Duration = Duration::from_secs(10);
-/// The addresses of services.
-const OF_SERVICES: &str = "ipaddress.kubernetes.io/managed-by=ipallocator.k8s.io";
 const READY: &str = "Kubernetes Service CIDR is ready";
 const IN_USE: &str =
     "There are still IPAddresses referencing the ServiceCIDR, please remove them or create a new ServiceCIDR";
@@ -92,15 +93,16 @@ impl ServiceCidrs {
     fn is_needed(&self, block: &Value) -> Result<bool, Status> {
         let others: Vec<Value> = self.all()?.iter().map(Object::parse).collect();
         let others = others.iter().filter(|other| meta::name(other) != meta::name(block));
-        let others: Vec<Block> = others.flat_map(blocks).collect();
-        let own: Vec<Block> = blocks(block).collect();
-        if own.iter().all(|block| others.iter().any(|other| other.has_block(block))) {
+        let others: Vec<IpNet> = others.flat_map(blocks).collect();
+        let own: Vec<IpNet> = blocks(block).collect();
+        if own.iter().all(|block| others.iter().any(|other| other.contains(block))) {
             return Ok(false);
         }
-        let labels = Labels::parse(OF_SERVICES).map_err(Status::internal)?;
+        let of_services = format!("{}={}", AddressObjects::MANAGED_BY, AddressObjects::CONTROLLER);
+        let labels = Labels::parse(&of_services).map_err(Status::internal)?;
         let options = ListOptions { labels, ..ListOptions::default() };
         let found = self.client.list(&addresses_resource(), "", &options)?;
-        let has = |blocks: &[Block], ip: IpAddr| blocks.iter().any(|block| block.has_address(ip));
+        let has = |blocks: &[IpNet], ip: IpAddr| blocks.iter().any(|block| has_address(block, ip));
         let mut ips = found.items.iter().filter_map(|object| object.name().parse().ok());
         Ok(ips.any(|ip| has(&own, ip) && !has(&others, ip)))
     }
@@ -113,12 +115,10 @@ impl ServiceCidrs {
     }
 
     async fn say(&self, block: &Value, status: &str, reason: &str, message: &str) -> Result<(), Status> {
-        let conditions = block.pointer("/status/conditions").and_then(Value::as_array);
-        let known = conditions.into_iter().flatten().find(|condition| condition["type"] == "Ready");
         let is_said = |known: &Value| {
             known["status"] == status && known["reason"] == reason && known["message"] == message
         };
-        if known.is_some_and(is_said) {
+        if pods::condition(block, "Ready").is_some_and(is_said) {
             return Ok(());
         }
         let apply = json!({
@@ -144,54 +144,14 @@ fn addresses_resource() -> Gvr {
     Gvr::new("networking.k8s.io", "v1", "ipaddresses")
 }
 
-/// Addresses whose first bits are these.
-#[derive(Clone, Copy, Debug)]
-struct Block {
-    first: IpAddr,
-    bits: u32,
+/// Whether an address of a block is one to give: the first of a block never is, nor is the last of IPv4.
+fn has_address(block: &IpNet, ip: IpAddr) -> bool {
+    block.contains(&ip) && ip != block.network() && !(ip.is_ipv4() && ip == block.broadcast())
 }
 
-impl Block {
-    fn parse(text: &str) -> Option<Block> {
-        let (first, bits) = text.split_once('/')?;
-        let (first, bits) = (first.parse().ok()?, bits.parse().ok()?);
-        (bits <= width(first)).then_some(Block { first, bits })
-    }
-
-    /// Whether all of another block lies in this one.
-    fn has_block(&self, other: &Block) -> bool {
-        self.bits <= other.bits && self.agrees(other.first)
-    }
-
-    /// Whether an address is one to give: the first of a block never is, nor is the last of IPv4.
-    fn has_address(&self, ip: IpAddr) -> bool {
-        let rest = width(ip).saturating_sub(self.bits);
-        let last = 1u128.checked_shl(rest).map_or(u128::MAX, |size| size - 1);
-        let offset = number(ip) & last;
-        self.agrees(ip) && offset != 0 && !(ip.is_ipv4() && offset == last)
-    }
-
-    fn agrees(&self, ip: IpAddr) -> bool {
-        let rest = width(ip).saturating_sub(self.bits);
-        let prefix = |ip: IpAddr| number(ip).checked_shr(rest).unwrap_or(0);
-        self.first.is_ipv4() == ip.is_ipv4() && prefix(self.first) == prefix(ip)
-    }
-}
-
-fn width(ip: IpAddr) -> u32 {
-    if ip.is_ipv4() { 32 } else { 128 }
-}
-
-fn number(ip: IpAddr) -> u128 {
-    match ip {
-        IpAddr::V4(ip) => u32::from(ip).into(),
-        IpAddr::V6(ip) => ip.into(),
-    }
-}
-
-fn blocks(object: &Value) -> impl Iterator<Item = Block> {
+fn blocks(object: &Value) -> impl Iterator<Item = IpNet> {
     let cidrs = object.pointer("/spec/cidrs").and_then(Value::as_array);
-    cidrs.into_iter().flatten().filter_map(|cidr| Block::parse(cidr.as_str()?))
+    cidrs.into_iter().flatten().filter_map(|cidr| cidr.as_str()?.parse().ok())
 }
 
 impl Reconciler for ServiceCidrs {
@@ -221,7 +181,8 @@ mod tests {
 
     #[test]
     fn blocks_hold_addresses_and_blocks() {
-        let has = |block: &str, ip: &str| Block::parse(block).unwrap().has_address(ip.parse().unwrap());
+        let net = |text: &str| text.parse::<IpNet>();
+        let has = |block: &str, ip: &str| has_address(&net(block).unwrap(), ip.parse().unwrap());
         for (block, ip, expected) in [
             ("10.0.0.0/24", "10.0.0.1", true),
             ("10.0.0.0/24", "10.0.0.0", false),
@@ -235,10 +196,10 @@ mod tests {
         ] {
             assert_eq!(has(block, ip), expected, "{block} {ip}");
         }
-        let within = |a: &str, b: &str| Block::parse(a).unwrap().has_block(&Block::parse(b).unwrap());
+        let within = |a: &str, b: &str| net(a).unwrap().contains(&net(b).unwrap());
         assert!(within("10.0.0.0/8", "10.9.0.0/16") && !within("10.9.0.0/16", "10.0.0.0/8"));
         assert!(within("10.0.0.0/8", "10.0.0.0/8") && !within("0.0.0.0/0", "::/0"));
-        assert!(Block::parse("10.0.0.0/33").is_none() && Block::parse("10.0.0.0").is_none());
+        assert!(net("10.0.0.0/33").is_err() && net("10.0.0.0").is_err());
     }
 
     fn block(name: &str, cidr: &str) -> Value {
