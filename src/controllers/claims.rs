@@ -46,19 +46,27 @@ pub const UNREAD_OF_PODS: &[&str] = &[
     "affinity",
 ];
 
+/// The one kind whose selector is a plain map of labels.
+pub const REPLICATION_CONTROLLER: &str = "ReplicationController";
+
 /// The selector of an owner; none for an empty one, which would select everything.
 pub fn selector_of(owner: &Value) -> Option<Labels> {
-    selector(owner.pointer("/spec/selector"))
+    selector(owner["kind"].as_str(), owner.pointer("/spec/selector"))
 }
 
-fn selector(tree: Option<&Value>) -> Option<Labels> {
-    Labels::from_object(tree).ok().flatten().filter(|labels| !labels.is_empty())
+fn selector(kind: Option<&str>, tree: Option<&Value>) -> Option<Labels> {
+    let labels = match kind {
+        Some(REPLICATION_CONTROLLER) => Some(Labels::from_map(tree)),
+        _ => Labels::from_object(tree).ok().flatten(),
+    };
+    labels.filter(|labels| !labels.is_empty())
 }
 
 /// The selector of an owner as it is stored, without a tree of the rest.
 fn selector_in(owner: &Object) -> Option<Labels> {
     #[derive(Deserialize)]
     struct Owner {
+        kind: Option<String>,
         spec: Spec,
     }
     #[derive(Deserialize)]
@@ -66,7 +74,7 @@ fn selector_in(owner: &Object) -> Option<Labels> {
         selector: Option<Value>,
     }
     let owner: Owner = serde_json::from_slice(&owner.bytes).ok()?;
-    selector(owner.spec.selector.as_ref())
+    selector(owner.kind.as_deref(), owner.spec.selector.as_ref())
 }
 
 impl Claims {

@@ -97,6 +97,10 @@ pub fn start(server: &Server, env: &Arc<dyn Env>, root_ca: &str) -> JoinSet<()> 
         replica_set::ReplicaSets::sources
     );
     run!(
+        replica_set::ReplicaSets::of_replication_controllers(client("replication-controller"), env.clone()),
+        replica_set::ReplicaSets::sources
+    );
+    run!(
         deployment::Deployments::new(client("deployment-controller"), env.clone()),
         deployment::Deployments::sources
     );

@@ -1,6 +1,7 @@
-//! ReplicaSets: as many pods as asked for (k8s.io/kubernetes/pkg/controller/replicaset).
+//! ReplicaSets, and the ReplicationControllers that they came from: as many pods as asked for
+//! (k8s.io/kubernetes/pkg/controller/{replicaset,replication}).
 
-use crate::claims::{self, Claims};
+use crate::claims::{self, Claims, REPLICATION_CONTROLLER};
 use crate::pod_control::PodControl;
 use crate::pods;
 use crate::runtime::{self, Failure, Key, Next, Reconciler, Source};
@@ -14,8 +15,11 @@ use std::time::Duration;
 
 /// Pods created or deleted in one go at most (upstream's BurstReplicas).
 const BURST_PODS: usize = 500;
-/// The ReplicaSet controller.
+
+/// The controller of ReplicaSets, or that of ReplicationControllers.
 pub struct ReplicaSets {
+    name: &'static str,
+    resource: Gvr,
     client: Client,
     env: Arc<dyn Env>,
     control: PodControl,
@@ -23,16 +27,33 @@ pub struct ReplicaSets {
 }
 
 impl ReplicaSets {
-    /// A controller that acts as this client's user.
+    /// A controller of ReplicaSets that acts as this client's user.
     pub fn new(client: Client, env: Arc<dyn Env>) -> ReplicaSets {
-        let control = PodControl::new(client.clone(), env.clone(), "replicaset-controller");
-        let pods = Arc::new(Claims::of_pods(client.clone(), resource(), "ReplicaSet"));
-        ReplicaSets { client, env, control, pods }
+        let resource = Gvr::new("apps", "v1", "replicasets");
+        ReplicaSets::of("replicaset-controller", resource, "ReplicaSet", client, env)
     }
 
-    /// ReplicaSets and their pods.
+    /// A controller of ReplicationControllers that acts as this client's user.
+    pub fn of_replication_controllers(client: Client, env: Arc<dyn Env>) -> ReplicaSets {
+        let resource = Gvr::new("", "v1", "replicationcontrollers");
+        ReplicaSets::of("replication-controller", resource, REPLICATION_CONTROLLER, client, env)
+    }
+
+    fn of(
+        name: &'static str,
+        resource: Gvr,
+        kind: &'static str,
+        client: Client,
+        env: Arc<dyn Env>,
+    ) -> ReplicaSets {
+        let control = PodControl::new(client.clone(), env.clone(), name);
+        let pods = Arc::new(Claims::of_pods(client.clone(), resource.clone(), kind));
+        ReplicaSets { name, resource, client, env, control, pods }
+    }
+
+    /// The sets and their pods.
     pub fn sources(self: &Arc<Self>) -> Vec<Source> {
-        vec![Source::new(resource(), runtime::by_key()), self.pods.source()]
+        vec![Source::new(self.resource.clone(), runtime::by_key()), self.pods.source()]
     }
 
     /// Brings the number of active pods to what is asked for. Gives the first failure and what it was about.
@@ -61,13 +82,10 @@ impl ReplicaSets {
         }
         let mut changed = set.clone();
         changed["status"] = wanted;
-        let told = self.client.update_subresource(&resource(), "status", meta::namespace(set), changed).await;
+        let told =
+            self.client.update_subresource(&self.resource, "status", meta::namespace(set), changed).await;
         settled(told, &[Reason::NOT_FOUND])
     }
-}
-
-fn resource() -> Gvr {
-    Gvr::new("apps", "v1", "replicasets")
 }
 
 /// What a set reports of its pods, and when an unavailable one may become available.
@@ -87,10 +105,11 @@ fn status(
         ("availableReplicas", waits.iter().filter(|w| w.is_zero()).count()),
         ("fullyLabeledReplicas", active.iter().filter(|p| template.matches(|k| meta::label(p, k))).count()),
     ];
-    let terminating = claimed.iter().filter(|p| meta::is_deleting(p) && !pods::is_finished(p)).count();
-    let mut status = json!({
-        "replicas": active.len(), "observedGeneration": meta::generation(set), "terminatingReplicas": terminating,
-    });
+    let mut status = json!({ "replicas": active.len(), "observedGeneration": meta::generation(set) });
+    if set["kind"] != REPLICATION_CONTROLLER {
+        let terminating = claimed.iter().filter(|p| meta::is_deleting(p) && !pods::is_finished(p));
+        status["terminatingReplicas"] = terminating.count().into();
+    }
     for (field, count) in counts.into_iter().filter(|(_, count)| *count > 0) {
         status[field] = count.into();
     }
@@ -106,7 +125,7 @@ fn status(
 
 impl Reconciler for ReplicaSets {
     fn name(&self) -> &'static str {
-        "replicaset-controller"
+        self.name
     }
 
     fn workers(&self) -> usize {
@@ -115,7 +134,7 @@ impl Reconciler for ReplicaSets {
 
     async fn reconcile(&self, key: &Key) -> Result<Next, Failure> {
         let (namespace, name) = runtime::split(key);
-        let Some(set) = self.client.find(&resource(), namespace, name)? else { return Ok(Next::Done) };
+        let Some(set) = self.client.find(&self.resource, namespace, name)? else { return Ok(Next::Done) };
         let set = set.parse();
         let Some(selector) = claims::selector_of(&set) else { return Ok(Next::Done) };
         let claimed = self.pods.of(&set, &selector).await?;
@@ -133,5 +152,43 @@ impl Reconciler for ReplicaSets {
             (None, Some(delay)) => Ok(Next::After(delay)),
             (None, None) => Ok(Next::Done),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::testing::{World, names, of};
+
+    #[tokio::test(start_paused = true)]
+    async fn replication_controllers_keep_their_pods_by_plain_labels() {
+        let mut world = World::new().await;
+        world.run_pods();
+        let (controllers, pods) = (of("", "replicationcontrollers"), of("", "pods"));
+        let spec = json!({ "containers": [{ "name": "c", "image": "i" }] });
+        let orphan = json!({ "apiVersion": "v1", "kind": "Pod", "spec": spec,
+            "metadata": { "name": "orphan", "namespace": "default", "labels": { "app": "web" } } });
+        world.create(&pods, orphan).await;
+        let controller = json!({ "apiVersion": "v1", "kind": "ReplicationController",
+            "metadata": { "name": "web", "namespace": "default" },
+            "spec": { "replicas": 3, "selector": { "app": "web" },
+                "template": { "metadata": { "labels": { "app": "web" } }, "spec": spec } } });
+        world.create(&controllers, controller).await;
+        let all = world.until(&controllers, |all| all[0]["status"]["availableReplicas"] == 3).await;
+        let expected = json!({ "replicas": 3, "readyReplicas": 3, "availableReplicas": 3,
+            "fullyLabeledReplicas": 3, "observedGeneration": 1 });
+        assert_eq!(all[0]["status"], expected);
+        let found = world.list(&pods);
+        assert!(names(&found).contains(&"orphan"), "a pod without a controller is adopted");
+        assert!(found.iter().all(|pod| meta::controller_of(pod).is_some_and(|o| o["name"] == "web")));
+
+        world.patch(&pods, "orphan", json!({ "metadata": { "labels": { "app": null } } })).await;
+        let is_let_go = |all: &[Value]| {
+            let orphan = all.iter().find(|pod| meta::name(pod) == "orphan");
+            all.len() == 4 && orphan.is_some_and(|pod| meta::controller_of(pod).is_none())
+        };
+        world.until(&pods, is_let_go).await;
+        world.patch(&controllers, "web", json!({ "spec": { "replicas": 0 } })).await;
+        world.until(&pods, |all| names(all) == ["orphan"]).await;
     }
 }
