@@ -5,6 +5,7 @@
 
 mod slices;
 
+use crate::endpoint_slices::EndpointSlices;
 use crate::pods;
 use crate::runtime::{self, Facts, Failure, Key, Mapper, Next, Reconciler, Source};
 use alcove_apiserver::options::{DeleteOptions, ListOptions};
@@ -13,40 +14,35 @@ use alcove_object::selector::Labels;
 use alcove_object::{Gvr, Reason, Status, Value, meta, settled};
 use std::sync::Arc;
 
-/// Label that tells whose slice it is.
-pub(crate) const MANAGED_BY: &str = "endpointslice.kubernetes.io/managed-by";
-/// The value of [`MANAGED_BY`] on our slices.
-pub(crate) const CONTROLLER: &str = "endpointslice-controller.k8s.io";
-/// Label that names a slice's service.
-pub(crate) const SERVICE_NAME: &str = "kubernetes.io/service-name";
+/// Who our slices say that they are managed by.
+const CONTROLLER: &str = "endpointslice-controller.k8s.io";
 
 /// Keeps Endpoints and EndpointSlices.
 pub struct Endpoints {
     client: Client,
+    slices: EndpointSlices,
 }
 
 impl Endpoints {
     /// A controller that acts as this client's user.
     pub fn new(client: Client) -> Endpoints {
-        Endpoints { client }
+        let slices = EndpointSlices {
+            client: client.clone(),
+            controller: CONTROLLER,
+            is_same: slices::is_same,
+            reused: slices::reused,
+        };
+        Endpoints { client, slices }
     }
 
     /// Services, pods that one selects or selected, and slices of ours that somebody else touched.
     pub fn sources(self: &Arc<Self>) -> Vec<Source> {
         let this = self.clone();
         let pods: Mapper = Box::new(move |event, add| this.services_of(event, add));
-        let touched: Mapper = Box::new(|event, add| {
-            let (Event::Modified(o) | Event::Deleted(o)) = event else { return };
-            let facts = Facts::of(o);
-            let ours = facts.labels.get(MANAGED_BY).is_some_and(|by| by == CONTROLLER);
-            if let Some(service) = facts.labels.get(SERVICE_NAME).filter(|_| ours) {
-                add(runtime::join(o.namespace(), service));
-            }
-        });
         vec![
             Source::new(services(), runtime::by_key()),
             Source::new(pods::resource(), pods),
-            Source::new(slice_resource(), touched),
+            self.slices.touched(),
         ]
     }
 
@@ -100,52 +96,12 @@ impl Endpoints {
         }
     }
 
-    /// Brings the service's slices to what is wanted: equal ones stay, others are rewritten, surplus ones go.
-    async fn write_slices(&self, service: &Value, wanted: Vec<Value>) -> Result<(), Status> {
-        let namespace = meta::namespace(service);
-        let text = format!("{SERVICE_NAME}={},{MANAGED_BY}={CONTROLLER}", meta::name(service));
-        let labels = Labels::parse(&text).map_err(Status::internal)?;
-        let found = self.client.list(
-            &slice_resource(),
-            namespace,
-            &ListOptions { labels, ..ListOptions::default() },
-        )?;
-        let mut found: Vec<Value> = found.items.iter().map(alcove_apiserver::Object::parse).collect();
-        let mut missing = Vec::new();
-        for slice in wanted {
-            match found.iter().position(|f| slices::is_same(f, &slice)) {
-                Some(at) => drop(found.swap_remove(at)),
-                None => missing.push(slice),
-            }
-        }
-        for slice in missing {
-            let reusable = found.iter().position(|f| f["addressType"] == slice["addressType"]);
-            match reusable.map(|at| found.swap_remove(at)) {
-                Some(mut old) => {
-                    slices::overwrite(&mut old, &slice);
-                    self.client.update(&slice_resource(), namespace, old).await?;
-                }
-                None => drop(self.client.create(&slice_resource(), namespace, slice).await?),
-            }
-        }
-        for surplus in found {
-            self.delete(&slice_resource(), &surplus).await?;
-        }
-        Ok(())
-    }
-
-    async fn delete(&self, resource: &Gvr, object: &Value) -> Result<(), Status> {
-        let options = DeleteOptions::of(object);
-        let gone = self.client.delete(resource, meta::namespace(object), meta::name(object), &options).await;
-        settled(gone, &[Reason::NOT_FOUND])
-    }
-
     /// The service is gone: its endpoints go with it. Slices have an owner reference and are garbage collected.
     async fn forget(&self, namespace: &str, name: &str) -> Result<(), Status> {
-        match self.client.find(&endpoint_resource(), namespace, name)? {
-            Some(found) => self.delete(&endpoint_resource(), &found.parse()).await,
-            None => Ok(()),
-        }
+        let Some(found) = self.client.find(&endpoint_resource(), namespace, name)? else { return Ok(()) };
+        let options = DeleteOptions::of(&found.parse());
+        let gone = self.client.delete(&endpoint_resource(), namespace, name, &options).await;
+        settled(gone, &[Reason::NOT_FOUND])
     }
 }
 
@@ -163,10 +119,6 @@ fn services() -> Gvr {
 
 fn endpoint_resource() -> Gvr {
     Gvr::new("", "v1", "endpoints")
-}
-
-fn slice_resource() -> Gvr {
-    Gvr::new("discovery.k8s.io", "v1", "endpointslices")
 }
 
 /// A service's selector; `None` where somebody else provides the endpoints.
@@ -194,7 +146,7 @@ impl Reconciler for Endpoints {
         let pods = self.pods_of(&service, selector)?;
         let result = async {
             self.write_endpoints(slices::endpoints(&service, &pods)).await?;
-            self.write_slices(&service, slices::slices(&service, &pods)).await
+            self.slices.write(namespace, name, slices::slices(&service, &pods)).await
         };
         match result.await {
             Err(status) if status.is(Reason::NOT_FOUND) || crate::namespace::is_terminating(&status) => {

@@ -17,6 +17,7 @@ pub mod cron_job;
 pub mod daemonset;
 pub mod deployment;
 pub mod disruption;
+pub mod endpoint_slices;
 pub mod endpoints;
 pub mod ephemeral;
 pub mod event_expiry;
@@ -140,11 +141,10 @@ pub fn start(server: &Server, env: &Arc<dyn Env>, root_ca: &str) -> JoinSet<()> 
         event_expiry::EventExpiry::sources()
     });
     run!(endpoints::Endpoints::new(client("endpointslice-controller")), endpoints::Endpoints::sources);
-    run!(mirroring::Mirroring::new(client("endpointslicemirroring-controller"), env.clone()), |_: &Arc<
-        _,
-    >| {
-        mirroring::Mirroring::sources()
-    });
+    run!(
+        mirroring::Mirroring::new(client("endpointslicemirroring-controller"), env.clone()),
+        mirroring::Mirroring::sources
+    );
     run!(
         service_cidrs::ServiceCidrs::new(client("service-cidrs-controller"), env.clone()),
         service_cidrs::ServiceCidrs::sources

@@ -3,17 +3,15 @@
 
 mod slices;
 
-use crate::endpoints::{MANAGED_BY, SERVICE_NAME};
+use crate::endpoint_slices::EndpointSlices;
 use crate::events::{Kind, Recorder};
-use crate::runtime::{self, Facts, Failure, Key, Next, Reconciler, Source};
-use alcove_apiserver::options::{DeleteOptions, ListOptions};
-use alcove_apiserver::{Client, Event, Object};
-use alcove_object::selector::Labels;
-use alcove_object::{Env, Gvr, Reason, Status, Value, meta, settled};
+use crate::runtime::{self, Failure, Key, Next, Reconciler, Source};
+use alcove_apiserver::{Client, Object};
+use alcove_object::{Env, Gvr, Status, Value, meta};
 use std::sync::Arc;
 
-/// The value of [`MANAGED_BY`] on our slices.
-pub(crate) const CONTROLLER: &str = "endpointslicemirroring-controller.k8s.io";
+/// Who our slices say that they are managed by.
+const CONTROLLER: &str = "endpointslicemirroring-controller.k8s.io";
 /// Label of Endpoints that are not to be mirrored.
 const SKIP: &str = "endpointslice.kubernetes.io/skip-mirror";
 /// Annotation of Endpoints that are a lock of old.
@@ -22,6 +20,7 @@ const LEADER: &str = "control-plane.alpha.kubernetes.io/leader";
 /// Mirrors Endpoints.
 pub struct Mirroring {
     client: Client,
+    slices: EndpointSlices,
     events: Recorder,
 }
 
@@ -29,90 +28,43 @@ impl Mirroring {
     /// A controller that acts as this client's user.
     pub fn new(client: Client, env: Arc<dyn Env>) -> Mirroring {
         let events = Recorder::new(client.clone(), env, "endpoint-slice-mirroring-controller");
-        Mirroring { client, events }
+        let slices = EndpointSlices {
+            client: client.clone(),
+            controller: CONTROLLER,
+            is_same: slices::is_same,
+            reused: slices::reused,
+        };
+        Mirroring { client, slices, events }
     }
 
     /// Endpoints, services, and slices of ours.
-    pub fn sources() -> Vec<Source> {
-        let ours = |event: &Event, add: &mut dyn FnMut(Key)| {
-            let (Event::Modified(o) | Event::Deleted(o)) = event else { return };
-            let facts = Facts::of(o);
-            let is_ours = facts.labels.get(MANAGED_BY).is_some_and(|by| by == CONTROLLER);
-            if let Some(service) = facts.labels.get(SERVICE_NAME).filter(|_| is_ours) {
-                add(runtime::join(o.namespace(), service));
-            }
-        };
+    pub fn sources(self: &Arc<Self>) -> Vec<Source> {
         vec![
-            Source::new(resource("", "endpoints"), runtime::by_key()),
-            Source::new(resource("", "services"), runtime::by_key()),
-            Source::new(slice_resource(), Box::new(ours)),
+            Source::new(resource("endpoints"), runtime::by_key()),
+            Source::new(resource("services"), runtime::by_key()),
+            self.slices.touched(),
         ]
     }
 
     /// The Endpoints to mirror; `None`: there is nothing to be mirrored.
     fn original(&self, namespace: &str, name: &str) -> Result<Option<Value>, Status> {
-        let Some(endpoints) = self.client.find(&resource("", "endpoints"), namespace, name)? else {
+        let Some(endpoints) = self.client.find(&resource("endpoints"), namespace, name)? else {
             return Ok(None);
         };
         let endpoints = endpoints.parse();
         let is_skipped = meta::label(&endpoints, SKIP) == Some("true")
             || meta::annotation(&endpoints, LEADER).is_some()
             || meta::is_deleting(&endpoints);
-        let service = self.client.find(&resource("", "services"), namespace, name)?;
+        let service = self.client.find(&resource("services"), namespace, name)?;
         let is_selected = |service: Object| {
             service.parse().pointer("/spec/selector").is_some_and(|selector| !selector.is_null())
         };
         Ok(Some(endpoints).filter(|_| !is_skipped && !service.is_none_or(is_selected)))
     }
-
-    fn mirrored(&self, namespace: &str, name: &str) -> Result<Vec<Value>, Status> {
-        let text = format!("{SERVICE_NAME}={name},{MANAGED_BY}={CONTROLLER}");
-        // What is no label's value is no service's name.
-        let Ok(labels) = Labels::parse(&text) else { return Ok(Vec::new()) };
-        let options = ListOptions { labels, ..ListOptions::default() };
-        let found = self.client.list(&slice_resource(), namespace, &options)?;
-        Ok(found.items.iter().map(Object::parse).collect())
-    }
-
-    /// Brings the slices to what is wanted: equal ones stay, others are rewritten, surplus ones go.
-    async fn write(&self, namespace: &str, wanted: Vec<Value>, mut found: Vec<Value>) -> Result<(), Status> {
-        let mut missing = Vec::new();
-        for slice in wanted {
-            match found.iter().position(|f| slices::is_same(f, &slice)) {
-                Some(at) => drop(found.swap_remove(at)),
-                None => missing.push(slice),
-            }
-        }
-        for slice in missing {
-            let same_ports =
-                |f: &&Value| f["addressType"] == slice["addressType"] && f["ports"] == slice["ports"];
-            let reusable = found.iter().find(same_ports);
-            let reusable =
-                reusable.or_else(|| found.iter().find(|f| f["addressType"] == slice["addressType"]));
-            match reusable.map(|f| (meta::name(f).to_owned(), f["ports"] == slice["ports"])) {
-                Some((name, is_renewed)) => {
-                    found.retain(|f| meta::name(f) != name);
-                    let renewed = slices::renamed(slice, &name, is_renewed);
-                    self.client.update(&slice_resource(), namespace, renewed).await?;
-                }
-                None => drop(self.client.create(&slice_resource(), namespace, slice).await?),
-            }
-        }
-        for surplus in found {
-            let options = DeleteOptions::of(&surplus);
-            let gone = self.client.delete(&slice_resource(), namespace, meta::name(&surplus), &options).await;
-            settled(gone, &[Reason::NOT_FOUND])?;
-        }
-        Ok(())
-    }
 }
 
-fn resource(group: &str, resource: &str) -> Gvr {
-    Gvr::new(group, "v1", resource)
-}
-
-fn slice_resource() -> Gvr {
-    resource("discovery.k8s.io", "endpointslices")
+fn resource(resource: &str) -> Gvr {
+    Gvr::new("", "v1", resource)
 }
 
 impl Reconciler for Mirroring {
@@ -122,7 +74,6 @@ impl Reconciler for Mirroring {
 
     async fn reconcile(&self, key: &Key) -> Result<Next, Failure> {
         let (namespace, name) = runtime::split(key);
-        let found = self.mirrored(namespace, name)?;
         let original = self.original(namespace, name)?;
         let mirror = original.as_ref().map(slices::mirror).unwrap_or_default();
         if let Some(original) = &original {
@@ -130,7 +81,7 @@ impl Reconciler for Mirroring {
                 self.events.tell(original, Kind::Warning, reason, &message).await;
             }
         }
-        match self.write(namespace, mirror.slices, found).await {
+        match self.slices.write(namespace, name, mirror.slices).await {
             Err(status) if crate::namespace::is_terminating(&status) => Ok(Next::Done),
             result => Ok(result.map(|()| Next::Done)?),
         }
@@ -140,7 +91,9 @@ impl Reconciler for Mirroring {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::endpoint_slices::{MANAGED_BY, SERVICE_NAME};
     use crate::testing::{World, of};
+    use alcove_apiserver::options::DeleteOptions;
     use serde_json::json;
 
     #[tokio::test(start_paused = true)]

@@ -1,6 +1,7 @@
 //! From a service and its pods to Endpoints and EndpointSlices. Pure.
 
-use super::{CONTROLLER, MANAGED_BY, SERVICE_NAME};
+use super::CONTROLLER;
+use crate::endpoint_slices::{MANAGED_BY, SERVICE_NAME};
 use crate::pods;
 use alcove_object::{Value, meta};
 use serde_json::json;
@@ -229,12 +230,13 @@ pub fn is_same(found: &Value, wanted: &Value) -> bool {
         && found.pointer("/metadata/labels") == wanted.pointer("/metadata/labels")
 }
 
-/// Makes a slice say what is wanted, under its own name.
-pub fn overwrite(found: &mut Value, wanted: &Value) {
+/// A slice that is there, saying what is wanted.
+pub fn reused(mut found: Value, mut wanted: Value) -> Value {
     for field in OWN_FIELDS {
-        found[field] = wanted[field].clone();
+        found[field] = wanted[field].take();
     }
-    found["metadata"]["labels"] = wanted["metadata"]["labels"].clone();
+    found["metadata"]["labels"] = wanted["metadata"]["labels"].take();
+    found
 }
 
 /// Whether an Endpoints object names this pod.

@@ -1,7 +1,7 @@
 //! From an Endpoints object to the slices that mirror it. Pure.
 
 use super::CONTROLLER;
-use crate::endpoints::{MANAGED_BY, SERVICE_NAME};
+use crate::endpoint_slices::{MANAGED_BY, SERVICE_NAME};
 use alcove_object::{Value, meta};
 use serde_json::json;
 use std::collections::BTreeMap;
@@ -133,13 +133,13 @@ pub fn is_same(found: &Value, wanted: &Value) -> bool {
         && metadata.iter().all(|field| found["metadata"].get(field) == wanted["metadata"].get(field))
 }
 
-/// A slice under the name of one that is there; one that renews it says nothing any more of how the name was made.
-pub fn renamed(mut slice: Value, name: &str, is_renewed: bool) -> Value {
-    if is_renewed {
-        meta::unset(&mut slice, "generateName");
+/// A slice under the name of one that is there; one with the same ports says nothing any more of how the name was made.
+pub fn reused(found: Value, mut wanted: Value) -> Value {
+    if found["ports"] == wanted["ports"] {
+        meta::unset(&mut wanted, "generateName");
     }
-    meta::set(&mut slice, "name", name);
-    slice
+    meta::set(&mut wanted, "name", meta::name(&found));
+    wanted
 }
 
 #[cfg(test)]
@@ -185,7 +185,10 @@ mod tests {
         assert_eq!(mirror.slices[0]["metadata"]["annotations"], json!({ "x": "y" }));
         let why = "Skipped 1 invalid IP addresses when mirroring to EndpointSlices".to_owned();
         assert_eq!(mirror.complaints, [("InvalidIPAddress", why)]);
-        assert!(is_same(&renamed(mirror.slices[0].clone(), "db-x", true), &mirror.slices[0]));
+        let mut old = mirror.slices[0].clone();
+        meta::set(&mut old, "name", "db-x");
+        let again = reused(old, mirror.slices[0].clone());
+        assert!(is_same(&again, &mirror.slices[0]) && meta::name(&again) == "db-x");
         assert!(!is_same(&mirror.slices[1], &mirror.slices[0]));
     }
 
