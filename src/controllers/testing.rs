@@ -35,15 +35,20 @@ impl World {
     pub fn run_pods(&mut self) {
         let client = self.client.clone();
         self.tasks.spawn(async move {
-            let mut watch = client.watch(&of("", "pods"), "", &ListOptions::default()).unwrap();
-            while let Some(Ok(events)) = watch.next().await {
-                for event in events {
-                    let Event::Added(pod) = event else { continue };
-                    let pod = pod.parse();
-                    if pod["spec"]["containers"][0]["image"] != "broken" {
-                        let ready = json!({ "type": "Ready", "status": "True",
-                            "lastTransitionTime": pod["metadata"]["creationTimestamp"] });
-                        set_status(&client, &pod, json!({ "phase": "Running", "conditions": [ready] })).await;
+            loop {
+                let mut watch = client.watch(&of("", "pods"), "", &ListOptions::default()).unwrap();
+                // A paused clock may end a watch while the store's thread works.
+                while let Some(Ok(events)) = watch.next().await {
+                    for event in events {
+                        let Event::Added(pod) = event else { continue };
+                        let pod = pod.parse();
+                        let waits = pod["status"]["phase"] == "Pending";
+                        if waits && pod["spec"]["containers"][0]["image"] != "broken" {
+                            let ready = json!({ "type": "Ready", "status": "True",
+                                "lastTransitionTime": pod["metadata"]["creationTimestamp"] });
+                            let running = json!({ "phase": "Running", "conditions": [ready] });
+                            set_status(&client, &pod, running).await;
+                        }
                     }
                 }
             }
@@ -74,7 +79,11 @@ impl World {
             if expected(&found) {
                 return found;
             }
-            watch.next().await.unwrap().unwrap();
+            match watch.next().await {
+                Some(events) => drop(events.unwrap()),
+                // A paused clock may end a watch while the store's thread works.
+                None => watch = self.client.watch(resource, "", &ListOptions::default()).unwrap(),
+            }
         }
     }
 }
