@@ -3,6 +3,7 @@
 use alcove_object::{Gvr, Value, meta, time};
 use jiff::Timestamp;
 use serde_json::json;
+use std::borrow::Borrow;
 use std::time::Duration;
 
 /// Pods, as a resource.
@@ -67,8 +68,9 @@ pub fn owner_reference(owner: &Value) -> Value {
 /// Sorts pods so that those to be deleted first stand first (controller_utils.go, ActivePodsWithRanks): without a node,
 /// not running, not ready, cheap by `controller.kubernetes.io/pod-deletion-cost`, ready for a shorter time, restarted
 /// more often, younger.
-pub fn sort_for_deletion(pods: &mut [Value]) {
+pub fn sort_for_deletion<P: Borrow<Value>>(pods: &mut [P]) {
     pods.sort_by_cached_key(|pod| {
+        let pod = pod.borrow();
         let has_node = pod.pointer("/spec/nodeName").and_then(Value::as_str).is_some_and(|n| !n.is_empty());
         let phase = match phase(pod) {
             "Pending" => 0,

@@ -1,349 +1,319 @@
-//! What should happen to a job: its status, pods to create and delete, and when to look again. Pure.
+//! What should happen to a job: its status, pods to create and delete, and when to look again
+//! (k8s.io/kubernetes/pkg/controller/job/job_controller.go, syncJob and manageJob). Pure.
 
-use super::tracking::Counted;
-use super::{BURST_PODS, indexes};
+use super::backoff::{self, Record, left_of};
+use super::indexes::{self, Failures, Indexes};
+use super::policy::{self, Verdict};
+use super::status;
+use super::tracking::{self, Counted, Outcome};
+use super::{BURST_PODS, completions, holding, is_indexed, number, replaces_only_failed};
 use crate::events::Kind;
 use crate::pods;
-use crate::runtime::Next;
 use alcove_object::{Value, meta, time};
 use jiff::Timestamp;
-use serde_json::json;
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
-/// Delay before a pod that takes a failed one's place; doubles with each failure.
-const BACKOFF_MIN: Duration = Duration::from_secs(10);
-/// The longest such delay.
-const BACKOFF_MAX: Duration = Duration::from_secs(600);
+/// A pod to create.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct NewPod {
+    /// Its completion index, if the job has them.
+    pub index: Option<u32>,
+    /// How often pods of its index failed, if that has a limit.
+    pub failures: Option<Failures>,
+}
 
-/// What should happen.
-#[derive(Debug)]
+/// What should happen, in this order.
+#[derive(Debug, Default)]
 pub struct Plan {
-    /// The job's status.
-    pub status: Value,
-    /// Pods to create, [`BURST_PODS`] at most, each with its completion index if the job has them.
-    pub create: Vec<Option<u32>>,
-    /// UIDs of pods to delete.
+    /// UIDs of pods that nobody needs: they lose their finalizer, so that they are not counted, and are deleted.
+    pub drop: BTreeSet<String>,
+    /// UIDs of pods to delete, which are counted.
     pub delete: BTreeSet<String>,
+    /// The job's status, as it is after these.
+    pub status: Value,
+    /// UIDs of pods that lose their finalizer, now that the status announces them.
+    pub release: BTreeSet<String>,
     /// What to tell people.
-    pub tell: Option<(Kind, String, String)>,
+    pub tell: Vec<(Kind, String, String)>,
+    /// Pods to create, [`BURST_PODS`] at most.
+    pub create: Vec<NewPod>,
     /// When to look again.
-    pub next: Next,
+    pub again: Option<Duration>,
+    /// The failures to remember once the status is written.
+    pub record: Record,
 }
 
-/// The condition that says that a job has ended, if it has.
-pub fn end_of(job: &Value) -> Option<&Value> {
-    ["Complete", "Failed"].iter().find_map(|kind| holding(job, kind))
+impl Plan {
+    fn look_again(&mut self, after: Duration) {
+        self.again = Some(self.again.map_or(after, |again| again.min(after)));
+    }
 }
 
-fn holding<'a>(job: &'a Value, kind: &str) -> Option<&'a Value> {
-    pods::condition(job, kind).filter(|c| c["status"] == "True")
+/// Pods as they are, and as they will be.
+#[derive(Clone, Copy, Debug)]
+pub struct Pods {
+    /// Pods that neither ended nor are being deleted.
+    pub active: usize,
+    /// Those of them that are ready.
+    pub ready: usize,
+    /// Pods that are being deleted and did not end yet.
+    pub terminating: usize,
 }
 
 /// How a job ends.
-struct End {
-    /// `SuccessCriteriaMet` or `FailureTarget`, set at once.
-    interim: &'static str,
-    /// `Complete` or `Failed`, set when all pods have ended.
-    last: &'static str,
-    reason: String,
-    message: String,
+#[derive(Debug)]
+pub struct End {
+    /// Success, or failure.
+    pub outcome: Outcome,
+    /// The condition's reason.
+    pub reason: String,
+    /// The condition's message.
+    pub message: String,
 }
 
-fn end(job: &Value, counted: &Counted, active: usize, now: Timestamp) -> Option<End> {
-    let failure = |reason: &str, message: &str| {
-        Some(End { interim: "FailureTarget", last: "Failed", reason: reason.into(), message: message.into() })
-    };
+impl End {
+    fn new(outcome: Outcome, reason: &str, message: &str) -> End {
+        End { outcome, reason: reason.to_owned(), message: message.to_owned() }
+    }
+
+    /// The end that a condition announced.
+    fn of(condition: &Value, outcome: Outcome) -> End {
+        let text = |field: &str| condition[field].as_str().unwrap_or_default();
+        End::new(outcome, text("reason"), text("message"))
+    }
+}
+
+fn is_suspended(job: &Value) -> bool {
+    job.pointer("/spec/suspend") == Some(&Value::Bool(true))
+}
+
+/// How the job ends, unless its pods were as many as asked for.
+fn end(job: &Value, pods: &[Value], counted: &Counted<'_>, now: Timestamp) -> Option<End> {
+    let failure = |reason: &str, message: &str| Some(End::new(Outcome::Failure, reason, message));
+    if let Some(known) = holding(job, "SuccessCriteriaMet") {
+        return Some(End::of(known, Outcome::Success));
+    }
     if let Some(known) = holding(job, "FailureTarget") {
-        let text = |field: &str| known[field].as_str().unwrap_or_default();
-        return failure(text("reason"), text("message"));
+        return Some(End::of(known, Outcome::Failure));
     }
-    if is_successful(job, counted, active) {
-        return Some(End {
-            interim: "SuccessCriteriaMet",
-            last: "Complete",
-            reason: "CompletionsReached".into(),
-            message: "Reached expected number of succeeded pods".into(),
-        });
+    let fails_job = |pod: &Value| match policy::on_failure(job, pod) {
+        Verdict::FailJob(message) => Some(message),
+        _ => None,
+    };
+    if let Some(message) = pods.iter().filter(|p| tracking::has_failed(job, p)).find_map(fails_job) {
+        return failure("PodFailurePolicy", &message);
     }
-    if counted.all_failed() > job.pointer("/spec/backoffLimit").and_then(Value::as_i64).unwrap_or(6) {
+    let limit = number(job, "/spec/backoffLimit").unwrap_or(6);
+    if counted.all_failed > limit || has_restarted_too_often(job, pods, limit) {
         return failure("BackoffLimitExceeded", "Job has reached the specified backoff limit");
     }
     if deadline_left(job, now).is_some_and(|left| left.is_zero()) {
         return failure("DeadlineExceeded", "Job was active longer than specified deadline");
     }
-    None
+    if let Some(failed) = counted.failed_indexes.as_ref().map(Indexes::count) {
+        let limit = number(job, "/spec/maxFailedIndexes").and_then(|limit| u64::try_from(limit).ok());
+        if limit.is_some_and(|limit| failed > limit) {
+            let message = "Job has exceeded the specified maximal number of failed indexes";
+            return failure("MaxFailedIndexesExceeded", message);
+        }
+        if failed > 0 && failed + counted.succeeded_indexes.count() >= completions(job).into() {
+            return failure("FailedIndexes", "Job has failed indexes");
+        }
+    }
+    let message = policy::on_success(job, completions(job), &counted.succeeded_indexes)?;
+    Some(End::new(Outcome::Success, "SuccessPolicy", &message))
 }
 
-fn is_successful(job: &Value, counted: &Counted, active: usize) -> bool {
-    match job.pointer("/spec/completions").and_then(Value::as_i64) {
-        Some(completions) => counted.all_succeeded() >= completions,
-        // A work queue is done when one pod succeeded and the others ended.
-        None => counted.all_succeeded() > 0 && active == 0,
+/// Whether the containers of pods that restart them did so too often.
+fn has_restarted_too_often(job: &Value, pods: &[Value], limit: i64) -> bool {
+    if job.pointer("/spec/template/spec/restartPolicy").and_then(Value::as_str) != Some("OnFailure") {
+        return false;
     }
+    let containers = |pod: &Value| -> i64 {
+        let lists = ["/status/initContainerStatuses", "/status/containerStatuses"];
+        let all = lists.iter().filter_map(|list| pod.pointer(list)?.as_array()).flatten();
+        all.filter_map(|c| c["restartCount"].as_i64()).sum()
+    };
+    let live = pods.iter().filter(|p| matches!(pods::phase(p), "Running" | "Pending"));
+    live.map(containers).sum::<i64>() >= limit.max(1)
 }
 
 fn deadline_left(job: &Value, now: Timestamp) -> Option<Duration> {
-    let deadline = Duration::from_secs(job.pointer("/spec/activeDeadlineSeconds").and_then(Value::as_u64)?);
-    let started = job.pointer("/status/startTime").and_then(Value::as_str).and_then(time::parse)?;
-    Some(deadline.saturating_sub(now.duration_since(started).unsigned_abs()))
+    let whole = job.pointer("/spec/activeDeadlineSeconds").and_then(Value::as_u64)?;
+    let began = job.pointer("/status/startTime").and_then(Value::as_str).and_then(time::parse)?;
+    (!is_suspended(job)).then(|| left_of(Duration::from_secs(whole), began, now))
 }
 
-/// How long to wait after the last failure before a new pod may come.
-fn backoff_left(pods: &[Value], counted: &Counted, now: Timestamp) -> Duration {
-    let failures = counted.all_failed();
-    let last = pods.iter().filter(|p| pods::phase(p) == "Failed").filter_map(ended_at).max();
-    let (Some(last), true) = (last, failures > 0) else { return Duration::ZERO };
-    let delay = BACKOFF_MIN.saturating_mul(1 << (failures - 1).clamp(0, 10)).min(BACKOFF_MAX);
-    delay.saturating_sub(now.duration_since(last).unsigned_abs())
+/// Whether as many pods succeeded as were asked for, and none is left.
+fn is_complete(job: &Value, counted: &Counted<'_>, active: usize) -> bool {
+    active == 0
+        && match number(job, "/spec/completions") {
+            Some(completions) => counted.all_succeeded >= completions,
+            // A work queue is done when one pod succeeded and the others ended.
+            None => counted.all_succeeded > 0,
+        }
 }
 
-fn ended_at(pod: &Value) -> Option<Timestamp> {
-    let states = pod.pointer("/status/containerStatuses").and_then(Value::as_array)?;
-    let times = states.iter().filter_map(|c| c.pointer("/state/terminated/finishedAt")?.as_str());
-    times.filter_map(time::parse).max()
-}
-
-/// What should happen to a job with these pods.
-pub fn of(job: &Value, pods: &[Value], counted: &Counted, now: Timestamp) -> Plan {
+/// What should happen to a job with these pods. `before` are the failures remembered; `None`: nothing is known of this
+/// job yet, so its pods say all there is.
+pub fn of(job: &Value, pods: &[Value], before: Option<Record>, now: Timestamp) -> Plan {
+    let counted = tracking::count(job, pods);
+    let mut plan = Plan { record: record(job, pods, &counted, before), ..Plan::default() };
     let active: Vec<&Value> = pods.iter().filter(|p| pods::is_active(p)).collect();
-    let terminating = pods.iter().filter(|p| meta::is_deleting(p) && !pods::is_finished(p)).count();
-    let is_suspended = job.pointer("/spec/suspend") == Some(&Value::Bool(true));
-    let mut plan = Plan {
-        status: job.get("status").cloned().unwrap_or_else(|| json!({})),
-        create: Vec::new(),
-        delete: BTreeSet::new(),
-        tell: None,
-        next: Next::Done,
+    let terminating: Vec<&Value> =
+        pods.iter().filter(|p| meta::is_deleting(p) && !pods::is_finished(p)).collect();
+    let mut end = end(job, pods, &counted, now);
+    let is_managed = end.is_none() && !meta::is_deleting(job);
+    if end.is_some() {
+        plan.delete = uids(&active);
+    } else if is_managed {
+        manage(job, &active, &terminating, &counted, now, &mut plan);
+    }
+    if let (None, Some(left)) = (&end, deadline_left(job, now)) {
+        plan.look_again(left);
+    }
+    let goes = |pod: &&&Value| plan.drop.contains(meta::uid(pod)) || plan.delete.contains(meta::uid(pod));
+    let stays = |pod: &&&Value| !goes(pod);
+    let left = Pods {
+        active: active.iter().filter(stays).count(),
+        ready: active.iter().filter(stays).filter(|p| pods::is_ready(p)).count(),
+        terminating: terminating.len() + active.iter().filter(goes).count(),
     };
-    let end = end(job, counted, active.len(), now);
-    if end.is_some() || is_suspended {
-        plan.delete = active.iter().map(|p| meta::uid(p).to_owned()).collect();
-    } else {
-        let wait = backoff_left(pods, counted, now);
-        let (create, surplus) = balance(job, &active, counted);
-        plan.delete = surplus;
-        match wait.is_zero() {
-            true => plan.create = create,
-            false if !create.is_empty() => plan.next = Next::After(wait),
-            false => {}
-        }
-        if let (Next::Done, Some(left)) = (plan.next, deadline_left(job, now)) {
-            plan.next = Next::After(left);
-        }
+    if end.is_none() && is_complete(job, &counted, left.active) {
+        let message = "Reached expected number of succeeded pods";
+        end = Some(End::new(Outcome::Success, "CompletionsReached", message));
     }
-    report_counts(&mut plan.status, counted, &active, terminating);
-    report_suspension(&mut plan, job, is_suspended, now);
-    if let Some(end) = end {
-        let is_over = active.is_empty() && terminating == 0 && counted.release.is_empty();
-        report_end(&mut plan, &end, is_over, now);
+    let outcome = end.as_ref().map_or(Outcome::None, |end| end.outcome);
+    let release = tracking::release(job, pods, &counted, outcome, &plan.drop);
+    plan.status = status::of(job, &counted, &release, left);
+    status::note_start(&mut plan.status, is_suspended(job), now);
+    match &end {
+        Some(end) => {
+            // Everything must be counted and gone before the last word is said.
+            let is_over = release == tracking::Release::default() && left.active + left.terminating == 0;
+            plan.tell = status::note_end(job, &mut plan.status, end, is_over, now);
+        }
+        None if is_managed => {
+            plan.tell.extend(status::note_suspension(&mut plan.status, is_suspended(job), now));
+        }
+        None => {}
     }
+    plan.release = release.pods;
     plan
 }
 
-/// Pods to create and surplus pods to delete.
-fn balance(job: &Value, active: &[&Value], counted: &Counted) -> (Vec<Option<u32>>, BTreeSet<String>) {
-    let parallelism = job.pointer("/spec/parallelism").and_then(Value::as_u64).unwrap_or(1) as usize;
-    let completions = job.pointer("/spec/completions").and_then(Value::as_u64);
-    if job.pointer("/spec/completionMode").and_then(Value::as_str) == Some("Indexed") {
-        return balance_indexes(
-            active,
-            counted,
-            parallelism,
-            u32::try_from(completions.unwrap_or(0)).unwrap_or(u32::MAX),
-        );
+fn record(job: &Value, pods: &[Value], counted: &Counted<'_>, before: Option<Record>) -> Record {
+    if let Some(before) = before {
+        return before.after(&counted.new_succeeded, &counted.new_failed);
     }
-    let wanted = match completions {
-        Some(completions) => {
-            (completions as i64 - counted.all_succeeded()).max(0).min(parallelism as i64) as usize
-        }
+    let ended = |fits: &dyn Fn(&Value) -> bool| -> Vec<&Value> { pods.iter().filter(|p| fits(p)).collect() };
+    let succeeded = ended(&|pod| pods::phase(pod) == "Succeeded");
+    Record::default().after(&succeeded, &ended(&|pod| tracking::has_failed(job, pod)))
+}
+
+fn uids(pods: &[&Value]) -> BTreeSet<String> {
+    pods.iter().map(|pod| meta::uid(pod).to_owned()).collect()
+}
+
+/// Brings the number of active pods to what is asked for: deletes some, or else creates some.
+fn manage(
+    job: &Value,
+    active: &[&Value],
+    terminating: &[&Value],
+    counted: &Counted<'_>,
+    now: Timestamp,
+    plan: &mut Plan,
+) {
+    if is_suspended(job) {
+        plan.drop = uids(active);
+        return;
+    }
+    let count = |pointer: &str| number(job, pointer).and_then(|n| usize::try_from(n).ok());
+    let parallelism = count("/spec/parallelism").unwrap_or(1);
+    let succeeded = usize::try_from(counted.all_succeeded).unwrap_or(0);
+    let wanted = match count("/spec/completions") {
+        Some(completions) => completions.saturating_sub(succeeded).min(parallelism),
         // A work queue takes no new pods once one succeeded.
-        None if counted.all_succeeded() > 0 => active.len(),
+        None if succeeded > 0 => active.len(),
         None => parallelism,
     };
-    let missing = wanted.saturating_sub(active.len()).min(BURST_PODS);
-    (vec![None; missing], surplus(active, active.len().saturating_sub(wanted)))
-}
-
-fn balance_indexes(
-    active: &[&Value],
-    counted: &Counted,
-    parallelism: usize,
-    completions: u32,
-) -> (Vec<Option<u32>>, BTreeSet<String>) {
-    let running: BTreeSet<u32> = active.iter().filter_map(|p| indexes::of(p)).collect();
-    let open = (0..completions).filter(|i| !counted.completed.contains(i) && !running.contains(i));
-    let missing = parallelism.saturating_sub(active.len()).min(BURST_PODS);
-    (open.take(missing).map(Some).collect(), surplus(active, active.len().saturating_sub(parallelism)))
-}
-
-fn surplus(active: &[&Value], count: usize) -> BTreeSet<String> {
-    let mut pods: Vec<Value> = active.iter().map(|p| (*p).clone()).collect();
-    pods::sort_for_deletion(&mut pods);
-    pods.iter().take(count).map(|p| meta::uid(p).to_owned()).collect()
-}
-
-fn report_counts(status: &mut Value, counted: &Counted, active: &[&Value], terminating: usize) {
-    let ready = active.iter().filter(|p| pods::is_ready(p)).count();
-    let counts =
-        [("active", active.len() as i64), ("succeeded", counted.succeeded), ("failed", counted.failed)];
-    for (field, count) in counts {
-        match (count, status.as_object_mut()) {
-            (0, Some(status)) => drop(status.remove(field)),
-            (count, _) => status[field] = count.into(),
-        }
-    }
-    status["ready"] = ready.into();
-    status["terminating"] = terminating.into();
-    if !counted.completed.is_empty() {
-        status["completedIndexes"] = indexes::format(&counted.completed).into();
-    }
-    let mut uncounted = json!({});
-    for (field, uids) in [("succeeded", &counted.uncounted_succeeded), ("failed", &counted.uncounted_failed)]
-    {
-        if !uids.is_empty() {
-            uncounted[field] = uids.iter().cloned().collect();
-        }
-    }
-    status["uncountedTerminatedPods"] = uncounted;
-}
-
-fn report_suspension(plan: &mut Plan, job: &Value, is_suspended: bool, now: Timestamp) {
-    let known = pods::condition(job, "Suspended").map(|c| c["status"] == "True");
-    if is_suspended {
-        if let Some(status) = plan.status.as_object_mut() {
-            status.remove("startTime");
-        }
-        if known != Some(true) {
-            set_condition(&mut plan.status, "Suspended", true, "JobSuspended", "Job suspended", now);
-            plan.tell = Some((Kind::Normal, "Suspended".into(), "Job suspended".into()));
-        }
+    plan.drop = surplus(job, active, active.len().saturating_sub(wanted));
+    if !plan.drop.is_empty() {
         return;
     }
-    if known == Some(true) {
-        set_condition(&mut plan.status, "Suspended", false, "JobResumed", "Job resumed", now);
-        plan.tell = Some((Kind::Normal, "Resumed".into(), "Job resumed".into()));
+    let only_failed = replaces_only_failed(job);
+    let held = active.len() + if only_failed { terminating.len() } else { 0 };
+    let missing = wanted.saturating_sub(held).min(BURST_PODS);
+    if missing == 0 {
+        return;
     }
-    if plan.status.get("startTime").is_none() {
-        plan.status["startTime"] = time::format(now).into();
+    let has_index_limit = counted.failed_indexes.is_some();
+    let wait = if has_index_limit { Duration::ZERO } else { plan.record.left(now) };
+    if !wait.is_zero() {
+        plan.look_again(wait);
+        return;
+    }
+    if !is_indexed(job) {
+        plan.create = vec![NewPod::default(); missing];
+        return;
+    }
+    let others = if only_failed { terminating } else { &[] };
+    let taken: Indexes = active.iter().chain(others).filter_map(|pod| indexes::of(pod)).collect();
+    let taken = taken
+        .union(&counted.succeeded_indexes)
+        .union(counted.failed_indexes.as_ref().unwrap_or(&Indexes::default()));
+    for index in taken.missing(completions(job)).take(missing) {
+        let replaced = counted.replaced.get(&index).copied();
+        match replaced.map(|pod| index_delay_left(pod, now)).filter(|left| !left.is_zero()) {
+            Some(left) => plan.look_again(left),
+            None => {
+                let failures = has_index_limit.then(|| failures_after(job, replaced));
+                plan.create.push(NewPod { index: Some(index), failures });
+            }
+        }
     }
 }
 
-fn report_end(plan: &mut Plan, end: &End, is_over: bool, now: Timestamp) {
-    set_condition(&mut plan.status, end.interim, true, &end.reason, &end.message, now);
-    if !is_over {
-        return;
-    }
-    set_condition(&mut plan.status, end.last, true, &end.reason, &end.message, now);
-    if end.last == "Complete" {
-        plan.status["completionTime"] = time::format(now).into();
-        plan.tell = Some((Kind::Normal, "Completed".into(), "Job completed".into()));
+fn index_delay_left(replaced: &Value, now: Timestamp) -> Duration {
+    let before = indexes::failures_before(replaced);
+    let failures = before.counted.saturating_add(before.ignored).saturating_add(1);
+    backoff::delay_left(failures, backoff::ended_at(replaced), now)
+}
+
+/// How often an index failed, with its last pod.
+fn failures_after(job: &Value, replaced: Option<&Value>) -> Failures {
+    let Some(replaced) = replaced else { return Failures::default() };
+    let mut failures = indexes::failures_before(replaced);
+    let failed = match policy::on_failure(job, replaced) {
+        Verdict::Ignore => &mut failures.ignored,
+        _ => &mut failures.counted,
+    };
+    *failed = failed.saturating_add(1);
+    failures
+}
+
+/// The pods to delete when at least so many are too many: those without an index, those whose index is another's too,
+/// and then those that have got the least far.
+fn surplus(job: &Value, active: &[&Value], at_least: usize) -> BTreeSet<String> {
+    let (mut out, mut rest) = (Vec::new(), Vec::new());
+    if is_indexed(job) {
+        let mut by_index: BTreeMap<Option<u32>, Vec<&Value>> = BTreeMap::new();
+        for pod in active {
+            let index = indexes::of(pod).filter(|index| *index < completions(job));
+            by_index.entry(index).or_default().push(pod);
+        }
+        for (index, mut same) in by_index {
+            pods::sort_for_deletion(&mut same);
+            rest.extend(index.and_then(|_| same.pop()));
+            out.extend(same);
+        }
     } else {
-        plan.tell = Some((Kind::Warning, end.reason.clone(), end.message.clone()));
+        rest = active.to_vec();
     }
-}
-
-fn set_condition(status: &mut Value, kind: &str, holds: bool, reason: &str, message: &str, now: Timestamp) {
-    let holds = if holds { "True" } else { "False" };
-    if !status["conditions"].is_array() {
-        status["conditions"] = json!([]);
-    }
-    let Some(conditions) = status["conditions"].as_array_mut() else { return };
-    if conditions.iter().any(|c| c["type"] == kind && c["status"] == holds) {
-        return;
-    }
-    conditions.retain(|c| c["type"] != kind);
-    let now = time::format(now);
-    conditions.push(json!({ "type": kind, "status": holds, "reason": reason, "message": message,
-                            "lastProbeTime": now, "lastTransitionTime": now }));
-}
-
-#[cfg(test)]
-mod tests {
-    use super::super::tracking;
-    use super::*;
-
-    fn at(seconds: i64) -> Timestamp {
-        Timestamp::from_second(1_767_225_600 + seconds).unwrap()
-    }
-
-    fn job(spec: Value) -> Value {
-        json!({ "metadata": { "name": "j" }, "spec": spec, "status": {} })
-    }
-
-    fn pod(uid: &str, phase: &str) -> Value {
-        json!({ "metadata": { "uid": uid, "finalizers": [super::super::TRACKING] }, "status": { "phase": phase } })
-    }
-
-    fn plan(job: &Value, pods: &[Value], seconds: i64) -> Plan {
-        of(job, pods, &tracking::count(job, pods), at(seconds))
-    }
-
-    #[test]
-    fn a_job_starts_its_pods_and_completes() {
-        let mut job = job(json!({ "parallelism": 2, "completions": 3, "backoffLimit": 6 }));
-        let first = plan(&job, &[], 0);
-        assert_eq!(first.create.len(), 2);
-        job["status"] = first.status;
-        let pods = [pod("a", "Succeeded"), pod("b", "Running")];
-        let second = plan(&job, &pods, 1);
-        assert_eq!(second.create.len(), 1, "two of three are missing, one of them runs");
-        job["status"] = json!({ "succeeded": 3, "startTime": time::format(at(0)) });
-        let last = plan(&job, &[], 9);
-        assert!(end_of(&json!({ "status": last.status })).is_some_and(|c| c["type"] == "Complete"));
-        assert_eq!(last.status["completionTime"], time::format(at(9)));
-        assert!(last.create.is_empty());
-    }
-
-    #[test]
-    fn failures_beyond_the_limit_fail_the_job_after_its_pods_ended() {
-        let mut job = job(json!({ "parallelism": 1, "completions": 1, "backoffLimit": 0 }));
-        let pods = [pod("a", "Failed"), pod("b", "Running")];
-        let first = plan(&job, &pods, 0);
-        assert_eq!(first.delete, BTreeSet::from(["b".to_owned()]));
-        assert!(end_of(&json!({ "status": first.status })).is_none(), "b still runs");
-        job["status"] = first.status;
-        let last = plan(&job, &[], 1);
-        let status = json!({ "status": last.status });
-        assert_eq!(end_of(&status).unwrap()["reason"], "BackoffLimitExceeded");
-    }
-
-    #[test]
-    fn a_failed_pod_is_replaced_after_a_delay() {
-        let job = job(json!({ "parallelism": 1, "completions": 1, "backoffLimit": 6 }));
-        let mut failed = pod("a", "Failed");
-        failed["status"]["containerStatuses"] =
-            json!([{ "state": { "terminated": { "finishedAt": time::format(at(0)) } } }]);
-        let early = plan(&job, std::slice::from_ref(&failed), 4);
-        assert!(early.create.is_empty());
-        assert_eq!(early.next, Next::After(Duration::from_secs(6)));
-        assert_eq!(plan(&job, &[failed], 10).create.len(), 1);
-    }
-
-    #[test]
-    fn an_indexed_job_fills_the_open_indexes() {
-        let mut job = job(json!({ "parallelism": 3, "completions": 5, "completionMode": "Indexed" }));
-        job["status"] = json!({ "completedIndexes": "0,2", "succeeded": 2 });
-        let mut running = pod("r", "Running");
-        indexes::mark(&mut running, "j", 1);
-        assert_eq!(plan(&job, &[running], 0).create, vec![Some(3), Some(4)]);
-    }
-
-    #[test]
-    fn a_suspended_job_stops_its_pods() {
-        let job = job(json!({ "parallelism": 1, "completions": 1, "suspend": true }));
-        let plan = plan(&job, &[pod("a", "Running")], 0);
-        assert_eq!(plan.delete.len(), 1);
-        assert!(plan.status.get("startTime").is_none());
-    }
-
-    #[test]
-    fn a_job_of_any_size_is_planned_in_pieces() {
-        for spec in [
-            json!({ "parallelism": i32::MAX }),
-            json!({ "parallelism": i32::MAX, "completions": i32::MAX, "completionMode": "Indexed" }),
-        ] {
-            assert_eq!(plan(&job(spec), &[], 0).create.len(), BURST_PODS);
-        }
-    }
+    pods::sort_for_deletion(&mut rest);
+    let more = at_least.saturating_sub(out.len());
+    out.extend(rest.into_iter().take(more));
+    out.truncate(BURST_PODS);
+    uids(&out)
 }
