@@ -115,6 +115,8 @@ pub struct Body {
     pub details: Option<Details>,
     /// A fresh continue token, only in 410 answers to an expired one.
     pub continue_token: String,
+    /// Texts for `Warning` headers of the answer; they are no part of what the body says.
+    pub warnings: Vec<String>,
 }
 
 impl std::ops::Deref for Status {
@@ -155,6 +157,12 @@ impl Status {
         self
     }
 
+    /// The same status with further texts for `Warning` headers.
+    pub fn with_warnings(mut self, warnings: Vec<String>) -> Status {
+        self.0.warnings.extend(warnings);
+        self
+    }
+
     /// A refusal before a resource is asked: the code's own text, with empty details as upstream's router has them
     /// (k8s.io/apimachinery/pkg/api/errors: NewGenericServerResponse).
     pub fn unrouted(code: u16, reason: Reason, message: impl Into<String>) -> Status {
@@ -192,6 +200,12 @@ impl Status {
     pub fn no_such_resource() -> Status {
         Status::new(404, Reason::NOT_FOUND, "the server could not find the requested resource")
             .with_details(Details::default())
+    }
+
+    /// 405 as the API answers it for whatever it does not route.
+    pub fn unrouted_method() -> Status {
+        let message = "the server does not allow this method on the requested resource";
+        Status::unrouted(405, Reason::METHOD_NOT_ALLOWED, message)
     }
 
     /// 405: the resource does not know this verb.
@@ -321,6 +335,7 @@ impl Status {
                 .and_then(|v| v.as_str())
                 .unwrap_or_default()
                 .to_owned(),
+            warnings: Vec::new(),
         })))
     }
 }

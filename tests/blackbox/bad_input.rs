@@ -212,6 +212,40 @@ fn each_gets_its_status_and_nothing_is_lost() {
 }
 
 #[test]
+fn what_belongs_to_the_cluster_is_at_no_path_with_a_namespace() {
+    // A right in one namespace is judged by the namespace of the path: there must be nothing beyond it.
+    let api = shared().api();
+    let within = "/namespaces/default";
+    for path in ["/api/v1{}/nodes", "/api/v1{}/namespaces", "/api/v1{}/namespaces/kube-system"] {
+        api.get(&path.replace("{}", within)).expect(404);
+    }
+    let path = format!("/apis/rbac.authorization.k8s.io/v1{within}/clusterroles");
+    api.post(&path, &json!({"metadata": {"name": "beyond"}})).expect(404);
+    api.get("/apis/rbac.authorization.k8s.io/v1/clusterroles/beyond").expect(404);
+    assert_eq!(api.send("DELETE", "/api/v1/pods", &[], b"").status, 405);
+    api.post("/api/v1/pods", &json!({"metadata": {"name": "nowhere"}})).expect(405);
+}
+
+#[test]
+fn a_patch_makes_no_other_kind_and_no_end() {
+    let api = shared().api();
+    api.namespace("kinds-stay");
+    let path = "/api/v1/namespaces/kinds-stay/configmaps";
+    api.post(path, &json!({"metadata": {"name": "a"}})).expect(201);
+    let path = format!("{path}/a");
+    let before = api.get(&path).expect(200);
+    let merge = |patch: Value| {
+        let headers = [("content-type", "application/merge-patch+json")];
+        api.send("PATCH", &path, &headers, patch.to_string().as_bytes())
+    };
+    merge(json!({"kind": "Secret"})).expect(422);
+    merge(json!({"apiVersion": "v9"})).expect(422);
+    merge(json!({"metadata": {"deletionTimestamp": "2020-01-01T00:00:00Z"}})).expect(422);
+    merge(json!({"kind": null, "apiVersion": null})).expect(200);
+    assert_eq!(api.get(&path).expect(200), before);
+}
+
+#[test]
 fn strict_errors_are_all_told_and_warnings_too() {
     let api = shared().api();
     api.namespace("strict-errors");

@@ -106,7 +106,7 @@ impl Front {
         info: RequestInfo,
         query: Query,
     ) -> Answer {
-        let offer = Offer { is_stream: false, has_protobuf: info.is_resource };
+        let offer = Offer { is_stream: false, has_protobuf: info.is_resource, has_forms: true };
         let media = negotiate::answer(request.headers(), &query, offer).unwrap_or(Media::PLAIN);
         let mut flow = None;
         let mut answer = match self.admitted(identity, request, info, query, &mut flow).await {

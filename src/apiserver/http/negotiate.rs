@@ -160,6 +160,8 @@ pub struct Offer {
     pub is_stream: bool,
     /// Whether whole objects have a protobuf form; custom resources have none.
     pub has_protobuf: bool,
+    /// Whether there are tables and metadata alone; reviews, which are not stored, have neither.
+    pub has_forms: bool,
 }
 
 /// The form of an answer about objects, or 406.
@@ -204,6 +206,9 @@ impl Offer {
             (kind, "meta.k8s.io", version) => Some((transform(kind)?, meta_version(version)?)),
             _ => return None,
         };
+        if transform.is_some() && !self.has_forms {
+            return None;
+        }
         if !matches!(clause.parameter("stream"), "" | "watch") || !clause.parameter("sv").is_empty() {
             return None;
         }
@@ -325,7 +330,7 @@ mod tests {
 
     fn negotiate(accept: &str, stream: bool) -> Result<String, u16> {
         let headers = headers(&[(header::ACCEPT, accept)]);
-        let offer = Offer { is_stream: stream, has_protobuf: true };
+        let offer = Offer { is_stream: stream, has_protobuf: true, has_forms: true };
         let media = answer(&headers, &Query::default(), offer).map_err(|status| status.code)?;
         let transform = media.transform.map(|(kind, version)| format!(" {kind:?} {version:?}"));
         let pretty = if media.pretty { " pretty" } else { "" };
@@ -378,7 +383,7 @@ mod tests {
     fn custom_resources_have_protobuf_for_their_metadata_alone() {
         const METADATA: &str =
             "application/vnd.kubernetes.protobuf;as=PartialObjectMetadata;g=meta.k8s.io;v=v1";
-        let offer = Offer { is_stream: false, has_protobuf: false };
+        let offer = Offer { is_stream: false, has_protobuf: false, has_forms: true };
         let format = |accept: &str| {
             let media = answer(&headers(&[(header::ACCEPT, accept)]), &Query::default(), offer);
             media.map(|media| media.format).map_err(|status| status.code)
@@ -391,7 +396,7 @@ mod tests {
     #[test]
     fn refusals_list_what_is_accepted() {
         let refusal = |accept, is_stream| {
-            let offer = Offer { is_stream, has_protobuf: true };
+            let offer = Offer { is_stream, has_protobuf: true, has_forms: true };
             answer(&headers(&[(header::ACCEPT, accept)]), &Query::default(), offer).unwrap_err()
         };
         assert_eq!(

@@ -94,12 +94,18 @@ impl Form {
 
     /// A page of objects, rendered while it is sent.
     pub fn list(&self, list: ObjectList) -> Result<Body, Status> {
-        let metadata = list_metadata(&list);
+        let mut metadata = list_metadata(&list);
         if self.media.format == Format::Protobuf {
             return Ok(self.protobuf()?.list(&metadata, &list.items));
         }
         let body = match self.of_list()? {
-            Shape::Whole => self.whole_list(&metadata, list.items),
+            Shape::Whole => {
+                // Lists without a type of their own always say where to go on.
+                if self.is_custom && list.continue_token.is_empty() {
+                    metadata.insert_str(1, "\"continue\":\"\",");
+                }
+                self.whole_list(&metadata, list.items)
+            }
             Shape::Partial(version) => {
                 let head = list_head("PartialObjectMetadataList", version.api_version(), &metadata);
                 let items = list.items.into_iter().map(move |object| {

@@ -3,7 +3,6 @@
 use super::body::Body;
 use super::handle::Call;
 use super::negotiate::{self, Clause, Media};
-use super::request::method_not_allowed;
 use super::respond::{self, Answer};
 use crate::registry::Registry;
 use crate::version;
@@ -45,7 +44,7 @@ pub async fn answer(call: Call) -> Result<Answer, Status> {
     };
     match answer {
         None => unserved(&call.front.server.registry(), &path),
-        Some(_) if !matches!(call.info.method.as_str(), "get" | "head") => Err(method_not_allowed()),
+        Some(_) if !matches!(call.info.method.as_str(), "get" | "head") => Err(Status::unrouted_method()),
         Some(answer) => Ok(answer),
     }
 }

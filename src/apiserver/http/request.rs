@@ -4,8 +4,8 @@
 //! metrics read the one value made here, so that they cannot disagree.
 
 use crate::request::{RequestInfo, Verb};
+use alcove_object::Status;
 use alcove_object::selector::Fields;
-use alcove_object::{Reason, Status};
 use http::{Method, Uri};
 
 /// Subresources of namespaces; what else follows a namespace's name is a resource in it.
@@ -131,15 +131,9 @@ fn read_verb<'a, 'p>(
         Method::PUT => Verb::Update,
         Method::PATCH => Verb::Patch,
         Method::DELETE => Verb::Delete,
-        _ => return Err(method_not_allowed()),
+        _ => return Err(Status::unrouted_method()),
     };
     Ok(parts)
-}
-
-/// 405 as the API answers it for whatever it does not route.
-pub fn method_not_allowed() -> Status {
-    let message = "the server does not allow this method on the requested resource";
-    Status::unrouted(405, Reason::METHOD_NOT_ALLOWED, message)
 }
 
 fn read_namespace<'a, 'p>(info: &mut RequestInfo, parts: &'a [&'p str]) -> &'a [&'p str] {

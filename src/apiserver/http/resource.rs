@@ -7,7 +7,6 @@ use super::objects::Form;
 use super::options::{self, Writing};
 use super::plain;
 use super::protobuf;
-use super::request::method_not_allowed;
 use super::respond::{self, Answer};
 use super::watch;
 use crate::options::DeleteOptions;
@@ -16,7 +15,7 @@ use crate::request::{RequestInfo, Verb};
 use crate::rest::{self, Answered, Caller, Connection, DeletedAnswer, Encoding, HttpBody, Target};
 use crate::reviews;
 use crate::table::{Columns, Include};
-use alcove_object::{Gvk, Reason, Status, Value};
+use alcove_object::{Gvk, Status, Value};
 use bytes::Bytes;
 use http::{Request, header};
 use http_body_util::BodyExt;
@@ -34,14 +33,17 @@ pub async fn answer(mut call: Call) -> Result<Answer, Status> {
         Err(status) => return Err(status),
     };
     if !is_routed(&call.info) {
-        return Err(method_not_allowed());
+        return Err(Status::unrouted_method());
     }
     let deprecation = target.resource.deprecation.clone();
-    let mut answer = dispatch(call, target).await?;
-    if let Some(warning) = deprecation {
-        respond::warn(&mut answer, &[warning]);
+    match (dispatch(call, target).await, deprecation) {
+        (answered, None) => answered,
+        (Ok(mut answer), Some(warning)) => {
+            respond::warn(&mut answer, &[warning]);
+            Ok(answer)
+        }
+        (Err(status), Some(warning)) => Err(status.with_warnings(vec![warning])),
     }
-    Ok(answer)
 }
 
 async fn dispatch(call: Call, target: Target) -> Result<Answer, Status> {
@@ -77,7 +79,7 @@ fn is_connection(registry: &Registry, info: &RequestInfo) -> bool {
 /// The form of an answer about objects.
 fn form(call: &Call, target: &Target, is_stream: bool) -> Result<Form, Status> {
     let is_scale = target.subresource().is_some_and(|sub| sub.kind == SubresourceKind::Scale);
-    let offer = Offer { is_stream, has_protobuf: protobuf::is_spoken(target) };
+    let offer = Offer { is_stream, has_protobuf: protobuf::is_spoken(target), has_forms: true };
     Ok(Form {
         media: negotiate::answer(call.headers(), &call.query, offer)?,
         types: target.resource.types.clone(),
@@ -225,13 +227,9 @@ async fn delete_collection(mut call: Call, target: Target) -> Result<Answer, Sta
 
 /// Answers a review: a question about users that looks like an object and is never stored.
 async fn review(mut call: Call, target: Target) -> Result<Answer, Status> {
-    let offer = Offer { is_stream: false, has_protobuf: true };
+    // What is not stored has no other form.
+    let offer = Offer { is_stream: false, has_protobuf: true, has_forms: false };
     let media = negotiate::answer(call.headers(), &call.query, offer)?;
-    if media.transform.is_some() {
-        let resource = target.resource.gvr.group_resource();
-        let message = format!("the resource {resource} does not support being converted to a Table");
-        return Err(Status::new(406, Reason::NOT_ACCEPTABLE, message));
-    }
     options::write_options(&call.query, Writing::Create)?;
     let bytes = call.read_body().await?;
     let mut object = decode(&call, &bytes, &target.resource.gvk)?;

@@ -53,6 +53,7 @@ pub fn failure(status: &Status, media: Media) -> Answer {
     let body = Body::full(format!("{}\n", status.to_value()));
     // A Status is never a table.
     let mut answer = json(status.code, Media { transform: None, ..media }, body);
+    warn(&mut answer, &status.warnings);
     let headers = answer.headers_mut();
     let wait = status.details.as_ref().map_or(0, |details| details.retry_after_seconds);
     if wait > 0 {

@@ -24,6 +24,7 @@ pub(crate) struct Token {
 struct Wire<'a> {
     v: Cow<'a, str>,
     rv: i64,
+    #[serde(default)]
     start: Cow<'a, str>,
 }
 

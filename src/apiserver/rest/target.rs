@@ -4,8 +4,8 @@ use crate::authorization::Action;
 use crate::registry::{Registry, Resource, Subresource, SubresourceKind};
 use crate::request::{RequestInfo, Verb};
 use crate::user::User;
-use alcove_object::status::Details;
-use alcove_object::{Gvk, Gvr, Reason, Status};
+use alcove_object::field::quote;
+use alcove_object::{Gvk, Gvr, Status, name};
 use std::sync::Arc;
 
 /// Who does something.
@@ -36,6 +36,7 @@ impl Target {
         let resource = registry
             .resource(&info.group, &info.version, &info.resource)
             .ok_or_else(Status::no_such_resource)?;
+        check_path(resource, info)?;
         let name = match info.verb {
             // A field selector can put a name into a list's or watch's request info; the path has none.
             Verb::List | Verb::Watch | Verb::DeleteCollection => "",
@@ -81,15 +82,7 @@ impl Target {
         if verbs.has(verb) || is_connection {
             return Ok(self);
         }
-        let gvr = &self.resource.gvr;
-        let details = Details {
-            name: self.name.clone(),
-            group: gvr.group.clone(),
-            kind: gvr.resource.clone(),
-            ..Details::default()
-        };
-        let message = "the server does not allow this method on the requested resource";
-        Err(Status::new(405, Reason::METHOD_NOT_ALLOWED, message).with_details(details))
+        Err(Status::unrouted_method())
     }
 
     /// The subresource, if the target is one.
@@ -127,6 +120,51 @@ impl Target {
             name: &self.name,
             path: "",
         }
+    }
+}
+
+/// Whether the path is one that the resource has (k8s.io/apiserver/pkg/endpoints/installer.go). Authorization has judged
+/// the namespace of the path by then, so it must be the one where the object is: what belongs to the whole cluster is at
+/// no path with a namespace, and what belongs to a namespace is only listed and watched without one. 404, 405, or 400 for a
+/// name that no object can have.
+fn check_path(resource: &Resource, info: &RequestInfo) -> Result<(), Status> {
+    use Verb::{Create, DeleteCollection, Get, List, Watch};
+    let is_namespace = resource.gvr.group.is_empty() && resource.gvr.resource == "namespaces";
+    let is_elsewhere = match resource.namespaced {
+        true => false,
+        false if is_namespace => !info.namespace.is_empty() && info.namespace != info.name,
+        false => !info.namespace.is_empty(),
+    };
+    if is_elsewhere {
+        return Err(Status::no_such_resource());
+    }
+    let is_connection =
+        resource.subresource(&info.subresource).is_some_and(|s| s.kind == SubresourceKind::Connect);
+    if !info.tail.is_empty() && info.verb != Verb::Connect && !is_connection {
+        return Err(Status::no_such_resource());
+    }
+    let is_collection = info.subresource.is_empty()
+        && (info.name.is_empty() || matches!(info.verb, List | Watch | DeleteCollection));
+    let served = if is_collection { [List, Create] } else { [Get, Verb::Connect] };
+    let is_served = served.into_iter().any(|verb| resource.verbs.has(verb));
+    if info.subresource.is_empty() && resource.custom.is_none() && !is_served {
+        return Err(Status::no_such_resource());
+    }
+    if resource.namespaced && info.namespace.is_empty() {
+        match info.verb {
+            List | Watch if resource.verbs.has(List) => {}
+            _ if is_collection && resource.verbs.has(List) && resource.custom.is_none() => {
+                return Err(Status::unrouted_method());
+            }
+            _ => return Err(Status::no_such_resource()),
+        }
+    }
+    match name::path_segment(&info.name, false).as_slice() {
+        wrong if !info.name.is_empty() && !wrong.is_empty() => {
+            let why = format!("Name parameter invalid: {}: {}", quote(&info.name), wrong.join(";"));
+            Err(Status::bad_request(why))
+        }
+        _ => Ok(()),
     }
 }
 
