@@ -209,6 +209,17 @@ pub fn verb_names(set: VerbSet) -> Vec<&'static str> {
     VERBS.iter().filter(|verb| set.has(**verb)).map(|verb| verb.as_str()).collect()
 }
 
+/// The verbs of a resource as discovery lists them; those of custom resources stand in an order of their own
+/// (k8s.io/apiextensions-apiserver/pkg/apiserver/customresource_discovery_controller.go).
+pub fn resource_verbs(resource: &Resource) -> Vec<&'static str> {
+    match resource.custom {
+        Some(_) => {
+            vec!["delete", "deletecollection", "get", "list", "patch", "create", "update", "watch"]
+        }
+        None => verb_names(resource.verbs),
+    }
+}
+
 /// The verbs of a subresource. Connections are listed by what their methods count as.
 pub fn subresource_verbs(sub: &Subresource) -> Vec<&'static str> {
     match (sub.kind, sub.name) {
@@ -238,7 +249,7 @@ fn legacy_resource(resource: &Resource) -> Value {
         "singularName": resource.singular,
         "namespaced": resource.namespaced,
         "kind": resource.gvk.kind,
-        "verbs": verb_names(resource.verbs),
+        "verbs": resource_verbs(resource),
     });
     insert_names(&mut out, resource);
     insert_kind_if_other(&mut out, resource, &resource.gvk);
@@ -319,7 +330,7 @@ fn aggregated_resource(resource: &Resource) -> Value {
         "responseKind": response_kind(resource, &resource.gvk),
         "scope": if resource.namespaced { "Namespaced" } else { "Cluster" },
         "singularResource": resource.singular,
-        "verbs": verb_names(resource.verbs),
+        "verbs": resource_verbs(resource),
     });
     insert_names(&mut out, resource);
     if !resource.subresources.is_empty() {

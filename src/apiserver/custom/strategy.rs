@@ -24,6 +24,7 @@ impl CustomStrategy {
     fn errors(&self, object: &Value, old: Option<&Value>) -> Vec<Error> {
         let mut errors = self.rules.errors(object, old);
         errors.extend(self.scale.iter().flat_map(|scale| replicas_errors(object, scale)));
+        errors.extend(Rules::embedded_errors(object, self.view()));
         errors.extend(Rules::list_errors(object, old, self.view()));
         let said = self.rules.expression_errors(object, old, &errors);
         errors.extend(said);
@@ -56,6 +57,7 @@ impl Strategy for CustomStrategy {
         match subresource {
             "status" => {
                 let mut errors = self.rules.status_errors(object, old);
+                errors.extend(self.scale.iter().flat_map(|scale| current_errors(object, scale)));
                 errors.extend(Rules::list_errors(object, Some(old), self.view()));
                 let said = self.rules.expression_errors(object, Some(old), &errors);
                 errors.extend(said);
@@ -66,10 +68,32 @@ impl Strategy for CustomStrategy {
     }
 }
 
-/// Replicas are a number that Scale can show.
+/// Replicas are a number that Scale can show (k8s.io/apiextensions-apiserver/pkg/registry/customresource/validator.go).
 fn replicas_errors(object: &Value, scale: &ScalePaths) -> Option<Error> {
-    let replicas = object.pointer(&scale.replicas)?.as_i64()?;
-    let path = Path::new(&scale.replicas.trim_start_matches('/').replace('/', "."));
+    replicas_error(object, &scale.replicas)
+}
+
+/// The same about what the status says.
+fn current_errors(object: &Value, scale: &ScalePaths) -> Option<Error> {
+    replicas_error(object, &scale.current)
+}
+
+fn replicas_error(object: &Value, pointer: &str) -> Option<Error> {
+    let found = object.pointer(pointer)?;
+    let name = pointer.replace('/', ".");
+    let path = Path::new(&name);
+    let Some(replicas) = found.as_i64() else {
+        let (shown, kind) = match found {
+            Value::String(text) => (text.clone(), "string"),
+            Value::Bool(_) => (found.to_string(), "bool"),
+            Value::Number(_) => (found.to_string(), "float64"),
+            Value::Array(_) => (found.to_string(), "[]interface {}"),
+            Value::Object(_) => (found.to_string(), "map[string]interface {}"),
+            Value::Null => ("<nil>".to_owned(), "<nil>"),
+        };
+        let why = format!("{name} accessor error: {shown} is of the type {kind}, expected int64");
+        return Some(Error::invalid(&path, 0, why));
+    };
     if replicas < 0 {
         return Some(Error::invalid(&path, replicas, "should be a non-negative integer"));
     }

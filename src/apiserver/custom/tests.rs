@@ -311,7 +311,10 @@ async fn a_definition_takes_its_instances_with_it() {
     let refused = world.create(tab("b")).await.unwrap_err();
     assert_eq!(
         (refused.code, &*refused.message),
-        (405, "create not allowed while custom resource definition is terminating")
+        (
+            403,
+            "crontabs.stable.example.com \"b\" is forbidden: create not allowed while custom resource definition is terminating"
+        )
     );
     let options = WriteOptions::default();
     let let_go = json!({"metadata": {"finalizers": null}});

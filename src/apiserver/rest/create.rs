@@ -25,9 +25,6 @@ impl ApiServer {
         body: Body,
         options: &WriteOptions,
     ) -> Result<Answered, Status> {
-        if target.resource.custom.as_ref().is_some_and(|custom| custom.is_terminating) {
-            return Err(terminating(target));
-        }
         let mut write = Write::new(self, caller, target, options);
         match target.subresource() {
             Some(sub) if sub.kind == SubresourceKind::Binding => write.bind(body).await,
@@ -39,18 +36,20 @@ impl ApiServer {
             }
             None => {
                 let object = write.decode(body)?;
-                write.create(object).await
+                if target.resource.custom.as_ref().is_some_and(|custom| custom.is_terminating) {
+                    return Err(terminating(target, meta::name(&object)));
+                }
+                write.create(object).await.map_err(|status| write.warned(status))
             }
         }
     }
 }
 
-/// 405 for new instances of a definition that is going.
-fn terminating(target: &Target) -> Status {
+/// 403 for new instances of a definition that is going.
+fn terminating(target: &Target, name: &str) -> Status {
     let gvr = &target.resource.gvr;
-    let mut status = Status::method_not_supported(&gvr.group, &gvr.resource, "create");
-    status.message = "create not allowed while custom resource definition is terminating".to_owned();
-    status
+    let why = "create not allowed while custom resource definition is terminating";
+    Status::forbidden(&gvr.group, &gvr.resource, name, why)
 }
 
 /// A post to a resource that keeps nothing: the old way to bind a pod. Reviews are answered before they come here.

@@ -3,7 +3,7 @@
 use super::{Body, Encoding};
 use crate::options::FieldValidation;
 use alcove_object::field::{Error, Path};
-use alcove_object::{Gvk, Status, Value};
+use alcove_object::{Gvk, Status, Value, meta};
 use alcove_schema::decode::{self, Cause, Report, StrictError};
 use alcove_schema::{Types, View};
 
@@ -13,18 +13,29 @@ pub(super) fn object(
     body: Body,
     types: &Types,
     kind: &Gvk,
+    is_custom: bool,
     validation: FieldValidation,
     warnings: &mut Vec<String>,
 ) -> Result<Value, Status> {
-    let (found, value, strict) = match body {
+    let (found, value, mut strict) = match body {
         Body::Encoded { bytes, encoding } => {
-            let decoded = decode::decode(&bytes, encoding, Some(kind), |found| types.kind(found))
-                .map_err(|e| Status::bad_request(e.message(&kind.kind, &bytes)))?;
+            // Custom resources name their kind themselves.
+            let default = Some(kind).filter(|_| !is_custom);
+            let decoded = decode::decode(&bytes, encoding, default, |found| types.kind(found));
+            let decoded = decoded.map_err(|e| {
+                Status::bad_request(match &e.cause {
+                    Cause::NoVersion(_) => other_version("", kind),
+                    _ => e.message(&kind.kind, &bytes),
+                })
+            })?;
             (decoded.gvk, decoded.value, decoded.strict)
         }
         Body::Tree(tree) => conformed(tree, types, kind)?,
     };
-    check_kind(&found, kind)?;
+    check_kind(&found, kind, &value, is_custom)?;
+    if is_custom {
+        strict.sort_by_key(custom_order);
+    }
     judge(&strict, validation, warnings, |text| {
         let (name, version) = (&found.kind, &found.version);
         Status::bad_request(format!(
@@ -55,12 +66,14 @@ fn conformed(mut tree: Value, types: &Types, kind: &Gvk) -> Result<(Gvk, Value, 
 }
 
 /// 400 for another version or kind than the request is about.
-fn check_kind(found: &Gvk, expected: &Gvk) -> Result<(), Status> {
-    let (version, wanted) = (found.api_version(), expected.api_version());
-    if version != wanted {
-        return Err(Status::bad_request(format!(
-            "the API version in the data ({version}) does not match the expected API version ({wanted})"
-        )));
+fn check_kind(found: &Gvk, expected: &Gvk, object: &Value, is_custom: bool) -> Result<(), Status> {
+    if found.api_version() != expected.api_version() {
+        return Err(Status::bad_request(other_version(&found.api_version(), expected)));
+    }
+    if found.kind != expected.kind && is_custom {
+        let why = format!("must be {}", expected.kind);
+        let wrong = [Error::invalid(&Path::new("kind"), found.kind.as_str(), why)];
+        return Err(Status::invalid(&expected.group, &found.kind, meta::name(object), &wrong));
     }
     if found.kind != expected.kind {
         return Err(Status::bad_request(format!(
@@ -69,6 +82,23 @@ fn check_kind(found: &Gvk, expected: &Gvk) -> Result<(), Status> {
         )));
     }
     Ok(())
+}
+
+fn other_version(found: &str, expected: &Gvk) -> String {
+    let wanted = expected.api_version();
+    format!("the API version in the data ({found}) does not match the expected API version ({wanted})")
+}
+
+/// The order in which upstream finds what is wrong with the fields of a custom resource: what the text says twice, its
+/// metadata, then what is pruned by path, and the metadata of embedded resources
+/// (k8s.io/apiextensions-apiserver/pkg/apiserver: schemaCoercingDecoder).
+fn custom_order(error: &StrictError) -> (u8, String) {
+    match error {
+        StrictError::Unknown(path) if path.starts_with("metadata.") => (1, String::new()),
+        StrictError::Unknown(path) if path.contains(".metadata.") => (3, path.clone()),
+        StrictError::Unknown(path) => (2, path.clone()),
+        StrictError::Duplicate(_) | StrictError::Yaml(_) => (0, String::new()),
+    }
 }
 
 /// What strict field validation has to say, as a refusal or as warnings.
@@ -133,6 +163,6 @@ pub(super) fn patched(
     judge(&strict, validation, warnings, |text| invalid_patch(before.as_ref().unwrap_or(object), text))
 }
 
-fn invalid_patch(object: &Value, why: String) -> Status {
+pub(super) fn invalid_patch(object: &Value, why: String) -> Status {
     Status::invalid("", "", "", &[Error::invalid(&Path::new("patch"), object.to_string(), why)])
 }

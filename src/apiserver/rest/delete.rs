@@ -133,7 +133,7 @@ impl Write<'_> {
             true => None,
             false => resource.strategy.begin_deletion(&self.context(), &old),
         };
-        match self.step(options, begun.as_ref().unwrap_or(&old)) {
+        match self.step(options, begun.as_ref().unwrap_or(&old), begun.is_some()) {
             Step::Pending => Ok(Some(self.deleted_object(options, stored::present(resource, &entry), false))),
             Step::Remove => self.remove(options, &entry, &old).await,
             Step::Mark(marked) => self.mark(options, &entry, marked).await,
@@ -164,8 +164,9 @@ impl Write<'_> {
         Ok(())
     }
 
-    /// What is to be done with an object as it is now.
-    fn step(&self, options: &DeleteOptions, old: &Value) -> Step {
+    /// What is to be done with an object as it is now. `holds_on`: its strategy began the deletion itself, so it goes without
+    /// a grace period, and without being another generation.
+    fn step(&self, options: &DeleteOptions, old: &Value, holds_on: bool) -> Step {
         let deletion = self.resource().rules.deletion;
         let now = self.server.env.now();
         match deletion {
@@ -190,7 +191,10 @@ impl Write<'_> {
         set_finalizers(&mut marked, kept);
         let already = meta::text(old, "deletionTimestamp");
         let at = time::parse(already).filter(|at| *at <= now).unwrap_or(now);
-        mark(&mut marked, at, 0);
+        match holds_on {
+            true => meta::set(&mut marked, "deletionTimestamp", time::format(at)),
+            false => mark(&mut marked, at, 0),
+        }
         if marked == *old { Step::Pending } else { Step::Mark(marked) }
     }
 

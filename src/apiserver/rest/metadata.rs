@@ -75,10 +75,11 @@ pub(super) fn preserve(object: &mut Value, old: &Value) {
         carry(object, old, "uid");
     }
     carry(object, old, "creationTimestamp");
-    carry(object, old, "deletionTimestamp");
-    if !old["metadata"]["deletionGracePeriodSeconds"].is_null()
-        || meta::text(object, "deletionTimestamp").is_empty()
-    {
+    // What is not going cannot be sent away like this: validation refuses it.
+    if meta::is_deleting(old) {
+        carry(object, old, "deletionTimestamp");
+    }
+    if object["metadata"]["deletionGracePeriodSeconds"].is_null() {
         carry(object, old, "deletionGracePeriodSeconds");
     }
     meta::unset(object, "selfLink");

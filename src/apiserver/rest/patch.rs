@@ -4,7 +4,9 @@
 use super::write::Write;
 use super::{Body, decode};
 use crate::options::{FieldValidation, PatchType};
-use alcove_object::{Gvk, Status, Value};
+use crate::registry::Resource;
+use alcove_object::field::{Error, Path};
+use alcove_object::{Gvk, Status, Value, meta};
 use alcove_schema::decode::{StrictError, strict_message};
 use alcove_schema::{View, patch};
 
@@ -45,10 +47,51 @@ impl Patch {
         }
         let mut object = old.clone();
         self.merge_into(&mut object, write.schema())?;
+        self.keep_kind(&mut object, old, write.resource())?;
         let (schema, validation) = (write.schema(), write.options.field_validation);
         decode::patched(&mut object, schema, &self.twice, validation, &mut write.warnings)?;
         write.complete(&mut object);
         Ok(object)
+    }
+
+    /// A patch cannot make another kind of an object. Whether it may say so depends on how upstream reads the result back.
+    fn keep_kind(&self, object: &mut Value, old: &Value, resource: &Resource) -> Result<(), Status> {
+        let fields = ["apiVersion", "kind"];
+        if fields.into_iter().all(|field| object.get(field) == old.get(field)) {
+            return Ok(());
+        }
+        let gvk = &resource.gvk;
+        let text = |field: &str| object.get(field).and_then(Value::as_str).unwrap_or_default();
+        let wrong_patch = |why: String| Err(decode::invalid_patch(object, why));
+        match (&resource.custom, text("apiVersion"), text("kind")) {
+            (Some(_), _, "") => wrong_patch(format!("Object 'Kind' is missing in '{object}'")),
+            (Some(_), "", _) => wrong_patch(format!("Object 'apiVersion' is missing in '{object}'")),
+            (Some(_), api_version, kind) => {
+                let mut wrong = Vec::new();
+                if kind != gvk.kind {
+                    wrong.push(Error::invalid(&Path::new("kind"), kind, format!("must be {}", gvk.kind)));
+                }
+                if api_version != gvk.api_version() {
+                    let why = format!("must be {}", gvk.api_version());
+                    wrong.push(Error::invalid(&Path::new("apiVersion"), api_version, why));
+                }
+                Err(Status::invalid(&gvk.group, kind, meta::name(old), &wrong))
+            }
+            (None, api_version, kind)
+                if self.kind != PatchType::Strategic
+                    && (!matches!(kind, "") && kind != gvk.kind
+                        || !matches!(api_version, "") && api_version != gvk.api_version()) =>
+            {
+                wrong_patch(format!("no kind {kind:?} is registered for version {api_version:?}"))
+            }
+            (None, ..) => {
+                if let Some(map) = object.as_object_mut() {
+                    map.insert("apiVersion".into(), gvk.api_version().into());
+                    map.insert("kind".into(), gvk.kind.as_str().into());
+                }
+                Ok(())
+            }
+        }
     }
 
     fn applied(&self, live: Option<&Value>, write: &mut Write<'_>) -> Result<Value, Status> {

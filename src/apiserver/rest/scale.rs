@@ -54,7 +54,7 @@ impl Write<'_> {
                 .map_err(|e| e.to_status())?;
         }
         let mut object = old.clone();
-        set(&mut object, &resource.scale, &after)?;
+        set(&mut object, &resource.scale, &after, resource.custom.is_some())?;
         replicas.to_object(&after, &mut object);
         Ok(object)
     }
@@ -85,9 +85,15 @@ pub(super) fn of(object: &Value, paths: &ScalePaths, kind: &Gvk) -> Value {
 }
 
 /// Takes over the replicas, and the preconditions, of a Scale. 422 for a negative number.
-pub(super) fn set(object: &mut Value, paths: &ScalePaths, scale: &Value) -> Result<(), Status> {
+pub(super) fn set(
+    object: &mut Value,
+    paths: &ScalePaths,
+    scale: &Value,
+    is_custom: bool,
+) -> Result<(), Status> {
     let replicas = scale.pointer("/spec/replicas").and_then(Value::as_i64).unwrap_or(0);
-    if replicas < 0 {
+    // Custom resources have rules of their own about them.
+    if replicas < 0 && !is_custom {
         let path = Path::new("spec").child("replicas");
         let wrong = [Error::invalid(&path, replicas, "must be greater than or equal to 0")];
         return Err(Status::invalid("autoscaling", "Scale", meta::name(scale), &wrong));

@@ -74,7 +74,8 @@ impl ApiServer {
         drop_double_owners(&mut object, &mut write.warnings);
         write.complete(&mut object);
         let create = target.subresource.is_none() && target.resource.rules.create_on_update;
-        write.change(write.part(), Change::Replace(object), create).await
+        let changed = write.change(write.part(), Change::Replace(object), create).await;
+        changed.map_err(|status| write.warned(status))
     }
 
     /// Patches an object or a subresource of it. The body's encoding is JSON, and for applies JSON or YAML.
@@ -92,7 +93,8 @@ impl ApiServer {
             return write.scale(Rescale::Patch(patch)).await;
         }
         let create = target.subresource.is_none() && kind == PatchType::Apply;
-        write.change(write.part(), Change::Patch(patch), create).await
+        let changed = write.change(write.part(), Change::Patch(patch), create).await;
+        changed.map_err(|status| write.warned(status))
     }
 }
 
@@ -220,7 +222,10 @@ impl Write<'_> {
         let resource = self.resource();
         let given = meta::text(object, "resourceVersion");
         match given {
-            "" | "0" if resource.rules.unconditional_update => Ok(false),
+            // A Scale without a version takes that of the object.
+            "" | "0" if resource.rules.unconditional_update || matches!(change, Change::Scale(_)) => {
+                Ok(false)
+            }
             "" | "0" => {
                 let path = Path::new("metadata").child("resourceVersion");
                 let wrong = [Error::invalid(&path, 0, "must be specified for an update")];

@@ -88,7 +88,9 @@ impl<'a> Write<'a> {
     /// A body as a tree of the target's kind.
     pub fn decode(&mut self, body: Body) -> Result<Value, Status> {
         let types = &self.resource().types;
-        decode::object(body, types, self.target.gvk(), self.options.field_validation, &mut self.warnings)
+        let gvk = self.target.gvk();
+        let is_custom = self.resource().custom.is_some() && *gvk == self.resource().gvk;
+        decode::object(body, types, gvk, is_custom, self.options.field_validation, &mut self.warnings)
     }
 
     /// Adds to a decoded object what its kind defaults and what Go always writes.
@@ -106,6 +108,11 @@ impl<'a> Write<'a> {
         if let Some(gates) = &self.resource().gates {
             gates.take_out(self.schema(), object, old);
         }
+    }
+
+    /// A failure with the warnings so far: who sent a field that does not exist learns that too.
+    pub fn warned(&mut self, status: Status) -> Status {
+        status.with_warnings(std::mem::take(&mut self.warnings))
     }
 
     /// Who will own the fields.

@@ -193,7 +193,7 @@ impl Walk {
         let kind = text(schema, "type");
         for (keyword, needs, supported) in [
             (MAP_TYPE, "object", &["atomic", "granular"][..]),
-            (LIST_TYPE, "array", &["atomic", "map", "set"]),
+            (LIST_TYPE, "array", &["atomic", "set", "map"]),
         ] {
             let Some(given) = schema.get(keyword).and_then(Value::as_str) else { continue };
             if kind != needs {

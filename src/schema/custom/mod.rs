@@ -9,6 +9,7 @@
 
 mod defaults;
 pub mod definition;
+mod embedded;
 mod expressions;
 mod form;
 mod formats;

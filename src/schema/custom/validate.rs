@@ -4,8 +4,8 @@
 //! On an update, errors of what is as it was before are dropped (ratcheting): what the rules of today refuse and
 //! those of yesterday took does not stand in the way of a change elsewhere.
 
-use super::lists;
 use super::rules::Rules;
+use super::{embedded, lists};
 use crate::types::{ListKind, View};
 use alcove_object::Value;
 use alcove_object::field::{Error, Path};
@@ -26,7 +26,15 @@ impl Rules {
         let (Some(rules), Some(status)) = (self.properties.get("status"), object.get("status")) else {
             return Vec::new();
         };
-        check(rules, status, old.get("status"), &Place::ROOT.property("status")).errors
+        let mut errors = check(rules, status, old.get("status"), &Place::ROOT).errors;
+        // The sentences speak of places within the status.
+        for error in &mut errors {
+            error.field = match error.field.as_str() {
+                "" | "<nil>" => "status".to_owned(),
+                field => format!("status.{field}"),
+            };
+        }
+        errors
     }
 }
 
@@ -42,6 +50,13 @@ impl Rules {
             return vec![Error::invalid(&Path::default(), Value::Null, why)];
         }
         expressions.errors(object, old, &Path::default())
+    }
+
+    /// What is wrong with objects inside of an object: they say what they are. `view` is the form of the same schema.
+    pub fn embedded_errors(value: &Value, view: View<'_>) -> Vec<Error> {
+        let mut found = Vec::new();
+        embedded::errors(value, view, &Path::default(), &mut found);
+        found
     }
 
     /// Items that are there twice in lists of type set and map; `view` is the form of the same schema. On an update
@@ -203,7 +218,7 @@ fn types(rules: &Rules, value: &Value, place: &Place<'_>) -> Outcome {
         Value::String(_) => ("string", ""),
         Value::Array(_) => ("array", ""),
         Value::Object(_) => ("object", ""),
-        Value::Number(number) if number.is_f64() => ("number", "double"),
+        Value::Number(number) if number.is_f64() => ("number", "float64"),
         Value::Number(_) => ("integer", "int64"),
     };
     let is_whole = |n: &Number| n.as_f64().is_some_and(|n| n.fract() == 0.0 && n.abs() <= LARGEST_EXACT);

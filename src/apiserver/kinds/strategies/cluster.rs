@@ -18,6 +18,8 @@ impl Strategy for Namespace {
     }
 
     fn prepare_create(&self, _: &Context<'_>, object: &mut Value) {
+        // Once more, for a name that the server made.
+        kinds::namespace(object);
         let has_finalizer = list(object, "/spec/finalizers").iter().any(|f| f == "kubernetes");
         let Some(map) = object.as_object_mut() else { return };
         map.insert("status".into(), json!({"phase": "Active"}));
@@ -40,6 +42,36 @@ impl Strategy for Namespace {
             errors.extend(standard_finalizer(finalizer, &path));
         }
         errors
+    }
+
+    fn validate_subresource(
+        &self,
+        _: &Context<'_>,
+        subresource: &str,
+        object: &Value,
+        _: &Value,
+    ) -> Vec<Error> {
+        if subresource == "finalize" {
+            let each = list(object, "/spec/finalizers").iter().filter_map(Value::as_str).enumerate();
+            return each
+                .flat_map(|(i, finalizer)| {
+                    let path = Path::new("spec").child("finalizers").index(i);
+                    let wrong = alcove_object::validate::validate_finalizer_name(finalizer, &path);
+                    wrong.into_iter().chain(standard_finalizer(finalizer, &path)).collect::<Vec<_>>()
+                })
+                .collect();
+        }
+        // Upstream names this path so.
+        let path = Path::new("status").child("Phase");
+        let (phase, is_going) = (text(object, "/status/phase"), meta::is_deleting(object));
+        let why = match (is_going, phase) {
+            (false, phase) if phase != "Active" => "may only be 'Active' if `deletionTimestamp` is empty",
+            (true, phase) if phase != "Terminating" => {
+                "may only be 'Terminating' if `deletionTimestamp` is not empty"
+            }
+            _ => return Vec::new(),
+        };
+        vec![Error::invalid(&path, phase, why)]
     }
 
     fn prepare_subresource(&self, _: &Context<'_>, subresource: &str, object: &mut Value, old: &Value) {

@@ -103,16 +103,19 @@ async fn what_the_server_set_stays() {
     let w = World::new().await;
     let old = w.created("workers", object("workers", "a")).await;
     let mut new = old.clone();
-    for (field, value) in [
-        ("creationTimestamp", json!("2001-01-01T00:00:00Z")),
-        ("deletionTimestamp", json!("2001-01-01T00:00:00Z")),
-        ("deletionGracePeriodSeconds", json!(5)),
-        ("generation", json!(40)),
-    ] {
+    for (field, value) in [("creationTimestamp", json!("2001-01-01T00:00:00Z")), ("generation", json!(40))] {
         new["metadata"][field] = value;
     }
     let now = w.client.update(&gvr("workers"), "default", new).await.unwrap().parse();
     assert_eq!(now["metadata"], old["metadata"]);
+    for (field, value) in
+        [("deletionTimestamp", json!("2001-01-01T00:00:00Z")), ("deletionGracePeriodSeconds", json!(5))]
+    {
+        let mut new = old.clone();
+        new["metadata"][field] = value;
+        let refused = w.client.update(&gvr("workers"), "default", new).await.unwrap_err();
+        assert!(refused.message.ends_with("field is immutable"), "{refused}");
+    }
 }
 
 #[tokio::test]

@@ -1,0 +1,62 @@
+//! Whole objects inside of custom resources: each says what it is, and its metadata is that of an object
+//! (k8s.io/apiextensions-apiserver/pkg/apiserver/schema/objectmeta/validation.go).
+
+use crate::types::{Shape, View};
+use alcove_object::field::{Error, Path};
+use alcove_object::validate::{validate_annotations, validate_labels};
+use alcove_object::{Value, name};
+
+/// All that is wrong with the objects inside of a value. The outermost one is judged elsewhere.
+pub(super) fn errors(value: &Value, view: View<'_>, path: &Path, out: &mut Vec<Error>) {
+    if !view.schema().custom {
+        return;
+    }
+    match (view.shape(), value) {
+        (Shape::Struct(_), Value::Object(map)) => {
+            if view.schema().embedded && path.as_str() != "<nil>" && !path.as_str().is_empty() {
+                whole(value, path, out);
+            }
+            for (key, value) in map {
+                if let Some(child) = view.child(key) {
+                    errors(value, child, &path.child(key), out);
+                }
+            }
+        }
+        (Shape::Map(item), Value::Object(map)) => {
+            for (key, value) in map {
+                errors(value, view.at(*item), &path.key(key), out);
+            }
+        }
+        (Shape::List(item), Value::Array(items)) => {
+            for (i, value) in items.iter().enumerate() {
+                errors(value, view.at(*item), &path.index(i), out);
+            }
+        }
+        _ => {}
+    }
+}
+
+fn whole(object: &Value, path: &Path, out: &mut Vec<Error>) {
+    let text = |field: &str| object.get(field).and_then(Value::as_str).unwrap_or_default();
+    match text("apiVersion") {
+        "" => out.push(Error::required(&path.child("apiVersion"), "")),
+        version if version.matches('/').count() > 1 => {
+            let why = format!("unexpected GroupVersion string: {version}");
+            out.push(Error::invalid(&path.child("apiVersion"), version, why));
+        }
+        _ => {}
+    }
+    match text("kind") {
+        "" => out.push(Error::required(&path.child("kind"), "")),
+        kind => {
+            let wrong = name::dns1035_label(&kind.to_lowercase(), false);
+            if !wrong.is_empty() {
+                let why = format!("may have mixed case, but should otherwise match: {}", wrong.join(","));
+                out.push(Error::invalid(&path.child("kind"), kind, why));
+            }
+        }
+    }
+    let (metadata, path) = (&object["metadata"], path.child("metadata"));
+    out.extend(validate_labels(metadata.get("labels"), &path.child("labels")));
+    out.extend(validate_annotations(metadata.get("annotations"), &path.child("annotations")));
+}
