@@ -4,6 +4,9 @@
 //! included); only HTTP and encoding are left out. Reads and watches hand out the store's shared bytes; who needs a
 //! tree parses it and drops it again, so that no object is held twice.
 
+use crate::aggregation::read::read;
+use crate::aggregation::{Place, Remote};
+use crate::authorization::Action;
 use crate::options::{DeleteOptions, ListOptions, PatchType, WriteOptions};
 use crate::request::Verb;
 pub use crate::rest::Watch;
@@ -14,6 +17,7 @@ use alcove_object::{Gvr, Reason, Status, Value, meta, time};
 use bytes::Bytes;
 use jiff::Timestamp;
 use serde_json::json;
+use std::sync::Arc;
 
 /// The Kubernetes API as one user sees it. Cheap to clone.
 #[derive(Clone)]
@@ -28,7 +32,7 @@ pub struct Object {
     /// `metadata.resourceVersion` as a number.
     pub revision: u64,
     /// `namespace/name`, or the name of a cluster-scoped object.
-    pub key: std::sync::Arc<str>,
+    pub key: Arc<str>,
     /// The whole object in JSON.
     pub bytes: Bytes,
 }
@@ -118,6 +122,26 @@ impl Client {
         let target = self.target(resource, "", namespace, "")?;
         self.authorize(&target, Verb::List)?;
         self.server.list_now(&target, options)
+    }
+
+    /// What another server has in a place, as it tells this user. 404 when nobody serves that group-version.
+    pub async fn read_aggregated(&self, place: &Place<'_>) -> Result<Value, Status> {
+        let action = Action {
+            is_resource: true,
+            verb: if place.name.is_empty() { Verb::List } else { Verb::Get }.as_str(),
+            group: place.group,
+            version: place.version,
+            resource: place.resource,
+            subresource: place.subresource,
+            namespace: place.namespace,
+            name: place.name,
+            path: "",
+        };
+        self.server.authorize(&self.caller.user, &action)?;
+        let registry = self.server.registry();
+        let is_its = |remote: &&Arc<Remote>| remote.group == place.group && remote.version == place.version;
+        let remote = registry.remotes().iter().find(is_its).ok_or_else(|| place.unexplained(404, b""))?;
+        read(remote, place, &self.caller.user).await
     }
 
     /// Events after `options.resource_version`, or with the current state first when it is empty or

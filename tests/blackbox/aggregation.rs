@@ -224,3 +224,87 @@ fn what_is_served_here_has_api_services_of_its_own() {
         }
     });
 }
+
+#[test]
+fn autoscalers_read_metrics_of_other_servers() {
+    const DEPLOYMENT: &str = "/apis/apps/v1/namespaces/load/deployments/web";
+    const QPS: &str = "/apis/custom.metrics.k8s.io/v1beta2/namespaces/load/pods/*/qps";
+    const AUTOSCALERS: &str = "/apis/autoscaling/v2/namespaces/load/horizontalpodautoscalers";
+    let server = Server::dev(&["--nodes", "1"]);
+    let api = server.api();
+    api.namespace("load");
+    let wardle = Wardle::start("metrics.load.svc", &authority(&api));
+    let service = json!({"metadata": {"name": "metrics"}, "spec": {"type": "ExternalName", "externalName": "localhost"}});
+    api.post("/api/v1/namespaces/load/services", &service).expect(201);
+    for (group, version) in [
+        ("metrics.k8s.io", "v1beta1"),
+        ("custom.metrics.k8s.io", "v1beta2"),
+        ("external.metrics.k8s.io", "v1beta1"),
+    ] {
+        let group_version = format!("{group}/{version}");
+        let list = json!({"kind": "APIResourceList", "apiVersion": "v1", "groupVersion": group_version, "resources": []});
+        wardle.say(&format!("/apis/{group_version}"), list);
+        let name = format!("{version}.{group}");
+        let registered = json!({"metadata": {"name": name}, "spec": {
+            "group": group, "version": version, "groupPriorityMinimum": 100, "versionPriority": 100,
+            "caBundle": wardle.bundle, "service": {"namespace": "load", "name": "metrics", "port": wardle.port},
+        }});
+        api.post(API_SERVICES, &registered).expect(201);
+        available(&api, &name, "True", "Passed");
+    }
+    let container = json!({"name": "main", "image": "busybox", "resources": {"requests": {"cpu": "100m"}}});
+    let deployment = json!({"metadata": {"name": "web"}, "spec": {"replicas": 1,
+        "selector": {"matchLabels": {"app": "web"}},
+        "template": {"metadata": {"labels": {"app": "web"}}, "spec": {"containers": [container]}}}});
+    api.post("/apis/apps/v1/namespaces/load/deployments", &deployment).expect(201);
+    let pod = eventually("a ready pod", || {
+        let ready = api.get(DEPLOYMENT).expect(200)["status"]["readyReplicas"].clone();
+        let pods = api.get("/api/v1/namespaces/load/pods").expect(200);
+        let pod = pods["items"][0]["metadata"]["name"].as_str().map(str::to_owned);
+        pod.filter(|_| ready == 1).ok_or_else(|| ready.to_string())
+    });
+    // Two, three, four and five replicas are asked for.
+    let at = "2999-01-01T00:00:00Z";
+    wardle.say(
+        "/apis/metrics.k8s.io/v1beta1/namespaces/load/pods",
+        json!({"items": [{"metadata": {"name": pod}, "timestamp": at, "window": "30s",
+            "containers": [{"name": "main", "usage": {"cpu": "100m"}}]}]}),
+    );
+    let described = |value: &str, name: &str| json!({"items": [{"describedObject": {"name": name}, "metric": {}, "timestamp": at, "value": value}]});
+    wardle.say(QPS, described("30", &pod));
+    wardle.say(
+        "/apis/custom.metrics.k8s.io/v1beta2/namespaces/load/deployments.apps/web/hits",
+        described("40", "web"),
+    );
+    wardle.say(
+        "/apis/external.metrics.k8s.io/v1beta1/namespaces/load/queue",
+        json!({"items": [{"timestamp": at, "value": "20"}, {"timestamp": at, "value": "30"}]}),
+    );
+    let target = json!({"apiVersion": "apps/v1", "kind": "Deployment", "name": "web"});
+    let average = json!({"type": "AverageValue", "averageValue": "10"});
+    let metrics = json!([
+        {"type": "Resource", "resource": {"name": "cpu", "target": {"type": "Utilization", "averageUtilization": 50}}},
+        {"type": "Pods", "pods": {"metric": {"name": "qps"}, "target": average}},
+        {"type": "Object", "object": {"metric": {"name": "hits"}, "describedObject": target,
+            "target": {"type": "Value", "value": "10"}}},
+        {"type": "External", "external": {"metric": {"name": "queue"}, "target": average}},
+    ]);
+    let spec = json!({"scaleTargetRef": target, "minReplicas": 1, "maxReplicas": 10, "metrics": metrics});
+    api.post(AUTOSCALERS, &json!({"metadata": {"name": "web"}, "spec": spec})).expect(201);
+    eventually("as many replicas as the most that is asked for", || {
+        let replicas = api.get(DEPLOYMENT).expect(200)["spec"]["replicas"].clone();
+        if replicas == 5 {
+            return Ok(());
+        }
+        Err(format!("{replicas}: {}", api.get(&format!("{AUTOSCALERS}/web")).text()))
+    });
+    let status = eventually("what was measured", || {
+        let status = api.get(&format!("{AUTOSCALERS}/web")).expect(200)["status"].clone();
+        if status["currentMetrics"].is_array() { Ok(status) } else { Err(status.to_string()) }
+    });
+    let kinds: Vec<&Value> =
+        status["currentMetrics"].as_array().expect("metrics").iter().map(|metric| &metric["type"]).collect();
+    assert_eq!(kinds, ["Resource", "Pods", "Object", "External"], "{status}");
+    let who = "system:serviceaccount:kube-system:horizontal-pod-autoscaler";
+    assert_eq!(wardle.heard(QPS, "x-remote-user"), [who]);
+}

@@ -1,104 +1,50 @@
 //! Asking a server what it serves: whether it answers at all, and its discovery and OpenAPI documents.
 
-use super::remote::{Known, Remote, name_user};
+use super::read::{self, Answered, Failed};
+use super::remote::{Known, Remote};
 use crate::user::User;
 use alcove_schema::openapi;
 use bytes::Bytes;
 use flate2::Compression;
 use flate2::write::GzEncoder;
-use http::{HeaderMap, Request, header};
-use http_body_util::{BodyExt, Empty, Limited};
-use hyper_util::rt::TokioIo;
 use serde_json::{Map, Value, json};
 use std::collections::BTreeSet;
 use std::io::Write;
 use std::sync::Arc;
-use std::time::Duration;
 
-/// Time for one answer.
-const TIMEOUT: Duration = Duration::from_secs(5);
-/// Bytes of one document; past it, there is none.
-const DOCUMENT_BYTES_MAX: usize = 16 * 1024 * 1024;
 /// Types that a document of version 2 refers to, from one to the next, at most; what refers deeper stays as it is.
 const DEFINITIONS_MAX: usize = 10_000;
 
 /// Whether a server answers, and what it says then. The error is the message of its condition.
 pub async fn ask(remote: &Remote) -> Result<Known, String> {
     let path = remote.path();
-    let (status, list) = get(remote, &path).await.map_err(|failed| {
+    let answered = get(remote, &path).await.map_err(|failed| {
         let url = format!("https://{}{path}", failed.host);
         format!("failing or missing response from {url}: Get {url:?}: {}", failed.why)
     })?;
-    if !(200..300).contains(&status.code) {
-        let url = format!("https://{}{path}", status.host);
+    if !(200..300).contains(&answered.code) {
+        let url = format!("https://{}{path}", answered.host);
         return Err(format!(
             "failing or missing response from {url}: bad status from {url}: {}",
-            status.code
+            answered.code
         ));
     }
-    let list: Value = serde_json::from_slice(&list).unwrap_or_default();
+    let list: Value = serde_json::from_slice(&answered.body).unwrap_or_default();
     let resources = list["resources"].as_array().cloned().unwrap_or_default();
     let v3 = v3(remote).await;
     let v2 = if v3.is_some() && v3 == remote.known.v3 { remote.known.v2.clone() } else { v2(remote).await };
     Ok(Known { is_available: true, resources, v3, v2 })
 }
 
-struct Status {
-    host: String,
-    code: u16,
-}
-
-struct Failed {
-    host: String,
-    why: String,
-}
-
-async fn get(remote: &Remote, path: &str) -> Result<(Status, Bytes), Failed> {
-    let host = format!("{}.{}.svc:{}", remote.service, remote.namespace, remote.port);
-    match tokio::time::timeout(TIMEOUT, exchange(remote, path)).await {
-        Ok(answered) => answered,
-        Err(_) => {
-            let why = "context deadline exceeded (Client.Timeout exceeded while awaiting headers)";
-            Err(Failed { host, why: why.to_owned() })
-        }
-    }
-}
-
-async fn exchange(remote: &Remote, path: &str) -> Result<(Status, Bytes), Failed> {
-    let named = format!("{}.{}.svc:{}", remote.service, remote.namespace, remote.port);
-    let connected = remote.connect().await;
-    let (stream, host) = connected.map_err(|why| Failed { host: named.clone(), why })?;
-    let failed = |why: String| Failed { host: host.clone(), why };
-    let handshake = hyper::client::conn::http1::handshake(TokioIo::new(stream)).await;
-    let (mut sender, connection) = handshake.map_err(|error| failed(error.to_string()))?;
-    let mut headers = HeaderMap::new();
+async fn get(remote: &Remote, path: &str) -> Result<Answered, Failed> {
     let aggregator = User { name: "system:kube-aggregator".into(), ..User::component("") };
     let aggregator = User { groups: vec!["system:masters".into()], ..aggregator };
-    name_user(&mut headers, &aggregator).ok_or_else(|| failed("nobody can be named".to_owned()))?;
-    let mut request =
-        Request::get(path).header(header::HOST, &named).header(header::ACCEPT, "application/json");
-    if let Some(all) = request.headers_mut() {
-        all.extend(headers);
-    }
-    let request = request.body(Empty::<Bytes>::new()).map_err(|error| failed(error.to_string()))?;
-    let answered = async {
-        let answer = sender.send_request(request).await.map_err(|error| failed(error.to_string()))?;
-        let code = answer.status().as_u16();
-        let body = Limited::new(answer.into_body(), DOCUMENT_BYTES_MAX).collect().await;
-        let body = body.map_err(|error| failed(error.to_string()))?.to_bytes();
-        Ok((Status { host: host.clone(), code }, body))
-    };
-    tokio::pin!(answered);
-    tokio::select! {
-        biased;
-        answered = &mut answered => answered,
-        _ = connection => answered.await,
-    }
+    read::get(remote, path, &aggregator).await
 }
 
 async fn document(remote: &Remote, path: &str) -> Option<Bytes> {
-    let (status, bytes) = get(remote, path).await.ok()?;
-    (status.code == 200).then_some(bytes)
+    let answered = get(remote, path).await.ok()?;
+    (answered.code == 200).then_some(answered.body)
 }
 
 /// Its document of version 3, unless what is known is the same.

@@ -16,15 +16,74 @@ const INITIAL_READINESS: SignedDuration = SignedDuration::from_secs(30);
 /// Use that differs from the target by less changes nothing.
 const TOLERANCE: f64 = 0.1;
 
+/// The window of a measurement that does not say it.
+const WINDOW: SignedDuration = SignedDuration::from_mins(1);
+
 /// What one pod used, in thousandths.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-struct Usage {
+pub struct Usage {
     value: i64,
     at: Timestamp,
     window: SignedDuration,
 }
 
-/// What a metric of the kinds `Resource` and `ContainerResource` asks.
+/// What pods used of a resource, all containers together or this one alone, by the pods' names. `items` are PodMetrics.
+pub fn of_resource<'a>(
+    items: &'a [Value],
+    resource: &str,
+    container: Option<&str>,
+) -> BTreeMap<&'a str, Usage> {
+    let usage = |metrics: &Value| {
+        let containers = metrics["containers"].as_array()?;
+        let asked = containers.iter().filter(|c| container.is_none_or(|name| c["name"] == name));
+        let amount = |container: &Value| {
+            let amount = container["usage"].get(resource)?;
+            Quantity::from_value(amount).ok().map(|amount| amount.milli_value())
+        };
+        let values: Option<Vec<i64>> = asked.map(amount).collect();
+        let window = time::Duration::parse(metrics["window"].as_str().unwrap_or("0s")).unwrap_or_default();
+        Some(Usage {
+            value: values.filter(|values| !values.is_empty())?.into_iter().fold(0, i64::saturating_add),
+            at: metrics["timestamp"].as_str().and_then(time::parse)?,
+            window: SignedDuration::from_nanos(window.nanoseconds),
+        })
+    };
+    items.iter().filter_map(|metrics| Some((meta::name(metrics), usage(metrics)?))).collect()
+}
+
+/// What a metric says of pods, by their names. `items` are MetricValues.
+pub fn of_pods(items: &[Value]) -> BTreeMap<&str, Usage> {
+    let usage = |item: &Value| {
+        let window = item["windowSeconds"].as_i64().map_or(WINDOW, SignedDuration::from_secs);
+        Some(Usage {
+            value: milli(&item["value"])?,
+            at: item["timestamp"].as_str().and_then(time::parse)?,
+            window,
+        })
+    };
+    items.iter().filter_map(|item| Some((item["describedObject"]["name"].as_str()?, usage(item)?))).collect()
+}
+
+/// A quantity in thousandths.
+pub fn milli(quantity: &Value) -> Option<i64> {
+    let given = Some(quantity).filter(|quantity| !quantity.is_null())?;
+    Quantity::from_value(given).ok().map(|quantity| quantity.milli_value())
+}
+
+/// A quantity from thousandths.
+pub fn quantity(milli: i64) -> String {
+    Quantity::parse(&format!("{milli}m")).unwrap_or_default().to_string()
+}
+
+/// Whether use so near to its target changes nothing.
+pub fn is_near(behavior: &Value, ratio: f64) -> bool {
+    let tolerance = |direction: &str| {
+        milli(&behavior[direction]["tolerance"]).map_or(TOLERANCE, |given| given as f64 / 1000.0)
+    };
+    (1.0 - tolerance("scaleDown")..=1.0 + tolerance("scaleUp")).contains(&ratio)
+}
+
+/// What a metric of the kinds `Resource`, `ContainerResource` and `Pods` asks; the latter has no resource.
 #[derive(Clone, Debug)]
 pub struct Question<'a> {
     pub resource: &'a str,
@@ -54,20 +113,12 @@ struct Ratio {
 }
 
 impl Question<'_> {
-    /// How many replicas these pods need, whose PodMetrics these are. The error is upstream's.
-    pub fn answer(&self, pods: &[Value], metrics: &[Value]) -> Result<Proposal, String> {
-        if metrics.is_empty() {
-            let resource = self.resource;
-            return Err(format!(
-                "unable to get metrics for resource {resource}: no metrics returned from resource metrics API"
-            ));
-        }
+    /// How many replicas these pods need that used so much. The error is upstream's.
+    pub fn answer(&self, pods: &[Value], usages: &BTreeMap<&str, Usage>) -> Result<Proposal, String> {
         if pods.is_empty() {
             return Err("no pods returned by selector while calculating replica count".to_owned());
         }
-        let usages: BTreeMap<&str, Usage> =
-            metrics.iter().filter_map(|m| Some((meta::name(m), self.usage(m)?))).collect();
-        let groups = Groups::of(pods, &usages, self.resource, self.now);
+        let groups = Groups::of(pods, usages, self.resource, self.now);
         let mut values: BTreeMap<&str, i64> = usages
             .iter()
             .filter(|(name, _)| !groups.ignored.contains(**name) && !groups.unready.contains(**name))
@@ -111,7 +162,7 @@ impl Question<'_> {
     }
 
     fn average(&self) -> i64 {
-        Quantity::from_value(&self.target["averageValue"]).map_or(0, |target| target.milli_value())
+        milli(&self.target["averageValue"]).unwrap_or(0)
     }
 
     /// What a pod is taken to use of which nothing is known.
@@ -123,29 +174,7 @@ impl Question<'_> {
     }
 
     fn is_near(&self, ratio: f64) -> bool {
-        let tolerance = |direction: &str| {
-            let given = &self.behavior[direction]["tolerance"];
-            let given = Some(given).filter(|t| !t.is_null()).and_then(|t| Quantity::from_value(t).ok());
-            given.map_or(TOLERANCE, |given| given.milli_value() as f64 / 1000.0)
-        };
-        (1.0 - tolerance("scaleDown")..=1.0 + tolerance("scaleUp")).contains(&ratio)
-    }
-
-    fn usage(&self, metrics: &Value) -> Option<Usage> {
-        let containers = metrics["containers"].as_array()?;
-        let asked: Vec<&Value> =
-            containers.iter().filter(|c| self.container.is_none_or(|name| c["name"] == name)).collect();
-        let amount = |container: &&Value| {
-            let amount = container["usage"].get(self.resource)?;
-            Quantity::from_value(amount).ok().map(|amount| amount.milli_value())
-        };
-        let values: Option<Vec<i64>> = asked.iter().map(amount).collect();
-        let window = time::Duration::parse(metrics["window"].as_str().unwrap_or("0s")).unwrap_or_default();
-        Some(Usage {
-            value: values.filter(|values| !values.is_empty())?.into_iter().fold(0, i64::saturating_add),
-            at: metrics["timestamp"].as_str().and_then(time::parse)?,
-            window: SignedDuration::from_nanos(window.nanoseconds),
-        })
+        is_near(self.behavior, ratio)
     }
 
     /// What a pod asks for, in thousandths.
@@ -198,7 +227,7 @@ impl Question<'_> {
         let whole = self.resource == "memory" && ratio.average % 1000 == 0;
         let average = match whole {
             true => Quantity::new(ratio.average / 1000, Format::BinarySi).to_string(),
-            false => Quantity::parse(&format!("{}m", ratio.average)).unwrap_or_default().to_string(),
+            false => quantity(ratio.average),
         };
         let mut status = json!({ "averageValue": average });
         if let Some(utilization) = ratio.utilization {
@@ -208,7 +237,7 @@ impl Question<'_> {
     }
 }
 
-fn ceil(number: f64) -> i64 {
+pub(super) fn ceil(number: f64) -> i64 {
     // Past the ends, a cast stays there.
     number.ceil() as i64
 }
@@ -293,7 +322,7 @@ mod tests {
             current,
             now: now(),
         };
-        question.answer(pods, metrics)
+        question.answer(pods, &of_resource(metrics, "cpu", None))
     }
 
     #[test]
@@ -340,12 +369,7 @@ mod tests {
         let mut silent = pods.clone();
         silent[0]["spec"]["containers"][0].as_object_mut().unwrap().remove("resources");
         let cases = [
-            (
-                &pods[..],
-                vec![],
-                "unable to get metrics for resource cpu: no metrics returned from resource metrics API",
-            ),
-            (&[], vec![used("p0", "1")], "no pods returned by selector while calculating replica count"),
+            (&[][..], vec![used("p0", "1")], "no pods returned by selector while calculating replica count"),
             (&pods, vec![used("other", "1")], "no metrics returned matched known pods"),
             (&silent, vec![used("p0", "1")], "missing request for cpu in container c of Pod p0"),
         ];
@@ -374,7 +398,9 @@ mod tests {
                 current: 1,
                 now: now(),
             };
-            question.answer(&pods, &metrics).map(|proposal| proposal.status["averageValue"].clone())
+            question
+                .answer(&pods, &of_resource(&metrics, "cpu", container))
+                .map(|proposal| proposal.status["averageValue"].clone())
         };
         assert_eq!(of(None), Ok(json!("1100m")));
         assert_eq!(of(Some("s")), Ok(json!("100m")));

@@ -1,15 +1,17 @@
 //! Horizontal pod autoscalers (k8s.io/kubernetes/pkg/controller/podautoscaler).
 //!
-//! Metrics of resources are read wherever `metrics.k8s.io` is served. Where it is not, an autoscaler keeps its target
-//! within bounds and says of every metric why it cannot be read, as upstream does. Nothing serves custom and external
-//! metrics yet. [`plan`], [`metrics`] and [`history`] decide and are pure.
+//! Metrics are read from whoever serves `metrics.k8s.io`, `custom.metrics.k8s.io` and `external.metrics.k8s.io`
+//! ([`sources`]). Where nobody does, an autoscaler keeps its target within bounds and says of every metric why it cannot be
+//! read, as upstream does. [`plan`], [`metrics`], [`amount`] and [`history`] decide and are pure.
 //!
 //! Upstream looks every fifteen seconds. So does this while there are metrics to look at; otherwise the targets are
 //! watched, since nothing else can change what there is to do. People are told when something changes, not each time anew.
 
+mod amount;
 mod history;
 mod metrics;
 mod plan;
+mod sources;
 
 use crate::events::{Kind, Recorder};
 use crate::pods;
@@ -19,12 +21,14 @@ use alcove_apiserver::registry::Resource;
 use alcove_apiserver::{Client, Event, Object, Server};
 use alcove_object::selector::Labels;
 use alcove_object::{Env, Gvk, Gvr, Reason, Status, Value, meta, tree};
+use amount::Amount;
 use history::{History, Wish};
-use metrics::Question;
+use metrics::{Proposal, Question};
 use parking_lot::Mutex;
 use plan::{Bounds, Reading, Unread};
 use serde::Deserialize;
 use serde_json::json;
+use sources::Sources;
 use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
@@ -33,8 +37,6 @@ use tokio::sync::Notify;
 const NAME: &str = "horizontal-pod-autoscaler";
 /// How often metrics are looked at (kube-controller-manager's --horizontal-pod-autoscaler-sync-period).
 const SYNC: Duration = Duration::from_secs(15);
-/// What a server answers that has no metrics.
-const NO_METRICS: &str = "the server could not find the requested resource (get pods.metrics.k8s.io)";
 
 /// The autoscaler.
 pub struct Autoscalers {
@@ -259,8 +261,8 @@ impl Autoscalers {
             self.set(autoscaler, "ScalingActive", false, "InvalidSelector", why);
             return Ok(Next::Done);
         };
-        let readings = self.read(autoscaler, labels, current)?;
-        let next = if self.has_metrics() { Next::After(SYNC) } else { Next::Done };
+        let running = tree::at(target, &resource.scale.current).and_then(Value::as_i64).unwrap_or(0);
+        let (readings, next) = self.read(autoscaler, labels, (current, running)).await?;
         autoscaler["status"]["currentMetrics"] = plan::current_metrics(&readings);
         let wanted = match plan::decide(&readings, current) {
             Ok((desired, metric)) => {
@@ -289,47 +291,72 @@ impl Autoscalers {
         Ok(next)
     }
 
-    fn has_metrics(&self) -> bool {
-        self.server.registry().gvr(&pod_metrics()).is_some()
+    /// What each metric of an autoscaler says, and when to ask again. There are so many replicas, of which so many run.
+    async fn read(
+        &self,
+        autoscaler: &Value,
+        labels: Labels,
+        replicas: (i64, i64),
+    ) -> Result<(Vec<Reading>, Next), Status> {
+        let namespace = meta::namespace(autoscaler);
+        let sources = Sources { server: &self.server, client: &self.client, namespace };
+        let metrics = autoscaler["spec"]["metrics"].as_array().map_or(&[][..], Vec::as_slice);
+        let is_served = metrics.iter().any(|metric| sources.is_served(metric));
+        let options = ListOptions { labels: labels.clone(), ..ListOptions::default() };
+        let pods = match is_served {
+            true => self.client.list(&pods::resource(), namespace, &options)?.items,
+            false => Vec::new(),
+        };
+        let pods: Vec<Value> = pods.iter().map(Object::parse).collect();
+        let behavior = &autoscaler["spec"]["behavior"];
+        let mut readings = Vec::with_capacity(metrics.len());
+        for metric in metrics {
+            let answer = self.ask(&sources, metric, behavior, &labels, &pods, replicas).await;
+            let answer = answer.map(|proposal| plan::proposed(metric, proposal));
+            readings.push(answer.map_err(|why| plan::unread(metric, &why)));
+        }
+        Ok((readings, if is_served { Next::After(SYNC) } else { Next::Done }))
     }
 
-    /// What each metric of an autoscaler says.
-    fn read(&self, autoscaler: &Value, labels: Labels, current: i64) -> Result<Vec<Reading>, Status> {
-        if !self.has_metrics() {
-            return Ok(plan::unread(autoscaler, NO_METRICS).into_iter().map(Err).collect());
+    /// How many replicas a metric asks for.
+    async fn ask(
+        &self,
+        sources: &Sources<'_>,
+        metric: &Value,
+        behavior: &Value,
+        labels: &Labels,
+        pods: &[Value],
+        (current, running): (i64, i64),
+    ) -> Result<Proposal, String> {
+        let source = plan::source(metric);
+        let (target, now) = (&source["target"], self.env.now());
+        let resource = source["name"].as_str().unwrap_or_default();
+        let question = Question { resource, container: None, target, behavior, current, now };
+        let amount = |value| Amount { value, target, behavior, current, running };
+        let without_target = |kind: &str| {
+            format!(
+                "invalid {kind} metric source: neither a value target nor an average value target was set"
+            )
+        };
+        match metric["type"].as_str().unwrap_or_default() {
+            "Resource" | "ContainerResource" => {
+                let question = Question { container: source["container"].as_str(), ..question };
+                let found = sources.of_resource(resource, labels).await?;
+                question.answer(pods, &metrics::of_resource(&found, resource, question.container))
+            }
+            "Pods" => question.answer(pods, &metrics::of_pods(&sources.of_pods(metric, labels).await?)),
+            "Object" => {
+                let value = metrics::milli(&sources.of_object(metric).await?).unwrap_or(0);
+                amount(value).answer(pods).unwrap_or_else(|| Err(without_target("object")))
+            }
+            "External" => {
+                let found = sources.of_external(metric).await?;
+                let values = found.iter().filter_map(metrics::milli);
+                let value = values.fold(0, i64::saturating_add);
+                amount(value).answer(pods).unwrap_or_else(|| Err(without_target("external")))
+            }
+            _ => Err(String::new()),
         }
-        let (namespace, options) =
-            (meta::namespace(autoscaler), ListOptions { labels, ..ListOptions::default() });
-        let list = |resource: &Gvr| -> Result<Vec<Value>, Status> {
-            let list = self.client.list(resource, namespace, &options)?;
-            Ok(list.items.iter().map(Object::parse).collect())
-        };
-        let (pods, measured) = (list(&pods::resource())?, list(&pod_metrics())?);
-        let unread = plan::unread(autoscaler, NO_METRICS);
-        let metrics = autoscaler["spec"]["metrics"].as_array().into_iter().flatten().zip(unread);
-        let answer = |(metric, unread): (&Value, Unread)| {
-            let (field, container) = match metric["type"].as_str() {
-                Some("Resource") => ("resource", None),
-                Some("ContainerResource") => {
-                    ("containerResource", metric["containerResource"]["container"].as_str())
-                }
-                _ => return Err(unread),
-            };
-            let source = &metric[field];
-            let question = Question {
-                resource: source["name"].as_str().unwrap_or_default(),
-                container,
-                target: &source["target"],
-                behavior: &autoscaler["spec"]["behavior"],
-                current,
-                now: self.env.now(),
-            };
-            let answer = question.answer(&pods, &measured);
-            answer
-                .map(|proposal| plan::proposed(metric, proposal))
-                .map_err(|why| unread.because(metric, &why))
-        };
-        Ok(metrics.map(answer).collect())
     }
 
     /// So many replicas as may be wanted now.
@@ -394,10 +421,6 @@ impl Autoscalers {
         let all = plan::summary(unread, count);
         self.events.tell(autoscaler, Kind::Warning, "FailedComputeMetricsReplicas", &all).await;
     }
-}
-
-fn pod_metrics() -> Gvr {
-    Gvr::new("metrics.k8s.io", "v1beta1", "pods")
 }
 
 /// The selector of a scale: its text, a LabelSelector, or a plain map. `None`: it selects nothing.

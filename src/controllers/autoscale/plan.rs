@@ -40,59 +40,51 @@ pub struct Unread {
     pub summary: String,
 }
 
-/// Why none of an autoscaler's metrics can be read where no metrics API is served. `resource` is what its API answers.
-pub fn unread(autoscaler: &Value, resource: &str) -> Vec<Unread> {
-    let metrics = autoscaler["spec"]["metrics"].as_array().into_iter().flatten();
-    metrics.map(|metric| unread_metric(metric, meta::namespace(autoscaler), resource)).collect()
+/// The part of a metric that says what is measured, and what for.
+pub fn source(metric: &Value) -> &Value {
+    match metric["type"].as_str() {
+        Some("Resource") => &metric["resource"],
+        Some("ContainerResource") => &metric["containerResource"],
+        Some("Pods") => &metric["pods"],
+        Some("Object") => &metric["object"],
+        Some("External") => &metric["external"],
+        _ => &Value::Null,
+    }
 }
 
-fn unread_metric(metric: &Value, namespace: &str, resource: &str) -> Unread {
-    let text = |pointer: &str| metric.pointer(pointer).and_then(Value::as_str).unwrap_or_default();
-    let kind = text("/type");
-    let source = match kind {
-        "ContainerResource" => &metric["containerResource"],
-        "Resource" => &metric["resource"],
-        _ => &Value::Null,
-    };
-    let of_resource = || {
-        let name = source["name"].as_str().unwrap_or_default();
-        let how = if source["target"]["averageValue"].is_null() { "utilization" } else { "usage" };
-        format!(
-            "failed to get {name} {how}: unable to get metrics for resource {name}: unable to fetch metrics from \
-             resource metrics API: {resource}"
-        )
-    };
-    let custom = "unable to fetch metrics from custom metrics API: no custom metrics API (custom.metrics.k8s.io) registered";
-    let of = |reason: &'static str, why: String, what: &str| {
-        let summary = format!("failed to get {what} metric value: {why}");
+/// A metric that says nothing, since its source said this instead.
+pub fn unread(metric: &Value, why: &str) -> Unread {
+    let source = source(metric);
+    let text = |pointer: &str| source.pointer(pointer).and_then(Value::as_str).unwrap_or_default();
+    let is_average = !source["target"]["averageValue"].is_null();
+    let of = |reason: &'static str, what: &str, inner: &str, why: String| {
+        let summary = format!("failed to get {what} metric value: {inner}{why}");
         Unread { reason, why, summary }
     };
-    match kind {
+    let of_resource = || {
+        let how = if is_average { "usage" } else { "utilization" };
+        format!("failed to get {} {how}: {why}", text("/name"))
+    };
+    let name = text("/metric/name");
+    match metric["type"].as_str().unwrap_or_default() {
         "Resource" => {
-            let what = format!("{} resource", text("/resource/name"));
-            of("FailedGetResourceMetric", of_resource(), &what)
+            of("FailedGetResourceMetric", &format!("{} resource", text("/name")), "", of_resource())
         }
         "ContainerResource" => {
-            let what = format!("{} container", text("/containerResource/container"));
-            of("FailedGetContainerResourceMetric", of_resource(), &what)
+            let what = format!("{} container", text("/container"));
+            of("FailedGetContainerResourceMetric", &what, "", of_resource())
         }
-        "Pods" => {
-            let why = format!("unable to get metric {}: {custom}", text("/pods/metric/name"));
-            of("FailedGetPodsMetric", why, "pods")
-        }
+        "Pods" => of("FailedGetPodsMetric", "pods", "", why.to_owned()),
         "Object" => {
-            let (kind, object) = (text("/object/describedObject/kind"), text("/object/describedObject/name"));
-            let name = text("/object/metric/name");
-            let why = format!("unable to get metric {name}: {kind} on {namespace} {object}/{custom}");
-            of("FailedGetObjectMetric", why, "object")
+            let inner = format!("failed to get {name} object metric: ");
+            of("FailedGetObjectMetric", "object", if is_average { &inner } else { "" }, why.to_owned())
         }
         "External" => {
-            let name = text("/external/metric/name");
-            let why = format!(
-                "unable to get external metric {namespace}/{name}: unable to fetch metrics from external metrics API: no \
-                 external metrics API (external.metrics.k8s.io) registered"
-            );
-            of("FailedGetExternalMetric", why, &format!("{name} external"))
+            let inner = match is_average {
+                true => format!("failed to get {name} external metric: "),
+                false => format!("failed to get external metric {name}: "),
+            };
+            of("FailedGetExternalMetric", &format!("{name} external"), &inner, why.to_owned())
         }
         other => {
             let why = format!("unknown metric source type {other:?}");
@@ -101,15 +93,26 @@ fn unread_metric(metric: &Value, namespace: &str, resource: &str) -> Unread {
     }
 }
 
-impl Unread {
-    /// The same metric, unread for another reason: its API answered, but nothing comes of the answer.
-    pub fn because(self, metric: &Value, why: &str) -> Unread {
-        let source =
-            if metric["type"] == "Resource" { &metric["resource"] } else { &metric["containerResource"] };
-        let how = if source["target"]["averageValue"].is_null() { "utilization" } else { "usage" };
-        let why = format!("failed to get {} {how}: {why}", source["name"].as_str().unwrap_or_default());
-        Unread { reason: self.reason, summary: self.summary.replace(&self.why, &why), why }
+/// A label selector as upstream's messages show it.
+pub fn in_go(selector: &Value) -> String {
+    if selector.is_null() {
+        return "nil".to_owned();
     }
+    let labels: String =
+        meta::entries(selector.get("matchLabels")).map(|(key, value)| format!("{key}: {value},")).collect();
+    let expression = |expression: &Value| {
+        let text = |field: &str| expression[field].as_str().unwrap_or_default();
+        let values = expression["values"].as_array().into_iter().flatten();
+        let values: Vec<&str> = values.filter_map(Value::as_str).collect();
+        let (key, operator, values) = (text("key"), text("operator"), values.join(" "));
+        format!("LabelSelectorRequirement{{Key:{key},Operator:{operator},Values:[{values}],}},")
+    };
+    let expressions = selector["matchExpressions"].as_array().into_iter().flatten();
+    let expressions: String = expressions.map(expression).collect();
+    format!(
+        "&LabelSelector{{MatchLabels:map[string]string{{{labels}}},\
+         MatchExpressions:[]LabelSelectorRequirement{{{expressions}}},}}"
+    )
 }
 
 /// What a metric asks for.
@@ -125,20 +128,33 @@ pub struct Proposed {
 /// What a metric says, or why it says nothing.
 pub type Reading = Result<Proposed, Unread>;
 
-/// What a metric of a resource asks for.
+/// What a metric asks for.
 pub fn proposed(metric: &Value, proposal: Proposal) -> Proposed {
     let kind = metric["type"].as_str().unwrap_or_default();
-    let (field, container) =
-        if kind == "Resource" { ("resource", "") } else { ("containerResource", "container ") };
-    let source = &metric[field];
-    let resource = source["name"].as_str().unwrap_or_default();
-    let name = match source["target"]["averageValue"].is_null() {
-        true => format!("{resource} {container}resource utilization (percentage of request)"),
-        false => format!("{resource} resource"),
+    let source = source(metric);
+    let text = |pointer: &str| source.pointer(pointer).and_then(Value::as_str).unwrap_or_default();
+    let is_average = !source["target"]["averageValue"].is_null();
+    let (resource, measured) = (text("/name"), text("/metric/name"));
+    let external = || format!("external metric {measured}({})", in_go(&source["metric"]["selector"]));
+    let (field, name) = match kind {
+        "Resource" if is_average => ("resource", format!("{resource} resource")),
+        "Resource" => ("resource", format!("{resource} resource utilization (percentage of request)")),
+        "ContainerResource" if is_average => ("containerResource", format!("{resource} resource")),
+        "ContainerResource" => {
+            let name = format!("{resource} container resource utilization (percentage of request)");
+            ("containerResource", name)
+        }
+        "Pods" => ("pods", format!("pods metric {measured}")),
+        // Upstream calls these so, too.
+        "Object" if is_average => ("object", external()),
+        "Object" => ("object", format!("{} metric {measured}", text("/describedObject/kind"))),
+        _ => ("external", external()),
     };
-    let mut status = json!({ "name": resource, "current": proposal.status });
-    if let Some(container) = source["container"].as_str() {
-        status["container"] = container.into();
+    let mut status = json!({ "current": proposal.status });
+    for field in ["name", "container", "metric", "describedObject"] {
+        if let Some(value) = source.get(field).filter(|value| !value.is_null()) {
+            status[field] = value.clone();
+        }
     }
     Proposed { replicas: proposal.replicas, name, status: json!({ "type": kind, field: status }) }
 }
@@ -229,42 +245,113 @@ mod tests {
     }
 
     #[test]
-    fn metrics_that_nobody_serves_are_told_in_upstreams_words() {
-        let gone = "the server could not find the requested resource (get pods.metrics.k8s.io)";
+    fn metrics_that_say_nothing_are_told_in_upstreams_words() {
+        let average = json!({ "type": "AverageValue", "averageValue": "1" });
+        let value = json!({ "type": "Value", "value": "1" });
         let utilization = json!({ "type": "Utilization", "averageUtilization": 50 });
-        let metrics = json!([
-            { "type": "Resource", "resource": { "name": "cpu", "target": utilization } },
-            { "type": "ContainerResource", "containerResource": { "name": "memory", "container": "c",
-                "target": { "type": "AverageValue", "averageValue": "1Mi" } } },
-            { "type": "Pods", "pods": { "metric": { "name": "qps" } } },
-            { "type": "Object", "object": { "metric": { "name": "hits" },
-                "describedObject": { "kind": "Ingress", "name": "i" } } },
-            { "type": "External", "external": { "metric": { "name": "queue" } } },
-            { "type": "Odd" },
-        ]);
-        let autoscaler = json!({ "metadata": { "namespace": "d" }, "spec": { "metrics": metrics } });
-        let found = unread(&autoscaler, gone);
-        let reasons: Vec<&str> = found.iter().map(|unread| unread.reason).collect();
-        let expected = [
-            "FailedGetResourceMetric",
-            "FailedGetContainerResourceMetric",
-            "FailedGetPodsMetric",
-            "FailedGetObjectMetric",
-            "FailedGetExternalMetric",
-            "InvalidMetricSourceType",
+        let object = |target: &Value| {
+            json!({ "type": "Object", "object": { "metric": { "name": "hits" }, "target": target,
+                "describedObject": { "kind": "Ingress", "name": "i" } } })
+        };
+        let external = |target: &Value| json!({ "type": "External", "external": { "metric": { "name": "queue" }, "target": target } });
+        let cases = [
+            (
+                json!({ "type": "Resource", "resource": { "name": "cpu", "target": utilization } }),
+                [
+                    "FailedGetResourceMetric",
+                    "failed to get cpu utilization: oh",
+                    "failed to get cpu resource metric value: ",
+                ],
+            ),
+            (
+                json!({ "type": "ContainerResource", "containerResource": { "name": "memory", "container": "c", "target": average } }),
+                [
+                    "FailedGetContainerResourceMetric",
+                    "failed to get memory usage: oh",
+                    "failed to get c container metric value: ",
+                ],
+            ),
+            (
+                json!({ "type": "Pods", "pods": { "metric": { "name": "qps" }, "target": average } }),
+                ["FailedGetPodsMetric", "oh", "failed to get pods metric value: "],
+            ),
+            (object(&value), ["FailedGetObjectMetric", "oh", "failed to get object metric value: "]),
+            (
+                object(&average),
+                [
+                    "FailedGetObjectMetric",
+                    "oh",
+                    "failed to get object metric value: failed to get hits object metric: ",
+                ],
+            ),
+            (
+                external(&average),
+                [
+                    "FailedGetExternalMetric",
+                    "oh",
+                    "failed to get queue external metric value: failed to get queue external metric: ",
+                ],
+            ),
+            (
+                external(&value),
+                [
+                    "FailedGetExternalMetric",
+                    "oh",
+                    "failed to get queue external metric value: failed to get external metric queue: ",
+                ],
+            ),
+            (json!({ "type": "Odd" }), ["InvalidMetricSourceType", "unknown metric source type \"Odd\"", ""]),
         ];
-        assert_eq!(reasons, expected);
-        let cpu = format!(
-            "failed to get cpu utilization: unable to get metrics for resource cpu: unable to fetch metrics from \
-             resource metrics API: {gone}"
-        );
-        assert_eq!(found[0].why, cpu);
-        assert!(found[1].why.starts_with("failed to get memory usage: "), "{}", found[1].why);
-        assert_eq!(found[1].summary, format!("failed to get c container metric value: {}", found[1].why));
-        let all = format!(
-            "invalid metrics (6 invalid out of 6), first error is: failed to get cpu resource metric value: {cpu}"
-        );
-        assert_eq!(summary(&found.iter().collect::<Vec<_>>(), 6), all);
+        for (metric, [reason, why, before]) in cases {
+            let found = unread(&metric, "oh");
+            assert_eq!((found.reason, &*found.why), (reason, why));
+            assert_eq!(found.summary, format!("{before}{why}"));
+        }
+        let found = unread(&external(&value), "oh");
+        let all = "invalid metrics (2 invalid out of 3), first error is: failed to get queue external metric value: \
+                   failed to get external metric queue: oh";
+        assert_eq!(summary(&[&found, &found], 3), all);
+    }
+
+    #[test]
+    fn every_kind_of_metric_is_shown_with_what_it_measures() {
+        let selector = json!({ "matchLabels": { "a": "b" },
+            "matchExpressions": [{ "key": "k", "operator": "In", "values": ["x", "y"] }] });
+        let shown = "&LabelSelector{MatchLabels:map[string]string{a: b,},MatchExpressions:[]LabelSelectorRequirement{\
+                     LabelSelectorRequirement{Key:k,Operator:In,Values:[x y],},},}";
+        let (average, value) = (json!({ "averageValue": "1" }), json!({ "value": "1" }));
+        let (ingress, metric) =
+            (json!({ "kind": "Ingress", "name": "i" }), json!({ "name": "m", "selector": selector }));
+        let cases = [
+            ("Pods", "pods", json!({ "metric": metric, "target": average }), "pods metric m".to_owned()),
+            (
+                "Object",
+                "object",
+                json!({ "metric": metric, "describedObject": ingress, "target": value }),
+                "Ingress metric m".to_owned(),
+            ),
+            (
+                "Object",
+                "object",
+                json!({ "metric": { "name": "m" }, "describedObject": ingress, "target": average }),
+                "external metric m(nil)".to_owned(),
+            ),
+            (
+                "External",
+                "external",
+                json!({ "metric": metric, "target": value }),
+                format!("external metric m({shown})"),
+            ),
+        ];
+        for (kind, field, source, name) in cases {
+            let mut expected = source.clone();
+            expected.as_object_mut().unwrap().remove("target");
+            expected["current"] = json!({ "value": "3" });
+            let proposal = Proposal { replicas: 2, status: json!({ "value": "3" }) };
+            let proposed = proposed(&json!({ "type": kind, field: source }), proposal);
+            assert_eq!(proposed.name, name);
+            assert_eq!(proposed.status, json!({ "type": kind, field: expected }));
+        }
     }
 
     #[test]
@@ -276,10 +363,7 @@ mod tests {
             let status = json!({ "averageValue": "1" });
             Ok(proposed(&metric(name), Proposal { replicas, status }))
         };
-        let silent = || {
-            let autoscaler = json!({ "spec": { "metrics": [metric("cpu")] } });
-            Err(unread(&autoscaler, "gone").remove(0).because(&metric("cpu"), "no metrics"))
-        };
+        let silent = || Err(unread(&metric("cpu"), "no metrics"));
         let cpu = "cpu resource utilization (percentage of request)";
         let memory = "memory resource utilization (percentage of request)";
         let cases = [

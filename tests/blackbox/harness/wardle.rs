@@ -30,6 +30,8 @@ struct State {
     is_down: AtomicBool,
     /// By namespace and name.
     flunders: Mutex<BTreeMap<String, Value>>,
+    /// What is said at a path, whatever else is there.
+    said: Mutex<BTreeMap<String, Value>>,
     /// The headers of the last request by path.
     heard: Mutex<BTreeMap<String, Vec<(String, String)>>>,
 }
@@ -76,6 +78,11 @@ impl Wardle {
             }
         });
         Wardle { port, bundle: BASE64_STANDARD.encode(certificate.pem()), state }
+    }
+
+    /// Says this at a path from now on.
+    pub fn say(&self, path: &str, document: Value) {
+        self.state.said.lock().expect("nobody panics").insert(path.to_owned(), document);
     }
 
     /// Answers nobody from now on.
@@ -167,7 +174,8 @@ fn echo(stream: &mut Stream) -> std::io::Result<()> {
 
 fn answer(request: &Request, path: &str, state: &State) -> (u16, &'static str, String) {
     let told = |code: u16, body: Value| (code, "", body.to_string());
-    if let Some(document) = document(path) {
+    let said = state.said.lock().expect("nobody panics").get(path).cloned();
+    if let Some(document) = said.or_else(|| document(path)) {
         return told(200, document);
     }
     let mut flunders = state.flunders.lock().expect("nobody panics");
