@@ -83,14 +83,14 @@ impl Namespaces {
         let goes = found.iter().map(|object| self.delete(resource, namespace, object));
         for left in futures_util::future::join_all(goes).await {
             if let Some(object) = left? {
-                *remaining.objects.entry(resource.group_resource()).or_default() += 1;
+                *remaining.objects.entry(told(resource)).or_default() += 1;
                 for finalizer in meta::finalizers(&object) {
                     *remaining.finalizers.entry(finalizer.to_owned()).or_default() += 1;
                 }
             }
         }
         if found.len() == PAGE_OBJECTS {
-            *remaining.objects.entry(resource.group_resource()).or_default() += 1;
+            *remaining.objects.entry(told(resource)).or_default() += 1;
         }
         Ok(())
     }
@@ -201,6 +201,11 @@ fn content_delay(namespace: &Value, now: Timestamp) -> Duration {
     let since = time::parse(meta::text(namespace, "deletionTimestamp")).unwrap_or(now);
     let took = now.duration_since(since).unsigned_abs();
     (took / CONTENT_DELAY_PART).clamp(CONTENT_DELAY_MIN, CONTENT_DELAY_MAX)
+}
+
+/// Upstream writes the dot before a group that has no name, too.
+fn told(resource: &Gvr) -> String {
+    format!("{}.{}", resource.resource, resource.group)
 }
 
 fn describe(counts: &BTreeMap<String, usize>, head: &str, verb: &str, what: &str) -> Option<String> {

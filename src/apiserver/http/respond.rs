@@ -1,7 +1,7 @@
 //! Answers: status line and headers around a body.
 
 use super::body::Body;
-use super::negotiate::Media;
+use super::negotiate::{Format, Media};
 use super::objects::written;
 use alcove_object::{Reason, Status};
 use http::{HeaderValue, Response, StatusCode, header};
@@ -51,8 +51,12 @@ pub fn not_modified() -> Answer {
 /// A failure.
 pub fn failure(status: &Status, media: Media) -> Answer {
     let body = Body::full(format!("{}\n", status.to_value()));
-    // A Status is never a table.
-    let mut answer = json(status.code, Media { transform: None, ..media }, body);
+    // A Status is never a table; who wants metadata alone in protobuf gets it in JSON, as upstream has it.
+    let format = match (media.format, media.transform) {
+        (Format::Protobuf, Some(_)) => Format::Json,
+        (format, _) => format,
+    };
+    let mut answer = json(status.code, Media { format, transform: None, ..media }, body);
     warn(&mut answer, &status.warnings);
     let headers = answer.headers_mut();
     let wait = status.details.as_ref().map_or(0, |details| details.retry_after_seconds);

@@ -60,3 +60,34 @@ fn whole(object: &Value, path: &Path, out: &mut Vec<Error>) {
     out.extend(validate_labels(metadata.get("labels"), &path.child("labels")));
     out.extend(validate_annotations(metadata.get("annotations"), &path.child("annotations")));
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::form;
+    use super::*;
+    use crate::Types;
+    use alcove_object::Gvk;
+    use serde_json::json;
+
+    #[test]
+    fn objects_inside_say_what_they_are() {
+        let inside = json!({"type": "object", "x-kubernetes-embedded-resource": true,
+            "x-kubernetes-preserve-unknown-fields": true});
+        let schema = json!({"type": "object", "properties": {
+            "one": inside, "many": {"type": "array", "items": inside}}});
+        let kind = Gvk::new("example.com", "v1", "Outer");
+        let types = form(&schema, &kind, &Types::default());
+        let told = |object: Value| {
+            let mut out = Vec::new();
+            errors(&object, types.kind(&kind).unwrap(), &Path::default(), &mut out);
+            out.iter().map(Error::to_string).collect::<Vec<_>>()
+        };
+        assert_eq!(told(json!({"one": {"apiVersion": "v1", "kind": "Pod", "free": 1}})), [""; 0]);
+        let missing = ["one.apiVersion: Required value", "one.kind: Required value"];
+        assert_eq!(told(json!({"one": {}})), missing);
+        let wrong = told(json!({"many": [{"apiVersion": "a/b/c", "kind": "x/y"}]}));
+        let about = |start: &str| wrong.iter().any(|error| error.starts_with(start));
+        assert!(about("many[0].apiVersion: Invalid value: \"a/b/c\": unexpected GroupVersion"), "{wrong:?}");
+        assert!(about("many[0].kind: Invalid value: \"x/y\": may have mixed case"), "{wrong:?}");
+    }
+}

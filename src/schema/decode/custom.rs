@@ -50,6 +50,12 @@ pub(super) fn prune(
             let item = view.at(*item);
             items.iter_mut().enumerate().try_for_each(|(i, value)| walk(value, item, &path.index(i), report))
         }
+        // A map where none belongs: nothing in it is specified.
+        (shape, Value::Object(map)) if !preserve_unknown && !matches!(shape, Shape::Any) => {
+            map.keys().for_each(|key| report.unknown_field(&path.key(key)));
+            map.clear();
+            Ok(())
+        }
         (_, value) => {
             spell_numbers(value);
             Ok(())

@@ -202,7 +202,11 @@ impl Judge {
         }
         // Of lists and objects, no value is shown.
         let shown = Some(value.clone()).filter(|value| !value.is_object() && !value.is_array());
-        let error = |kind, value, detail| Error { kind, field: path.to_string(), value, detail };
+        let field = match path.as_str() {
+            "" => "<nil>".to_owned(),
+            text => text.to_owned(),
+        };
+        let error = |kind, value, detail| Error { kind, field, value, detail };
         self.errors.push(match &*rule.reason {
             "FieldValueForbidden" => Error::forbidden(&path, detail),
             "FieldValueRequired" => Error::required(&path, detail),
