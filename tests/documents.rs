@@ -158,6 +158,7 @@ fn pages_point_to_what_exists() {
     let pages = pages.iter().map(|page| (page.to_string(), "")).chain([
         ("docs/limits.md".to_owned(), "docs"),
         ("docs/quickstart.md".to_owned(), "docs"),
+        ("docs/differences.md".to_owned(), "docs"),
         ("manifests/chart/README.md".to_owned(), "manifests/chart"),
         ("docs/dependencies.md".to_owned(), "docs"),
         ("benches/README.md".to_owned(), "benches"),
