@@ -1,8 +1,9 @@
 # Every target says in one line what it does; `make help` lists them.
 .DEFAULT_GOAL := help
-.PHONY: help dev build image test host-tools host-up host-down test-host test-replay conformance conformance-host lint tools bench bench-host bench-peers bench-sync bench-store bench-dns fuzz codegen codegen-check
+.PHONY: help dev build image test host-tools host-up host-down test-host test-oracle test-replay conformance conformance-host lint tools bench bench-host bench-peers bench-sync bench-store bench-dns fuzz codegen codegen-check
 
 CACHE := .cache
+OBJECTS ?= 10000
 DENY_VERSION := 0.20.2
 DENY := $(CACHE)/deny/bin/cargo-deny
 
@@ -46,9 +47,16 @@ test-host: image host-up ## play what tenants do on that Kubernetes; SCENARIOS='
 	# Of the whole workspace, as `make test` builds it: one package alone has its dependencies built anew.
 	ALCOVE_HOST_KUBECONFIG=$(CURDIR)/$(CACHE)/host/admin.kubeconfig cargo test --workspace --test host -- $(SCENARIOS)
 
+test-oracle: ## compare with upstream's libraries on OBJECTS (10000) generated objects; ALCOVE_ORACLE_SEED chooses others
+	@echo "make test-oracle: comparing $(OBJECTS) generated objects, and what is made from them, with upstream's libraries"
+	# Of the whole workspace, as `make test` builds it: one package alone has its dependencies built anew.
+	ALCOVE_ORACLE_OBJECTS=$(OBJECTS) cargo test --workspace --test oracle -- $(AREAS)
+
 test-replay: tools ## send the same requests to alcove and to kube-apiserver, and compare the answers
-	@echo "make test-replay: building alcove, then playing tests/replay/sequences on both"
-	cargo build
+	@echo "make test-replay: building alcove and its peers, then playing tests/replay/sequences on both"
+	# Of the whole workspace, as `make test` builds it: one package alone has its dependencies built anew.
+	cargo build --workspace
+	tests/host/programs/build.sh $(CACHE)/host/bin kube-apiserver kube-controller-manager etcd
 	tests/replay/replay.py target/debug/alcove $(REPLAY_ARGS)
 
 conformance: ## run the upstream conformance tests that pass against a tenant (minutes; builds them the first time)

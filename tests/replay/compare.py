@@ -35,8 +35,25 @@ def text(value):
     return value
 
 
+def owners(entries):
+    """Owners of fields, which come by operation and then by time. Whether two writes were in one second is chance, and
+    within one they come by name: so they are sorted by name, with a word about it if they came in another order than that."""
+    named = lambda entry: (entry.get("operation", ""), *(str(entry.get(key, "")) for key in OWNER))
+    timed = lambda entry: (entry.get("operation", ""), entry.get("time") or "", *named(entry)[1:])
+    told = entries == sorted(entries, key=timed)
+    return sorted(entries, key=named) + ([] if told else ["NOT IN THE ORDER OF TIME"])
+
+
+OWNER = ["manager", "apiVersion", "subresource"]
+
+
 def tree(value, key=""):
     """A tree without what differs between two servers, or between two runs."""
+    if key == "managedFields" and isinstance(value, list):
+        value = owners(value)
+    # Rules come from bindings in the order in which a map of Go gives them.
+    if key in ("resourceRules", "nonResourceRules") and isinstance(value, list):
+        value = sorted(value, key=lambda rule: json.dumps(rule, sort_keys=True))
     if isinstance(value, dict):
         prefix, name = value.get("generateName"), value.get("name")
         made = isinstance(prefix, str) and isinstance(name, str) and name.startswith(prefix)

@@ -162,7 +162,7 @@ def main():
     chosen = [path for path in paths if not options.only or any(word in path.stem for word in options.only)]
     peers = servers.find_peers()
     if not peers:
-        sys.exit("no kube-apiserver and etcd found: `make bench-peers` builds them")
+        sys.exit("no kube-apiserver and etcd found: `make test-replay` builds them")
     servers.build_tools()
     work, running = Path(tempfile.mkdtemp(prefix="alcove-replay-")), []
     try:
