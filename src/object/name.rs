@@ -104,6 +104,25 @@ fn subdomain_errors(value: &str, unit: &str) -> Vec<String> {
     errors
 }
 
+/// DNS labels joined by dots, in which underscores may stand.
+pub fn is_dns1123_subdomain_with_underscore(value: &str) -> Vec<String> {
+    let mut errors = longer_than(value, DNS_SUBDOMAIN_BYTES_MAX, "characters");
+    let is_label = |label: &str| {
+        let inner = label.strip_prefix('_').unwrap_or(label);
+        let is_edge = |c: Option<&u8>| c.is_some_and(|c| c.is_ascii_lowercase() || c.is_ascii_digit());
+        let bytes = inner.as_bytes();
+        let is_known = |c: &u8| is_edge(Some(c)) || matches!(c, b'-' | b'_');
+        is_edge(bytes.first()) && is_edge(bytes.last()) && bytes.iter().all(is_known)
+    };
+    if !value.split('.').all(is_label) {
+        let what = "a lowercase RFC 1123 subdomain must consist of lower case alphanumeric characters, '_', '-' or \
+                    '.', and must start and end with an alphanumeric character";
+        let label = "_?[a-z0-9]([-_a-z0-9]*[a-z0-9])?";
+        errors.push(regex_error(what, &format!("{label}(\\.{label})*"), &["example.com"]));
+    }
+    errors
+}
+
 /// A DNS subdomain behind `*.`, as hosts of an Ingress may be.
 pub fn is_wildcard_dns1123_subdomain(value: &str) -> Vec<String> {
     let mut errors = longer_than(value, DNS_SUBDOMAIN_BYTES_MAX, "characters");

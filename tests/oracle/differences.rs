@@ -108,6 +108,9 @@ fn generalized(place: &str) -> String {
     out
 }
 
+/// The heading over the rows that only long runs meet.
+const RARE: &str = "\n## In long runs\n";
+
 /// The list in DIFFERENCES.md.
 pub struct Known {
     rows: Vec<Row>,
@@ -122,10 +125,16 @@ struct Row {
 }
 
 impl Known {
-    /// Reads the rows of the page's table: area, kind, place and what, each with `*` for anything; then the reason.
+    /// Reads the rows of the page's tables: area, kind, place and what, each with `…` for anything; then the reason. Those
+    /// below the heading [`RARE`] need not be met.
     pub fn read(page: &str) -> Known {
-        let rows = page.lines().filter(|line| line.starts_with("| `"));
-        let rows = rows.map(|line| {
+        let (usual, rare) = page.split_once(RARE).expect("DIFFERENCES.md has both tables");
+        let lines = |page: &str, is_rare: bool| -> Vec<(String, bool)> {
+            let rows = page.lines().filter(|line| line.starts_with("| `"));
+            rows.map(|line| (line.to_owned(), is_rare)).collect()
+        };
+        let rows = [lines(usual, false), lines(rare, true)].concat();
+        let rows = rows.iter().map(|(line, is_rare)| {
             let cells: Vec<&str> =
                 line.trim_matches('|').split(" | ").map(|c| c.trim().trim_matches('`')).collect();
             let [area, kind, place, what, _reason] = cells[..] else {
@@ -137,7 +146,7 @@ impl Known {
                 kind: owned(kind),
                 place: owned(place),
                 what: owned(what),
-                is_met: Cell::new(false),
+                is_met: Cell::new(*is_rare),
             }
         });
         Known { rows: rows.collect() }

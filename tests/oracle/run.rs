@@ -63,6 +63,9 @@ fn run(judge: &mut Judge, areas: &[String], seed: u64, count: usize) -> Findings
     if is_asked("update") {
         runtime.block_on(writes::updates(judge, seed, count, &mut findings));
     }
+    if is_asked("subresource") {
+        runtime.block_on(writes::parts(judge, seed, count, &mut findings));
+    }
     if is_asked("strategic-merge") {
         patches::strategic(judge, seed, count, &mut findings);
     }

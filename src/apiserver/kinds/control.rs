@@ -28,6 +28,7 @@ pub(super) fn coordination() -> Vec<Row> {
 pub(super) fn policy() -> Vec<Row> {
     vec![
         row("policy/v1", "poddisruptionbudgets", "PodDisruptionBudget", columns::pod_disruption_budget)
+            .strategy(&ruled::DISRUPTION_BUDGET)
             .short(&["pdb"])
             .status()
             .counts_spec()

@@ -1,10 +1,9 @@
 //! `storage.k8s.io/v1`, `resource.k8s.io/v1` and `storagemigration.k8s.io/v1`.
 
 use super::columns::storage as columns;
-use super::defaults::kinds as defaults;
 use super::row::{Row, row};
 use super::select;
-use super::strategies::{By, Filled, ruled};
+use super::strategies::ruled;
 
 pub(super) fn storage() -> Vec<Row> {
     let storage = |plural, kind, columns| row("storage.k8s.io/v1", plural, kind, columns);
@@ -45,19 +44,22 @@ pub(super) fn storage() -> Vec<Row> {
 pub(super) fn resource() -> Vec<Row> {
     let resource = |plural, kind, columns| row("resource.k8s.io/v1", plural, kind, columns).returns_deleted();
     vec![
-        resource("deviceclasses", "DeviceClass", columns::device_class).cluster().counts_spec(),
+        resource("deviceclasses", "DeviceClass", columns::device_class)
+            .strategy(&ruled::DEVICE_CLASS)
+            .cluster()
+            .counts_spec(),
         resource("devicetaintrules", "DeviceTaintRule", columns::device_taint_rule)
             .cluster()
             .status_but(&["metadata"])
             .counts_spec()
             .since(37),
         resource("resourceclaims", "ResourceClaim", columns::resource_claim)
-            .strategy(&By(defaults::resource_claim))
+            .strategy(&ruled::RESOURCE_CLAIM)
             .status_but(&["metadata"]),
         resource("resourceclaimtemplates", "ResourceClaimTemplate", columns::resource_claim_template)
-            .strategy(&By(defaults::resource_claim_template)),
+            .strategy(&ruled::RESOURCE_CLAIM_TEMPLATE),
         resource("resourceslices", "ResourceSlice", columns::resource_slice)
-            .strategy(&Filled(defaults::RESOURCE_SLICE))
+            .strategy(&ruled::RESOURCE_SLICE)
             .cluster()
             .counts_spec()
             .selectable(select::RESOURCE_SLICE),

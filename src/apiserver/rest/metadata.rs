@@ -29,7 +29,8 @@ pub(super) fn generate_name(object: &mut Value, env: &dyn Env) {
 /// `generation` of a new object.
 pub(super) fn first_generation(resource: &Resource, object: &mut Value) {
     match resource.rules.generation {
-        Generation::None => meta::unset(object, "generation"),
+        // What nobody counts stays as it came.
+        Generation::None => {}
         _ => meta::set(object, "generation", 1),
     }
 }

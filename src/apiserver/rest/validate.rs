@@ -59,6 +59,7 @@ pub(super) fn changed_metadata(resource: &Resource, object: &Value, old: &Value)
     let rest =
         alcove_object::validate::validate_object_meta(object, resource.namespaced, name::path_segment, &path);
     errors.extend(rest.into_iter().filter(|e| !errors.contains(e)).collect::<Vec<_>>());
+    errors.extend(finalizers(resource, object));
     errors
 }
 

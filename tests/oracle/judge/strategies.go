@@ -3,6 +3,7 @@ package main
 import (
 	definition "k8s.io/apiextensions-apiserver/pkg/registry/customresourcedefinition"
 	"k8s.io/apimachinery/pkg/runtime/schema"
+	"k8s.io/apiserver/pkg/authorization/authorizerfactory"
 	"k8s.io/apiserver/pkg/registry/rest"
 	"k8s.io/kube-aggregator/pkg/registry/apiservice"
 	"k8s.io/kubernetes/pkg/registry/admissionregistration/mutatingadmissionpolicy"
@@ -146,17 +147,22 @@ var strategies = map[schema.GroupKind]strategy{
 	kind("storage.k8s.io", "VolumeAttributesClass"): volumeattributesclass.Strategy,
 }
 
+// claims may be given to everybody: whom they may be given by is asked elsewhere.
+var claims = resourceclaim.NewStrategy(nil, authorizerfactory.NewAlwaysAllowAuthorizer())
+
 // throughSubresource are the strategies of writes through a subresource.
 var throughSubresource = map[string]map[schema.GroupKind]rest.RESTUpdateStrategy{
 	"status": {
-		kind("", "Namespace"):                                    namespace.StatusStrategy,
-		kind("", "Node"):                                         node.StatusStrategy,
-		kind("", "PersistentVolume"):                             persistentvolume.StatusStrategy,
-		kind("", "PersistentVolumeClaim"):                        persistentvolumeclaim.StatusStrategy,
-		kind("", "Pod"):                                          pod.StatusStrategy,
-		kind("", "ReplicationController"):                        replicationcontroller.StatusStrategy,
-		kind("", "ResourceQuota"):                                resourcequota.StatusStrategy,
-		kind("", "Service"):                                      service.StatusStrategy,
+		kind("", "Namespace"):                              namespace.StatusStrategy,
+		kind("", "Node"):                                   node.StatusStrategy,
+		kind("", "PersistentVolume"):                       persistentvolume.StatusStrategy,
+		kind("", "PersistentVolumeClaim"):                  persistentvolumeclaim.StatusStrategy,
+		kind("", "Pod"):                                    pod.StatusStrategy,
+		kind("", "ReplicationController"):                  replicationcontroller.StatusStrategy,
+		kind("", "ResourceQuota"):                          resourcequota.StatusStrategy,
+		kind("", "Service"):                                service.StatusStrategy,
+		kind("flowcontrol.apiserver.k8s.io", "FlowSchema"): flowschema.StatusStrategy,
+		kind("flowcontrol.apiserver.k8s.io", "PriorityLevelConfiguration"): prioritylevelconfiguration.StatusStrategy,
 		kind("apps", "DaemonSet"):                                daemonset.StatusStrategy,
 		kind("apps", "Deployment"):                               deployment.StatusStrategy,
 		kind("apps", "ReplicaSet"):                               replicaset.StatusStrategy,
@@ -168,6 +174,7 @@ var throughSubresource = map[string]map[schema.GroupKind]rest.RESTUpdateStrategy
 		kind("networking.k8s.io", "Ingress"):                     ingress.StatusStrategy,
 		kind("networking.k8s.io", "ServiceCIDR"):                 servicecidr.StatusStrategy,
 		kind("policy", "PodDisruptionBudget"):                    poddisruptionbudget.StatusStrategy,
+		kind("resource.k8s.io", "ResourceClaim"):                 resourceclaim.NewStatusStrategy(claims),
 		kind("storage.k8s.io", "VolumeAttachment"):               volumeattachment.StatusStrategy,
 	},
 	"ephemeralcontainers": {kind("", "Pod"): pod.EphemeralContainersStrategy},

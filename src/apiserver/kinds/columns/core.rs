@@ -125,7 +125,11 @@ pub(crate) fn service() -> Vec<Column> {
     vec![
         name(),
         string("Type", "How the service is reached.", text_at!("/spec/type")),
-        string("Cluster-IP", "Address inside the cluster.", text_at!("/spec/clusterIPs/0" or "<none>")),
+        string(
+            "Cluster-IP",
+            "Address inside the cluster.",
+            text_at!("/spec/clusterIPs/0" unless missing "<none>"),
+        ),
         string("External-IP", "Addresses outside the cluster.", |service, _| external_ips(service).into()),
         string("Port(s)", "Ports, node ports and protocols.", |service, _| ports(service).into()),
         age(),
@@ -168,7 +172,7 @@ fn ports(service: &Value) -> String {
     let shown = list(service, "/spec/ports").iter().map(|port| {
         let (number, protocol) = (int(port, "/port"), text(port, "/protocol"));
         match int(port, "/nodePort") {
-            0 => format!("{number}/{protocol}"),
+            ..=0 => format!("{number}/{protocol}"),
             node => format!("{number}:{node}/{protocol}"),
         }
     });
@@ -261,7 +265,11 @@ pub(crate) fn persistent_volume() -> Vec<Column> {
         string("VolumeAttributesClass", "Its attributes class.", volume_attributes_class),
         string("Reason", "Why it is in this state.", text_at!("/status/reason")),
         age(),
-        wide(string("VolumeMode", "File system or block device.", text_at!("/spec/volumeMode" or "<unset>"))),
+        wide(string(
+            "VolumeMode",
+            "File system or block device.",
+            text_at!("/spec/volumeMode" unless missing "<unset>"),
+        )),
     ]
 }
 
@@ -282,7 +290,11 @@ pub(crate) fn persistent_volume_claim() -> Vec<Column> {
         string("StorageClass", "Its storage class.", |claim, _| class(claim).into()),
         string("VolumeAttributesClass", "Its attributes class.", volume_attributes_class),
         age(),
-        wide(string("VolumeMode", "File system or block device.", text_at!("/spec/volumeMode" or "<unset>"))),
+        wide(string(
+            "VolumeMode",
+            "File system or block device.",
+            text_at!("/spec/volumeMode" unless missing "<unset>"),
+        )),
     ]
 }
 
@@ -371,7 +383,10 @@ fn last_seen(event: &Value, now: Timestamp) -> String {
 fn count(event: &Value) -> i64 {
     match some(event, "/series") {
         Some(series) => int(series, "/count"),
-        None => int(event, "/count").max(int(event, "/deprecatedCount")).max(1),
+        None => match int(event, "/count") + int(event, "/deprecatedCount") {
+            0 => 1,
+            count => count,
+        },
     }
 }
 

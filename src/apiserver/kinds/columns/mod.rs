@@ -67,6 +67,12 @@ macro_rules! text_at {
             text => text.into(),
         }
     };
+    ($pointer:literal unless missing $missing:literal) => {
+        |object, _| match $crate::kinds::tree::some(object, $pointer) {
+            None => $missing.into(),
+            Some(text) => text.as_str().unwrap_or_default().into(),
+        }
+    };
 }
 
 /// The computation that gives the number at a pointer, 0 when missing.

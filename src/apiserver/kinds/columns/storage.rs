@@ -62,9 +62,13 @@ pub(crate) fn storage_class() -> Vec<Column> {
         string(
             "ReclaimPolicy",
             "What becomes of a volume without a claim.",
-            text_at!("/reclaimPolicy" or "Delete"),
+            text_at!("/reclaimPolicy" unless missing "Delete"),
         ),
-        string("VolumeBindingMode", "When claims are bound.", text_at!("/volumeBindingMode" or "Immediate")),
+        string(
+            "VolumeBindingMode",
+            "When claims are bound.",
+            text_at!("/volumeBindingMode" unless missing "Immediate"),
+        ),
         string("AllowVolumeExpansion", "Whether claims may grow.", flag_at!("/allowVolumeExpansion")),
         age(),
     ]

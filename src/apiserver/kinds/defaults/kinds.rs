@@ -18,18 +18,25 @@ pub(crate) const PERSISTENT_VOLUME: &[Rule] = &[
     ("status+/phase", Text("Pending")),
     ("spec/persistentVolumeReclaimPolicy", Text("Retain")),
     ("spec/volumeMode", Word("Filesystem")),
-    ("spec/hostPath/type", Text("")),
-    ("spec/iscsi/iscsiInterface", Text("default")),
-    ("spec/rbd/pool", Text("rbd")),
-    ("spec/rbd/user", Text("admin")),
-    ("spec/rbd/keyring", Text("/etc/ceph/keyring")),
-    ("spec/azureDisk/cachingMode", Text("ReadWrite")),
-    ("spec/azureDisk/fsType", Text("ext4")),
-    ("spec/azureDisk/readOnly", Bool(false)),
-    ("spec/azureDisk/kind", Text("Shared")),
-    ("spec/scaleIO/storageMode", Text("ThinProvisioned")),
-    ("spec/scaleIO/fsType", Text("xfs")),
+    ("spec", Inside(VOLUME_SOURCES)),
 ];
+
+/// Where volumes come from, those inside of attachments too.
+const VOLUME_SOURCES: &[Rule] = &[
+    ("hostPath/type", Text("")),
+    ("iscsi/iscsiInterface", Text("default")),
+    ("rbd/pool", Text("rbd")),
+    ("rbd/user", Text("admin")),
+    ("rbd/keyring", Text("/etc/ceph/keyring")),
+    ("azureDisk/cachingMode", Word("ReadWrite")),
+    ("azureDisk/fsType", Word("ext4")),
+    ("azureDisk/readOnly", Bool(false)),
+    ("azureDisk/kind", Word("Shared")),
+    ("scaleIO/storageMode", Text("ThinProvisioned")),
+    ("scaleIO/fsType", Text("xfs")),
+];
+
+pub(crate) const VOLUME_ATTACHMENT: &[Rule] = &[("spec/source/inlineVolumeSpec", Inside(VOLUME_SOURCES))];
 
 pub(crate) const PERSISTENT_VOLUME_CLAIM: &[Rule] =
     &[("status+/phase", Text("Pending")), ("spec/volumeMode", Word("Filesystem"))];

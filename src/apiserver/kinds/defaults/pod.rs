@@ -4,6 +4,7 @@ use super::Fill::{Bool, Count, Empty, Inside, Int, Text};
 use super::kinds::same_first;
 use super::{Rule, fill, requests_from_limits};
 use crate::kinds::tree::{flag, text};
+use crate::kinds::validation::aggregate;
 use alcove_object::Value;
 use serde_json::json;
 
@@ -116,10 +117,49 @@ pub(crate) fn pod(pod: &mut Value) {
             }
         }
     }
+    whole_resources(spec);
     fill(spec, &[("enableServiceLinks", Bool(true))]);
     pod_spec(spec);
+    // Nobody ends before now.
+    if spec["terminationGracePeriodSeconds"].as_i64().is_some_and(|seconds| seconds < 0) {
+        spec["terminationGracePeriodSeconds"] = 1.into();
+    }
     if flag(spec, "/hostNetwork") {
         default_host_ports(spec);
+    }
+}
+
+/// A pod that limits itself as a whole asks for what its containers do, or else for as much as it may have.
+fn whole_resources(spec: &mut Value) {
+    let Some(whole) = spec.get("resources").filter(|whole| whole.is_object()).cloned() else { return };
+    let given = |kind: &str| whole.get(kind).and_then(Value::as_object).cloned().unwrap_or_default();
+    let (mut limits, mut requests) = (given("limits"), given("requests"));
+    if limits.is_empty() && requests.is_empty() {
+        return;
+    }
+    let is_huge = |resource: &str| resource.starts_with("hugepages-");
+    for (resource, sum) in aggregate(spec, "limits").into_iter().filter(|(resource, _)| is_huge(resource)) {
+        if !requests.contains_key(&resource) {
+            limits.entry(resource).or_insert_with(|| sum.to_string().into());
+        }
+    }
+    if !limits.is_empty() {
+        for (resource, sum) in aggregate(spec, "requests") {
+            if matches!(resource.as_str(), "cpu" | "memory") {
+                requests.entry(resource).or_insert_with(|| sum.to_string().into());
+            }
+        }
+        let known =
+            limits.iter().filter(|(name, _)| matches!(name.as_str(), "cpu" | "memory") || is_huge(name));
+        let known: Vec<(String, Value)> = known.map(|(name, limit)| (name.clone(), limit.clone())).collect();
+        for (name, limit) in known {
+            requests.entry(name).or_insert(limit);
+        }
+    }
+    for (kind, amounts) in [("limits", limits), ("requests", requests)] {
+        if !amounts.is_empty() {
+            spec["resources"][kind] = amounts.into();
+        }
     }
 }
 

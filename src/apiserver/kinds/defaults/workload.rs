@@ -1,6 +1,6 @@
 //! Defaults of the kinds that run pods from a template.
 
-use super::Fill::{self, Bool, Int, Text};
+use super::Fill::{self, Bool, Int, Text, Word};
 use super::{Rule, fill, kinds, labels_from, pod};
 use crate::kinds::tree::{some, text};
 use alcove_object::{Value, meta};
@@ -24,6 +24,10 @@ pub(crate) fn deployment(object: &mut Value) {
     if text(spec, "/strategy/type") == "RollingUpdate" {
         fill(spec, ROLLING_DEPLOYMENT);
     }
+    // Upstream's own form has no way to say nothing here.
+    let numbers =
+        [("strategy/rollingUpdate/maxUnavailable", Int(0)), ("strategy/rollingUpdate/maxSurge", Int(0))];
+    fill(spec, &numbers);
 }
 
 pub(crate) fn replica_set(object: &mut Value) {
@@ -98,7 +102,7 @@ pub(crate) fn replication_controller(object: &mut Value) {
 
 const JOB: &[Rule] = &[
     ("parallelism", Int(1)),
-    ("completionMode", Text("NonIndexed")),
+    ("completionMode", Word("NonIndexed")),
     ("suspend", Bool(false)),
     ("manualSelector", Bool(false)),
     ("podFailurePolicy/rules/*/onPodConditions/*/status", Text("True")),

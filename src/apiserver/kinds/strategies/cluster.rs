@@ -1,8 +1,8 @@
 //! Namespaces, nodes, leases, storage and priority classes: kinds with one or two rules each.
 
 use crate::kinds::defaults::{fill, kinds};
-use crate::kinds::tree::{int, list, some, text};
-use crate::kinds::validation::{immutable, items};
+use crate::kinds::tree::{int, list, some};
+use crate::kinds::validation::{immutable, node, statuses};
 use crate::registry::{Context, Strategy};
 use crate::rest::standard_finalizer;
 use alcove_object::field::{Error, Path};
@@ -35,13 +35,13 @@ impl Strategy for Namespace {
 
     fn validate(&self, _: &Context<'_>, object: &Value) -> Vec<Error> {
         let path = Path::new("spec").child("finalizers");
-        let mut errors = Vec::new();
-        for finalizer in list(object, "/spec/finalizers").iter().filter_map(Value::as_str) {
-            let wrong = alcove_object::validate::validate_finalizer_name(finalizer, &path);
-            errors.extend(wrong);
-            errors.extend(standard_finalizer(finalizer, &path));
+        finalizers(object, |_| path.clone())
+    }
+
+    fn prepare_subresource(&self, _: &Context<'_>, subresource: &str, object: &mut Value, old: &Value) {
+        if subresource == "finalize" {
+            carry(object, old, &["status"]);
         }
-        errors
     }
 
     fn validate_subresource(
@@ -51,34 +51,21 @@ impl Strategy for Namespace {
         object: &Value,
         _: &Value,
     ) -> Vec<Error> {
-        if subresource == "finalize" {
-            let each = list(object, "/spec/finalizers").iter().filter_map(Value::as_str).enumerate();
-            return each
-                .flat_map(|(i, finalizer)| {
-                    let path = Path::new("spec").child("finalizers").index(i);
-                    let wrong = alcove_object::validate::validate_finalizer_name(finalizer, &path);
-                    wrong.into_iter().chain(standard_finalizer(finalizer, &path)).collect::<Vec<_>>()
-                })
-                .collect();
+        match subresource {
+            "status" => statuses::namespace(object).into_iter().collect(),
+            _ => finalizers(object, |i| Path::new("spec").child("finalizers").index(i)),
         }
-        // Upstream names this path so.
-        let path = Path::new("status").child("Phase");
-        let (phase, is_going) = (text(object, "/status/phase"), meta::is_deleting(object));
-        let why = match (is_going, phase) {
-            (false, phase) if phase != "Active" => "may only be 'Active' if `deletionTimestamp` is empty",
-            (true, phase) if phase != "Terminating" => {
-                "may only be 'Terminating' if `deletionTimestamp` is not empty"
-            }
-            _ => return Vec::new(),
-        };
-        vec![Error::invalid(&path, phase, why)]
     }
+}
 
-    fn prepare_subresource(&self, _: &Context<'_>, subresource: &str, object: &mut Value, old: &Value) {
-        if subresource == "finalize" {
-            carry(object, old, &["status"]);
-        }
+/// Upstream says which finalizer it means only of those that are there already.
+fn finalizers(object: &Value, path: impl Fn(usize) -> Path) -> Vec<Error> {
+    let mut errors = Vec::new();
+    for (i, finalizer) in list(object, "/spec/finalizers").iter().filter_map(Value::as_str).enumerate() {
+        errors.extend(alcove_object::validate::validate_finalizer_name(finalizer, &path(i)));
+        errors.extend(standard_finalizer(finalizer, &path(i)));
     }
+    errors
 }
 
 fn carry(object: &mut Value, old: &Value, fields: &[&str]) {
@@ -104,31 +91,26 @@ impl Strategy for Node {
     }
 
     fn validate(&self, _: &Context<'_>, object: &Value) -> Vec<Error> {
-        let mut errors = Vec::new();
-        let spec = object.get("spec").unwrap_or(&Value::Null);
-        // Upstream names this path so.
-        for (at, taint) in items(spec, "taints", &Path::new("metadata")) {
-            let key = text(taint, "/key");
-            errors.extend(alcove_object::validate::validate_label_name(key, &at.child("key")));
-            if text(taint, "/effect").is_empty() {
-                errors.push(Error::required(&at.child("effect"), ""));
-            }
-        }
+        let mut errors = node::node(object);
+        errors.extend(node::blocks(object));
         errors
     }
 
-    fn validate_update(&self, context: &Context<'_>, object: &Value, old: &Value) -> Vec<Error> {
-        let mut errors = self.validate(context, object);
-        let path = Path::new("spec");
-        for (field, pointer) in [("podCIDRs", "/spec/podCIDRs"), ("providerID", "/spec/providerID")] {
-            let was = some(old, pointer);
-            if was.is_some() && was != some(object, pointer) {
-                let name = if field == "podCIDRs" { "podCIDR" } else { field };
-                let why = format!("node updates may not change {name} except from \"\" to valid");
-                errors.push(Error::forbidden(&path.child(field), why));
-            }
-        }
+    fn validate_update(&self, _: &Context<'_>, object: &Value, old: &Value) -> Vec<Error> {
+        let mut errors = node::node(object);
+        errors.extend(node::blocks(object));
+        errors.extend(node::change(object, old));
         errors
+    }
+
+    fn validate_subresource(
+        &self,
+        context: &Context<'_>,
+        _: &str,
+        object: &Value,
+        old: &Value,
+    ) -> Vec<Error> {
+        self.validate_update(context, object, old)
     }
 }
 

@@ -1,11 +1,10 @@
 //! CronJobs: schedules, time zones, and the template of their jobs
 //! (k8s.io/kubernetes/pkg/apis/batch/validation: ValidateCronJob).
 
-use super::job::template_spec;
 use crate::cron::{Schedule, time_zone};
 use crate::kinds::defaults::workload;
 use crate::kinds::tree::{flag, some, text};
-use crate::kinds::validation::non_negative;
+use crate::kinds::validation::{jobs, non_negative};
 use crate::registry::{Context, Strategy};
 use alcove_object::field::{Error, Path};
 use alcove_object::{Value, meta};
@@ -52,9 +51,14 @@ fn spec(object: &Value, old: Option<&Value>) -> Vec<Error> {
     if old.is_none_or(|old| some(old, "/timeZone") != some(spec, "/timeZone")) {
         errors.extend(zone(spec, &path.child("timeZone")));
     }
+    const POLICIES: [&str; 3] = ["Allow", "Forbid", "Replace"];
+    let policy = text(spec, "/concurrencyPolicy");
+    if !policy.is_empty() && !POLICIES.contains(&policy) {
+        errors.push(Error::not_supported(&path.child("concurrencyPolicy"), policy, &POLICIES));
+    }
     let Some(job) = some(spec, "/jobTemplate/spec") else { return errors };
     let path = path.child("jobTemplate").child("spec");
-    errors.extend(template_spec(job, &path));
+    errors.extend(jobs::job_spec(job, &path));
     if let Some(selector) = some(job, "/selector") {
         let why = "`selector` will be auto-generated";
         errors.push(Error::invalid(&path.child("selector"), selector.clone(), why));

@@ -1,8 +1,8 @@
 //! Jobs: the selector that is made for them, and what of them may change.
 
 use crate::kinds::defaults::workload;
-use crate::kinds::tree::{flag, some, text};
-use crate::kinds::validation::{immutable, matches_template, non_negative, template};
+use crate::kinds::tree::{flag, int, list, some, text};
+use crate::kinds::validation::{immutable, job_status, jobs, matches_template};
 use crate::registry::{Context, Strategy};
 use alcove_object::field::{Error, Path};
 use alcove_object::selector::Labels;
@@ -38,11 +38,9 @@ impl Strategy for Job {
     fn validate_update(&self, _: &Context<'_>, object: &Value, old: &Value) -> Vec<Error> {
         let path = Path::new("spec");
         let Some(spec) = object.get("spec") else { return Vec::new() };
-        let mut errors = job_spec(spec, &path);
-        let is_indexed = text(spec, "/completionMode") == "Indexed";
-        if !is_indexed || spec.get("completions") != spec.get("parallelism") {
-            errors.extend(immutable(object, old, "/spec/completions", &path.child("completions")));
-        }
+        let mut errors = generated_selector(object, &path);
+        errors.extend(job_spec(spec, &path));
+        errors.extend(completions_change(object, old, &path));
         errors.extend(immutable(object, old, "/spec/selector", &path.child("selector")));
         errors.extend(template_change(object, old, &path));
         for field in
@@ -52,6 +50,23 @@ impl Strategy for Job {
         }
         errors
     }
+
+    fn validate_subresource(&self, _: &Context<'_>, part: &str, object: &Value, old: &Value) -> Vec<Error> {
+        if part == "status" { job_status::job_status_change(object, old) } else { Vec::new() }
+    }
+}
+
+/// Only indexed jobs may change how many of their pods are to succeed, together with how many run at once.
+fn completions_change(object: &Value, old: &Value, path: &Path) -> Option<Error> {
+    let path = path.child("completions");
+    if text(object, "/spec/completionMode") != "Indexed" {
+        return immutable(object, old, "/spec/completions", &path);
+    }
+    let given = some(object, "/spec/completions")?;
+    let is_kept = Some(given) == some(old, "/spec/completions");
+    let is_alike = Some(given) == some(object, "/spec/parallelism");
+    let why = "can only be modified in tandem with spec.parallelism";
+    (!is_kept && !is_alike).then(|| Error::invalid(&path, given.clone(), why))
 }
 
 /// Labels the pods with the job's name and UID, and selects by the latter. What is there already stays, for
@@ -105,7 +120,7 @@ fn generated_selector(object: &Value, path: &Path) -> Vec<Error> {
 }
 
 fn job_spec(spec: &Value, path: &Path) -> Vec<Error> {
-    let mut errors = template_spec(spec, path);
+    let mut errors = jobs::job_spec(spec, path);
     let selector_path = path.child("selector");
     match some(spec, "/selector") {
         None => {
@@ -126,70 +141,44 @@ fn job_spec(spec: &Value, path: &Path) -> Vec<Error> {
     errors
 }
 
-/// What holds for the spec of a job, and for that of a template of jobs, which has no selector.
-pub(super) fn template_spec(spec: &Value, path: &Path) -> Vec<Error> {
-    const NUMBERS: [&str; 7] = [
-        "parallelism",
-        "completions",
-        "activeDeadlineSeconds",
-        "backoffLimit",
-        "ttlSecondsAfterFinished",
-        "backoffLimitPerIndex",
-        "maxFailedIndexes",
-    ];
-    let mut errors: Vec<Error> = NUMBERS.iter().filter_map(|f| non_negative(spec, f, path)).collect();
-    let is_indexed = text(spec, "/completionMode") == "Indexed";
-    if is_indexed && some(spec, "/completions").is_none() {
-        errors.push(Error::required(&path.child("completions"), "when completion mode is Indexed"));
-    }
-    for field in ["backoffLimitPerIndex", "maxFailedIndexes"] {
-        if let (false, Some(given)) = (is_indexed, some(spec, &format!("/{field}"))) {
-            errors.push(Error::invalid(
-                &path.child(field),
-                given.clone(),
-                "requires indexed completion mode",
-            ));
-        }
-    }
-    errors
-        .extend(some(spec, "/template").map(|t| template(t, &path.child("template"))).into_iter().flatten());
-    errors.extend(restart_policy(spec, path));
-    errors
-}
-
-fn restart_policy(spec: &Value, path: &Path) -> Option<Error> {
-    let path = path.child("template").child("spec").child("restartPolicy");
-    match text(spec, "/template/spec/restartPolicy") {
-        "" | "Always" => Some(Error::required(&path, "valid values: \"OnFailure\", \"Never\"")),
-        policy @ "OnFailure" if some(spec, "/podFailurePolicy").is_some() => {
-            let why = "only \"Never\" is supported when podFailurePolicy is specified";
-            Some(Error::invalid(&path, policy, why))
-        }
-        "OnFailure" | "Never" => None,
-        policy => Some(Error::not_supported(&path, policy, &["OnFailure", "Never"])),
-    }
-}
-
-/// The template of a job that has not started may say anew where its pods go.
+/// The template of a job that waits may say anew where its pods go and what they need.
 fn template_change(object: &Value, old: &Value, path: &Path) -> Option<Error> {
-    let is_waiting = flag(old, "/spec/suspend") && some(old, "/status/startTime").is_none();
+    let was_suspended = {
+        let conditions = list(old, "/status/conditions").iter();
+        { conditions }.any(|c| text(c, "/type") == "Suspended" && text(c, "/status") == "True")
+    };
+    let has_no_pods = some(old, "/status/startTime").is_none() || was_suspended;
+    let is_waiting = flag(old, "/spec/suspend") && has_no_pods && int(old, "/status/active") == 0;
+    let mut at = path.child("template");
     let fixed = |object: &Value| {
         let mut template = object.pointer("/spec/template").cloned().unwrap_or(Value::Null);
         if !is_waiting {
             return template;
         }
-        for (parent, fields) in [
-            ("/metadata", &["labels", "annotations"][..]),
-            ("/spec", &["nodeSelector", "tolerations", "schedulingGates"]),
-            ("/spec/affinity", &["nodeAffinity"]),
-        ] {
-            if let Some(map) = template.pointer_mut(parent).and_then(Value::as_object_mut) {
-                map.retain(|key, _| !fields.contains(&key.as_str()));
-            }
+        template = template.get("spec").cloned().unwrap_or(Value::Null);
+        let Some(spec) = template.as_object_mut() else { return template };
+        for field in ["nodeSelector", "tolerations", "schedulingGates"] {
+            spec.remove(field);
+        }
+        let affinity = spec.get_mut("affinity").and_then(Value::as_object_mut);
+        let is_empty = affinity.is_some_and(|affinity| {
+            affinity.remove("nodeAffinity");
+            affinity.is_empty()
+        });
+        if is_empty {
+            spec.remove("affinity");
+        }
+        for containers in ["containers", "initContainers"] {
+            let containers = spec.get_mut(containers).and_then(Value::as_array_mut).into_iter().flatten();
+            containers.filter_map(Value::as_object_mut).for_each(|container| {
+                container.remove("resources");
+            });
         }
         template
     };
+    if is_waiting {
+        at = at.child("spec");
+    }
     let (new, old) = (fixed(object), fixed(old));
-    (new != old)
-        .then(|| Error::invalid(&path.child("template"), new, alcove_object::validate::FIELD_IMMUTABLE))
+    (new != old).then(|| Error::invalid(&at, new, alcove_object::validate::FIELD_IMMUTABLE))
 }

@@ -5,7 +5,6 @@ pub(crate) mod certificates;
 pub(super) mod cluster;
 pub(super) mod config;
 pub(super) mod cron_job;
-mod defaults;
 pub(super) mod definition;
 pub(super) mod events;
 pub(super) mod job;
@@ -16,5 +15,3 @@ pub(crate) mod scaling;
 pub(super) mod service;
 pub(super) mod sets;
 pub(super) mod workload;
-
-pub(super) use defaults::{By, Filled};

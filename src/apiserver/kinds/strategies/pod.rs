@@ -1,10 +1,12 @@
 //! Pods.
 
 use crate::kinds::defaults::pod;
-use crate::kinds::tree::{list, some, text};
-use crate::kinds::validation::{ephemeral_containers_change, pod_change, pod_spec, quality_of_service};
+use crate::kinds::tree::{field_text, list, text};
+use crate::kinds::validation::{
+    ephemeral_containers_change, new_pod, pod_change, pod_status_change, quality_of_service, resize_change,
+};
 use crate::registry::{Context, Strategy};
-use alcove_object::field::{Error, Path};
+use alcove_object::field::Error;
 use alcove_object::{Value, meta, time};
 use serde_json::json;
 
@@ -25,11 +27,15 @@ impl Strategy for Pod {
         if let Some(map) = object.as_object_mut() {
             map.insert("status".into(), status);
         }
+        label_keys_into_selectors(object);
     }
 
     fn prepare_subresource(&self, _: &Context<'_>, subresource: &str, object: &mut Value, old: &Value) {
         match subresource {
-            "status" => keep_quality(object, old),
+            "status" => {
+                keep_quality(object, old);
+                keep_generations(object, old);
+            }
             "ephemeralcontainers" => {
                 let containers = object.pointer("/spec/ephemeralContainers").cloned();
                 restore(object, old);
@@ -41,17 +47,7 @@ impl Strategy for Pod {
     }
 
     fn validate(&self, _: &Context<'_>, object: &Value) -> Vec<Error> {
-        let path = Path::new("spec");
-        let Some(spec) = object.get("spec") else { return Vec::new() };
-        let mut errors = pod_spec(spec, &path);
-        if !list(spec, "/ephemeralContainers").is_empty() {
-            errors.push(Error::forbidden(&path.child("ephemeralContainers"), "cannot be set on create"));
-        }
-        if !text(spec, "/nodeName").is_empty() && !list(spec, "/schedulingGates").is_empty() {
-            let why = "cannot be set until all schedulingGates have been cleared";
-            errors.push(Error::forbidden(&path.child("nodeName"), why));
-        }
-        errors
+        new_pod(object)
     }
 
     fn validate_update(&self, _: &Context<'_>, object: &Value, old: &Value) -> Vec<Error> {
@@ -66,11 +62,45 @@ impl Strategy for Pod {
         old: &Value,
     ) -> Vec<Error> {
         match subresource {
-            "status" => status_change(object, old),
+            "status" => pod_status_change(object, old),
             "ephemeralcontainers" => ephemeral_containers_change(object, old),
-            "resize" => resize(object, old),
+            "resize" => resize_change(object, old),
             _ => Vec::new(),
         }
+    }
+}
+
+/// What a pod has under the keys that its affinities and spreading name becomes part of their selectors.
+fn label_keys_into_selectors(object: &mut Value) {
+    let labels = object.pointer("/metadata/labels").cloned().unwrap_or_default();
+    let Some(spec) = object.get_mut("spec") else { return };
+    let constraints = spec.get_mut("topologySpreadConstraints").and_then(Value::as_array_mut);
+    constraints.into_iter().flatten().for_each(|constraint| merge_label_keys(constraint, &labels));
+    for kind in ["podAffinity", "podAntiAffinity"] {
+        let Some(affinity) = spec.pointer_mut(&format!("/affinity/{kind}")) else { continue };
+        let mut each = |field: &str, change: &dyn Fn(&mut Value)| {
+            affinity.get_mut(field).and_then(Value::as_array_mut).into_iter().flatten().for_each(change);
+        };
+        each("preferredDuringSchedulingIgnoredDuringExecution", &|weighted| {
+            weighted.get_mut("podAffinityTerm").into_iter().for_each(|term| merge_label_keys(term, &labels));
+        });
+        each("requiredDuringSchedulingIgnoredDuringExecution", &|term| merge_label_keys(term, &labels));
+    }
+}
+
+fn merge_label_keys(term: &mut Value, labels: &Value) {
+    let mut added = Vec::new();
+    for (keys, operator) in [("/matchLabelKeys", "In"), ("/mismatchLabelKeys", "NotIn")] {
+        for key in list(term, keys).iter().filter_map(Value::as_str) {
+            if let Some(value) = labels.get(key) {
+                added.push(json!({"key": key, "operator": operator, "values": [value]}));
+            }
+        }
+    }
+    let Some(selector) = term.get_mut("labelSelector").and_then(Value::as_object_mut) else { return };
+    if !added.is_empty() {
+        let expressions = selector.entry("matchExpressions").or_insert_with(|| json!([]));
+        expressions.as_array_mut().into_iter().for_each(|list| list.append(&mut added));
     }
 }
 
@@ -97,7 +127,27 @@ fn keep_quality(object: &mut Value, old: &Value) {
     }
 }
 
-/// Spec and status as they were, but for what is set after.
+/// Who does not say what generation was observed leaves what was said before.
+fn keep_generations(object: &mut Value, old: &Value) {
+    const OBSERVED: &str = "observedGeneration";
+    let said = |value: &Value| value.get(OBSERVED).and_then(Value::as_i64).filter(|observed| *observed != 0);
+    let keep = |value: &mut Value, before: Option<i64>| {
+        if let (None, Some(before), Some(map)) = (said(value), before, value.as_object_mut()) {
+            map.insert(OBSERVED.into(), before.into());
+        }
+    };
+    let Some(status) = object.get_mut("status") else { return };
+    keep(status, old.get("status").and_then(said));
+    let mut before: Vec<&Value> = list(old, "/status/conditions").iter().collect();
+    let conditions = status.get_mut("conditions").and_then(Value::as_array_mut);
+    for condition in conditions.into_iter().flatten() {
+        let kind = field_text(condition, "type").to_owned();
+        let Some(at) = before.iter().position(|old| field_text(old, "type") == kind) else { continue };
+        keep(condition, said(before.remove(at)));
+    }
+}
+
+/// Spec, status and what clients write of metadata as they were, but for what is set after.
 fn restore(object: &mut Value, old: &Value) {
     let Some(map) = object.as_object_mut() else { return };
     for field in ["spec", "status"] {
@@ -105,6 +155,12 @@ fn restore(object: &mut Value, old: &Value) {
             Some(value) => map.insert(field.into(), value.clone()),
             None => map.remove(field),
         };
+    }
+    for field in ["annotations", "finalizers", "labels", "ownerReferences"] {
+        match old.pointer(&format!("/metadata/{field}")) {
+            Some(value) => meta::set(object, field, value.clone()),
+            None => meta::unset(object, field),
+        }
     }
 }
 
@@ -122,15 +178,15 @@ fn keep_resources(object: &mut Value, old: &Value) {
     let mut merged = Vec::new();
     for field in ["containers", "initContainers"] {
         let (new, old) = (list(object, &format!("/spec/{field}")), list(old, &format!("/spec/{field}")));
-        let is_same =
-            new.len() == old.len() && new.iter().zip(old).all(|(n, o)| n.get("name") == o.get("name"));
-        if !is_same {
+        if new.len() != old.len() {
             return;
         }
-        merged.push((
-            field,
-            new.iter().zip(old).map(|(new, old)| with_resources(new, old)).collect::<Vec<_>>(),
-        ));
+        let is_same = new.iter().zip(old).all(|(n, o)| n.get("name") == o.get("name"));
+        let containers = match is_same {
+            true => new.iter().zip(old).map(|(new, old)| with_resources(new, old)).collect::<Vec<_>>(),
+            false => new.to_vec(),
+        };
+        merged.push((field, containers));
     }
     let whole = object.pointer("/spec/resources").cloned();
     restore(object, old);
@@ -152,44 +208,4 @@ fn with_resources(new: &Value, old: &Value) -> Value {
         };
     }
     container
-}
-
-/// A resize leaves the quality of service and the containers as they are.
-fn resize(object: &Value, old: &Value) -> Vec<Error> {
-    let path = Path::new("spec");
-    let (Some(spec), Some(old_spec)) = (object.get("spec"), old.get("spec")) else { return Vec::new() };
-    let mut errors = pod_spec(spec, &path);
-    for field in ["containers", "initContainers"] {
-        let names = |spec: &Value| -> Vec<Option<Value>> {
-            list(spec, &format!("/{field}")).iter().map(|c| c.get("name").cloned()).collect()
-        };
-        if names(spec) != names(old_spec) {
-            let why = "only cpu and memory resources are mutable";
-            errors.push(Error::forbidden(&path, why));
-        }
-    }
-    let class = text(old, "/status/qosClass");
-    if !class.is_empty() && quality_of_service(spec) != class {
-        errors.push(Error::invalid(&path, class, "Pod QOS Class may not change as a result of resizing"));
-    }
-    if some(old, "/metadata/annotations/kubernetes.io~1config.mirror").is_some() {
-        errors.push(Error::forbidden(&Path::default(), "static pods cannot be resized"));
-    }
-    errors
-}
-
-fn status_change(object: &Value, old: &Value) -> Vec<Error> {
-    let path = Path::new("status");
-    let mut errors = Vec::new();
-    let (new, was) = (text(object, "/spec/nodeName"), text(old, "/spec/nodeName"));
-    if new != was {
-        errors.push(Error::forbidden(&path.child("nodeName"), "may not be changed directly"));
-    }
-    errors.extend(crate::kinds::validation::immutable(
-        object,
-        old,
-        "/status/qosClass",
-        &path.child("qosClass"),
-    ));
-    errors
 }

@@ -3,7 +3,8 @@
 use crate::kinds::defaults::{self, kinds, workload};
 use crate::kinds::validation::rules::{Rule, check};
 use crate::kinds::validation::{
-    autoscaling, claims, control, endpoints, immutable, limits, network, storage, templates, webhooks,
+    autoscaling, claims, claims_of_devices, control, devices, endpoints, immutable, limits, network,
+    statuses, storage, templates, webhooks,
 };
 use crate::registry::{Context, Strategy};
 use alcove_object::field::{Error, Path};
@@ -23,6 +24,10 @@ pub(crate) struct Ruled {
     begins: Option<fn(&Context<'_>) -> Value>,
     /// What happens to a new or changed object before it is judged.
     prepare: fn(&mut Value),
+    /// What happens to a status before it is judged.
+    prepare_status: fn(&Context<'_>, &mut Value, &Value),
+    /// What is wrong with a change of the status.
+    status: fn(&Value, &Value) -> Vec<Error>,
 }
 
 enum Fill {
@@ -41,6 +46,8 @@ impl Ruled {
             judges_change: true,
             begins: None,
             prepare: |_| {},
+            prepare_status: |_, _, _| {},
+            status: |_, _| Vec::new(),
         }
     }
 
@@ -75,6 +82,16 @@ impl Ruled {
         self
     }
 
+    const fn status(mut self, change: fn(&Value, &Value) -> Vec<Error>) -> Ruled {
+        self.status = change;
+        self
+    }
+
+    const fn prepared_status(mut self, prepare: fn(&Context<'_>, &mut Value, &Value)) -> Ruled {
+        self.prepare_status = prepare;
+        self
+    }
+
     const fn begins(mut self, status: fn(&Context<'_>) -> Value) -> Ruled {
         self.begins = Some(status);
         self
@@ -103,8 +120,24 @@ impl Strategy for Ruled {
         (self.prepare)(object);
     }
 
+    fn prepare_subresource(&self, context: &Context<'_>, subresource: &str, object: &mut Value, old: &Value) {
+        if subresource == "status" {
+            (self.prepare_status)(context, object, old);
+        }
+    }
+
     fn validate(&self, _: &Context<'_>, object: &Value) -> Vec<Error> {
         check(object, self.rules)
+    }
+
+    fn validate_subresource(
+        &self,
+        _: &Context<'_>,
+        subresource: &str,
+        object: &Value,
+        old: &Value,
+    ) -> Vec<Error> {
+        if subresource == "status" { (self.status)(object, old) } else { Vec::new() }
     }
 
     fn validate_update(&self, context: &Context<'_>, object: &Value, old: &Value) -> Vec<Error> {
@@ -126,6 +159,19 @@ impl Strategy for Ruled {
     }
 }
 
+/// When a volume's phase changed last is the server's to say, unless somebody does.
+fn stamp_phase(context: &Context<'_>, volume: &mut Value, old: &Value) {
+    const CHANGED: &str = "lastPhaseTransitionTime";
+    let now = &volume["status"];
+    let is_new = now["phase"] != old["status"]["phase"];
+    if is_new && (now[CHANGED].is_null() || now[CHANGED] == old["status"][CHANGED]) {
+        let stamp = time::format(context.env.now());
+        if let Some(status) = volume.get_mut("status").and_then(Value::as_object_mut) {
+            status.insert(CHANGED.into(), stamp.into());
+        }
+    }
+}
+
 fn volume_status(context: &Context<'_>) -> Value {
     json!({"phase": "Pending", "lastPhaseTransitionTime": time::format(context.env.now())})
 }
@@ -133,14 +179,17 @@ fn volume_status(context: &Context<'_>) -> Value {
 pub(crate) static PERSISTENT_VOLUME: Ruled = Ruled::of(claims::VOLUME)
     .filled(kinds::PERSISTENT_VOLUME)
     .change(claims::volume_change)
+    .prepared_status(stamp_phase)
     .begins(volume_status);
 pub(crate) static PERSISTENT_VOLUME_CLAIM: Ruled = Ruled::of(claims::CLAIM)
     .filled(kinds::PERSISTENT_VOLUME_CLAIM)
     .prepared(claims::same_sources)
-    .change(claims::claim_change);
+    .change(claims::claim_change)
+    .status(statuses::claim);
 pub(crate) static POD_TEMPLATE: Ruled = Ruled::of(templates::POD_TEMPLATE).filled_by(workload::pod_template);
-pub(crate) static REPLICATION_CONTROLLER: Ruled =
-    Ruled::of(templates::REPLICATION_CONTROLLER).filled_by(workload::replication_controller);
+pub(crate) static REPLICATION_CONTROLLER: Ruled = Ruled::of(templates::REPLICATION_CONTROLLER)
+    .filled_by(workload::replication_controller)
+    .status(statuses::replication_controller);
 pub(crate) static ENDPOINTS: Ruled = Ruled::of(endpoints::ENDPOINTS).filled(kinds::ENDPOINTS);
 pub(crate) static LIMIT_RANGE: Ruled = Ruled::of(limits::LIMIT_RANGE).filled_by(kinds::limit_range);
 pub(crate) static ENDPOINT_SLICE: Ruled = Ruled::of(endpoints::ENDPOINT_SLICE)
@@ -148,7 +197,7 @@ pub(crate) static ENDPOINT_SLICE: Ruled = Ruled::of(endpoints::ENDPOINT_SLICE)
     .judged_once()
     .change(endpoints::slice_change)
     .fixed(&["addressType"]);
-pub(crate) static INGRESS: Ruled = Ruled::of(network::INGRESS);
+pub(crate) static INGRESS: Ruled = Ruled::of(network::INGRESS).status(statuses::ingress);
 pub(crate) static INGRESS_CLASS: Ruled =
     Ruled::of(network::INGRESS_CLASS).filled(kinds::INGRESS_CLASS).fixed(&["spec.controller"]);
 pub(crate) static NETWORK_POLICY: Ruled = Ruled::of(network::NETWORK_POLICY).filled_by(kinds::network_policy);
@@ -157,8 +206,12 @@ pub(crate) static SERVICE_CIDR: Ruled =
     Ruled::of(network::SERVICE_CIDR).judged_once().change(network::service_cidr_change);
 pub(crate) static RUNTIME_CLASS: Ruled = Ruled::of(control::RUNTIME_CLASS).fixed(&["handler"]);
 pub(crate) static API_SERVICE: Ruled = Ruled::of(control::API_SERVICE).filled(kinds::API_SERVICE);
-pub(crate) static FLOW_SCHEMA: Ruled = Ruled::of(control::FLOW_SCHEMA).filled(kinds::FLOW_SCHEMA);
-pub(crate) static PRIORITY_LEVEL: Ruled = Ruled::of(control::PRIORITY_LEVEL).filled(kinds::PRIORITY_LEVEL);
+pub(crate) static FLOW_SCHEMA: Ruled =
+    Ruled::of(control::FLOW_SCHEMA).filled(kinds::FLOW_SCHEMA).status(statuses::flow);
+pub(crate) static PRIORITY_LEVEL: Ruled =
+    Ruled::of(control::PRIORITY_LEVEL).filled(kinds::PRIORITY_LEVEL).status(statuses::flow);
+pub(crate) static DISRUPTION_BUDGET: Ruled =
+    Ruled::of(control::DISRUPTION_BUDGET).status(statuses::disruption_budget);
 pub(crate) static CSI_DRIVER: Ruled =
     Ruled::of(storage::CSI_DRIVER).filled(kinds::CSI_DRIVER).change(storage::csi_driver_change);
 pub(crate) static CSI_NODE: Ruled = Ruled::of(storage::CSI_NODE).change(storage::csi_node_change);
@@ -166,9 +219,24 @@ pub(crate) static CSI_STORAGE_CAPACITY: Ruled =
     Ruled::of(storage::CSI_STORAGE_CAPACITY).fixed(&["nodeTopology", "storageClassName"]);
 pub(crate) static STORAGE_CLASS: Ruled =
     Ruled::of(storage::STORAGE_CLASS).filled(kinds::STORAGE_CLASS).fixed(storage::STORAGE_CLASS_FIXED);
-pub(crate) static VOLUME_ATTACHMENT: Ruled = Ruled::of(storage::VOLUME_ATTACHMENT).fixed(&["spec"]);
+pub(crate) static VOLUME_ATTACHMENT: Ruled =
+    Ruled::of(storage::VOLUME_ATTACHMENT).filled(kinds::VOLUME_ATTACHMENT).fixed(&["spec"]);
 pub(crate) static VOLUME_ATTRIBUTES_CLASS: Ruled =
     Ruled::of(storage::VOLUME_ATTRIBUTES_CLASS).change(storage::volume_attributes_class_change);
+pub(crate) static DEVICE_CLASS: Ruled = Ruled::of(devices::CLASS);
+pub(crate) static RESOURCE_CLAIM: Ruled = Ruled::of(devices::CLAIM)
+    .filled_by(kinds::resource_claim)
+    .judged_once()
+    .fixed(&["spec"])
+    .prepared_status(|_, claim, old| claims_of_devices::forget_devices(claim, old))
+    .status(claims_of_devices::claim_status_change);
+pub(crate) static RESOURCE_CLAIM_TEMPLATE: Ruled =
+    Ruled::of(devices::CLAIM_TEMPLATE).filled_by(kinds::resource_claim_template).fixed(&["spec"]);
+pub(crate) static RESOURCE_SLICE: Ruled = Ruled::of(devices::SLICE).filled(kinds::RESOURCE_SLICE).fixed(&[
+    "spec.pool.name",
+    "spec.driver",
+    "spec.nodeName",
+]);
 pub(crate) static MUTATING_WEBHOOKS: Ruled =
     Ruled::of(webhooks::MUTATING_WEBHOOKS).filled(kinds::MUTATING_WEBHOOKS);
 pub(crate) static VALIDATING_WEBHOOKS: Ruled =

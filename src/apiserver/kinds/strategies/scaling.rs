@@ -4,6 +4,7 @@
 use super::ruled;
 use crate::kinds::defaults::kinds;
 use crate::kinds::tree::{some, text};
+use crate::kinds::validation::statuses;
 use crate::registry::{Context, Strategy};
 use alcove_object::field::Error;
 use alcove_object::{Gvk, Value, meta};
@@ -32,6 +33,10 @@ impl Strategy for Autoscaler {
             }
             _ => ruled::autoscaler(object),
         }
+    }
+
+    fn validate_subresource(&self, _: &Context<'_>, part: &str, object: &Value, old: &Value) -> Vec<Error> {
+        if part == "status" { statuses::autoscaler(object, old) } else { Vec::new() }
     }
 
     fn convert(&self, object: &mut Value, to: &Gvk) {

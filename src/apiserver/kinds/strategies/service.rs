@@ -7,6 +7,7 @@ pub(crate) mod carried;
 
 use crate::kinds::defaults::kinds;
 use crate::kinds::tree::{int, list, some, text};
+use crate::kinds::validation::statuses;
 use crate::kinds::validation::{address, block, by, items, port_number, port_or_name};
 use crate::registry::{Context, Strategy};
 use alcove_object::field::{Error, Path};
@@ -39,8 +40,8 @@ impl Strategy for Service {
         service(object, None)
     }
 
-    fn validate_subresource(&self, _: &Context<'_>, _: &str, object: &Value, _: &Value) -> Vec<Error> {
-        balancer_status(object)
+    fn validate_subresource(&self, _: &Context<'_>, _: &str, object: &Value, old: &Value) -> Vec<Error> {
+        statuses::service(object, old)
     }
 
     fn validate_update(&self, _: &Context<'_>, object: &Value, old: &Value) -> Vec<Error> {
@@ -54,34 +55,6 @@ impl Strategy for Service {
     fn warnings(&self, object: &Value, _: Option<&Value>) -> Vec<String> {
         warnings(object)
     }
-}
-
-/// Addresses of a load balancer, which only a Service of that type has.
-fn balancer_status(service: &Value) -> Vec<Error> {
-    let mut errors = Vec::new();
-    let path = Path::new("status").child("loadBalancer").child("ingress");
-    let entries = list(service, "/status/loadBalancer/ingress");
-    if kind(service) != "LoadBalancer" && !entries.is_empty() {
-        return vec![Error::forbidden(&path, "may only be used when `spec.type` is 'LoadBalancer'")];
-    }
-    for (i, entry) in entries.iter().enumerate() {
-        let path = path.index(i);
-        let (ip, mode, host) = (text(entry, "/ip"), text(entry, "/ipMode"), text(entry, "/hostname"));
-        if !ip.is_empty() && ip.parse::<std::net::IpAddr>().is_err() {
-            errors.push(Error::invalid(&path.child("ip"), ip, IP_RULE));
-        }
-        let at = path.child("ipMode");
-        errors.extend(match (ip.is_empty(), mode) {
-            (true, "") | (false, "Proxy" | "VIP") => None,
-            (true, _) => Some(Error::forbidden(&at, "may not be specified when `ip` is not set")),
-            (false, "") => Some(Error::required(&at, "must be specified when `ip` is set")),
-            (false, other) => Some(Error::not_supported(&at, other, &["Proxy", "VIP"])),
-        });
-        if !host.is_empty() {
-            errors.extend(by(name::is_dns1123_subdomain, host, &path.child("hostname")));
-        }
-    }
-    errors
 }
 
 pub(crate) fn kind(service: &Value) -> &str {
@@ -236,8 +209,6 @@ const CLOSED: &[(&str, &[&str])] = &[
 
 /// Longest time in which a client keeps its backend, in seconds. Past it: 422.
 const AFFINITY_SECONDS_MAX: i64 = 86_400;
-
-const IP_RULE: &str = "must be a valid IP address, (e.g. 10.9.8.7 or 2001:db8::ffff)";
 
 fn external_addresses(spec: &Value, old: Option<&Value>, path: &Path) -> Vec<Error> {
     let had = old.map_or(&[][..], |old| list(old, "/spec/externalIPs"));

@@ -3,6 +3,7 @@
 use super::workload::{keeping_selector, spec_of};
 use crate::kinds::defaults::workload;
 use crate::kinds::tree::{some, text};
+use crate::kinds::validation::statuses::{self, counted};
 use crate::kinds::validation::{
     at_most_all, by, immutable, int_or_percent, is_zero, lasting_template, non_negative, selects_template,
 };
@@ -68,7 +69,7 @@ impl Strategy for StatefulSet {
     }
 
     fn validate_subresource(&self, _: &Context<'_>, part: &str, object: &Value, old: &Value) -> Vec<Error> {
-        if part == "status" { stateful_status(object, old) } else { Vec::new() }
+        if part == "status" { counted(&statuses::STATEFUL_SET, object, old) } else { Vec::new() }
     }
 }
 
@@ -129,33 +130,6 @@ fn stateful_strategy(spec: &Value, path: &Path) -> Vec<Error> {
     }
 }
 
-fn stateful_status(object: &Value, old: &Value) -> Vec<Error> {
-    const COUNTS: [&str; 5] =
-        ["replicas", "readyReplicas", "currentReplicas", "updatedReplicas", "availableReplicas"];
-    let (status, path) = (&object["status"], Path::new("status"));
-    let count = |field: &str| status[field].as_i64().unwrap_or(0);
-    let numbers = COUNTS.iter().chain(&["observedGeneration", "collisionCount"]);
-    let mut errors: Vec<Error> = numbers.filter_map(|f| non_negative(status, f, &path)).collect();
-    for (field, bound) in
-        COUNTS[1..].iter().map(|f| (*f, "replicas")).chain([("availableReplicas", "readyReplicas")])
-    {
-        if count(field) > count(bound) {
-            let why = format!("cannot be greater than status.{bound}");
-            errors.push(Error::invalid(&path.child(field), count(field), why));
-        }
-    }
-    errors.extend(collisions_kept(object, old));
-    errors
-}
-
-/// How often a name was taken is never forgotten, or the same name would be tried again.
-fn collisions_kept(object: &Value, old: &Value) -> Option<Error> {
-    let count = |object: &Value| some(object, "/status/collisionCount").and_then(Value::as_i64);
-    let (new, old) = (count(object), count(old)?);
-    let path = Path::new("status").child("collisionCount");
-    new.is_none_or(|new| new < old).then(|| Error::invalid(&path, new.unwrap_or(0), "cannot be decremented"))
-}
-
 /// A StatefulSet's spec as its pods will have it: claims made from templates are volumes, in the place of those of the
 /// same name; hostname and subdomain are the controller's (upstream's pkg/apis/apps/validation).
 fn as_in_pods(spec: &Value) -> Value {
@@ -211,7 +185,7 @@ impl Strategy for DaemonSet {
     }
 
     fn validate_subresource(&self, _: &Context<'_>, part: &str, object: &Value, old: &Value) -> Vec<Error> {
-        if part == "status" { daemon_status(object, old) } else { Vec::new() }
+        if part == "status" { counted(&statuses::DAEMON_SET, object, old) } else { Vec::new() }
     }
 
     fn validate_update(&self, context: &Context<'_>, object: &Value, old: &Value) -> Vec<Error> {
@@ -254,25 +228,6 @@ fn daemon_strategy(spec: &Value, path: &Path) -> Vec<Error> {
         (true, true) => errors.push(Error::required(&unavailable_path, "cannot be 0 when maxSurge is 0")),
         _ => {}
     }
-    errors
-}
-
-fn daemon_status(object: &Value, old: &Value) -> Vec<Error> {
-    const NUMBERS: [&str; 9] = [
-        "currentNumberScheduled",
-        "numberMisscheduled",
-        "desiredNumberScheduled",
-        "numberReady",
-        "observedGeneration",
-        "updatedNumberScheduled",
-        "numberAvailable",
-        "numberUnavailable",
-        "collisionCount",
-    ];
-    let path = Path::new("status");
-    let mut errors: Vec<Error> =
-        NUMBERS.iter().filter_map(|field| non_negative(&object["status"], field, &path)).collect();
-    errors.extend(collisions_kept(object, old));
     errors
 }
 

@@ -2,6 +2,7 @@
 
 use crate::kinds::defaults::workload;
 use crate::kinds::tree::{int, some, text};
+use crate::kinds::validation::statuses::{self, counted};
 use crate::kinds::validation::{
     at_most_all, immutable, int_or_percent, is_zero, lasting_template, non_negative, selects_template,
 };
@@ -34,6 +35,10 @@ impl Strategy for Deployment {
     fn validate_update(&self, context: &Context<'_>, object: &Value, old: &Value) -> Vec<Error> {
         keeping_selector(self, context, object, old)
     }
+
+    fn validate_subresource(&self, _: &Context<'_>, part: &str, object: &Value, old: &Value) -> Vec<Error> {
+        if part == "status" { counted(&statuses::DEPLOYMENT, object, old) } else { Vec::new() }
+    }
 }
 
 /// ReplicaSets.
@@ -51,6 +56,10 @@ impl Strategy for ReplicaSet {
 
     fn validate_update(&self, context: &Context<'_>, object: &Value, old: &Value) -> Vec<Error> {
         keeping_selector(self, context, object, old)
+    }
+
+    fn validate_subresource(&self, _: &Context<'_>, part: &str, object: &Value, old: &Value) -> Vec<Error> {
+        if part == "status" { counted(&statuses::REPLICA_SET, object, old) } else { Vec::new() }
     }
 }
 

@@ -27,6 +27,17 @@ pub(super) fn canonical_address(text: &str, path: &Path) -> Option<Error> {
     })
 }
 
+/// An address with the width of its network, in its one canonical spelling.
+pub(super) fn interface(text: &str, path: &Path) -> Option<Error> {
+    let Some((ip, bits)) = parse_block(text) else {
+        let why = "must be a valid address in CIDR form, (e.g. 10.9.8.7/24 or 2001:db8::1/64)";
+        return Some(Error::invalid(path, text, why));
+    };
+    let canonical = format!("{ip}/{bits}");
+    let why = format!("must be in canonical form (\"{canonical}\")");
+    (canonical != text).then(|| Error::invalid(path, text, why))
+}
+
 /// An address of IPv4 with what leads its numbers taken away.
 fn without_zeros(text: &str) -> String {
     let plain = |part: &str| match part.trim_start_matches('0') {

@@ -3,7 +3,7 @@
 use super::rules::Check::{By, OneOf, Required, RequiredNamed, Selector};
 use super::rules::{Rule, below};
 use super::storage::driver_name;
-use super::{by, immutable, volume};
+use super::{by, immutable, scheduling, sources, volume};
 use crate::kinds::tree::{field, list, some, text};
 use alcove_object::field::{Error, Path};
 use alcove_object::quantity::Quantity;
@@ -232,7 +232,7 @@ pub(super) fn volume_spec(spec: &Value, _name: &str, inline: bool, path: &Path) 
         errors.push(Error::not_supported(&at, given, &["Delete", "Recycle", "Retain"]));
     }
     errors.extend(node_affinity(spec, path));
-    errors.extend(sources(spec, path));
+    errors.extend(one_of_sources(spec, path));
     let class = text(spec, "/storageClassName");
     match inline {
         true if !class.is_empty() => errors.push(in_line("storageClassName")),
@@ -281,13 +281,10 @@ fn node_affinity(spec: &Value, path: &Path) -> Vec<Error> {
     let Some(required) = field(affinity, "required") else {
         return vec![Error::required(&path, "must specify required node constraints")];
     };
-    if !list(required, "/nodeSelectorTerms").is_empty() {
-        return Vec::new();
-    }
-    vec![Error::required(&path.child("nodeSelectorTerms"), "must have at least one node selector term")]
+    scheduling::node_selector(required, &path)
 }
 
-fn sources(spec: &Value, path: &Path) -> Vec<Error> {
+fn one_of_sources(spec: &Value, path: &Path) -> Vec<Error> {
     let mut errors = Vec::new();
     let given = SOURCES.into_iter().filter_map(|kind| Some((kind, field(spec, kind)?)));
     let mut count = 0;
@@ -340,7 +337,7 @@ fn one_source(kind: &str, source: &Value, path: &Path) -> Vec<Error> {
             given => volume::backsteps(given, &path.child("path")).into_iter().collect(),
         },
         "cinder" | "storageos" if field(source, "secretRef").is_some() => {
-            let mut errors = volume::one_source(kind, source, path);
+            let mut errors = sources::source(kind, source, path);
             let needs = [("name", Required("")), ("namespace", Required(""))];
             errors.extend(below(&source["secretRef"], &needs, &path.child("secretRef")));
             errors
@@ -348,7 +345,7 @@ fn one_source(kind: &str, source: &Value, path: &Path) -> Vec<Error> {
         "azureFile" if some(source, "/secretNamespace").is_some_and(|namespace| namespace == "") => {
             vec![Error::required(&path.child("secretNamespace"), "")]
         }
-        _ => volume::one_source(kind, source, path),
+        _ => sources::source(kind, source, path),
     }
 }
 

@@ -1,59 +1,69 @@
-//! Containers of a pod.
+//! Containers of a pod (k8s.io/kubernetes/pkg/apis/core/validation).
 
-use super::{by, items, port_number, port_or_name, resources, unique_names, volume};
-use crate::kinds::tree::{field, field_text, int, list, some, text};
+use super::{by, environment, handlers, items, port_number, resources, security, volume};
+use crate::kinds::tree::{field, field_text, int, list, text};
 use alcove_object::field::{Error, Path};
 use alcove_object::{Value, name};
 use std::collections::BTreeSet;
 
-/// What fields of a pod containers can ask for.
-const POD_FIELDS: [&str; 10] = [
-    "metadata.name",
-    "metadata.namespace",
-    "metadata.uid",
-    "spec.nodeName",
-    "spec.serviceAccountName",
-    "status.hostIP",
-    "status.hostIPs",
-    "status.podIP",
-    "status.podIPs",
-    "spec.host",
-];
+/// What containers may refer to in their pod.
+pub(super) struct Surroundings<'a> {
+    /// The pod's spec.
+    pub(super) spec: &'a Value,
+    /// The volumes that are right.
+    pub(super) volumes: BTreeSet<&'a str>,
+    /// Claims of devices, by their names in the pod.
+    pub(super) claims: BTreeSet<&'a str>,
+    /// Whether the pod shares the users of its node.
+    pub(super) host_users: bool,
+}
 
 /// The three lists of containers, with what holds in each alone and among all.
-pub(super) fn containers(spec: &Value, volumes: &BTreeSet<&str>, path: &Path) -> Vec<Error> {
-    let mut errors = Vec::new();
-    let regular = list(spec, "/containers");
-    if regular.is_empty() {
-        errors.push(Error::required(&path.child("containers"), ""));
-    }
-    for (at, container) in items(spec, "containers", path) {
-        errors.extend(common(container, volumes, &at));
-        errors.extend(running(container, &at));
-    }
-    errors.extend(unique_names(named(spec, "containers", path)));
-    errors.extend(host_ports(regular, &path.child("containers")));
-    errors.extend(init_containers(spec, volumes, path));
-    errors.extend(ephemeral_containers(spec, volumes, path));
+pub(super) fn containers(pod: &Surroundings<'_>, path: &Path) -> Vec<Error> {
+    let mut errors = regular_containers(pod, path);
+    errors.extend(init_containers(pod, path));
+    errors.extend(ephemeral_containers(pod, path));
     errors
 }
 
-fn named<'a>(spec: &'a Value, list: &str, path: &Path) -> impl Iterator<Item = (Path, &'a str)> {
-    items(spec, list, path).map(|(at, container)| (at, text(container, "/name")))
-}
-
-fn init_containers(spec: &Value, volumes: &BTreeSet<&str>, path: &Path) -> Vec<Error> {
+fn regular_containers(pod: &Surroundings<'_>, path: &Path) -> Vec<Error> {
+    let regular = list(pod.spec, "/containers");
+    if regular.is_empty() {
+        return vec![Error::required(&path.child("containers"), "")];
+    }
     let mut errors = Vec::new();
-    let mut names: BTreeSet<&str> = list(spec, "/containers").iter().map(|c| text(c, "/name")).collect();
-    for (at, container) in items(spec, "initContainers", path) {
-        errors.extend(common(container, volumes, &at));
+    let mut names = BTreeSet::new();
+    for (at, container) in items(pod.spec, "containers", path) {
+        errors.extend(common(container, pod, &at));
         let name = text(container, "/name");
-        if !name.is_empty() && !names.insert(name) {
+        if !names.insert(name) {
             errors.push(Error::duplicate(&at.child("name"), name));
         }
-        errors.extend(host_ports(std::slice::from_ref(container), &path.child("initContainers")));
-        if text(container, "/restartPolicy") == "Always" {
-            errors.extend(running(container, &at));
+        errors.extend(handlers::running(container, pod.spec, &at));
+        errors.extend(handlers::restarts(container, false, &at));
+    }
+    errors.extend(host_ports(regular, 0, &path.child("containers")));
+    errors
+}
+
+fn init_containers(pod: &Surroundings<'_>, path: &Path) -> Vec<Error> {
+    let mut errors = Vec::new();
+    let regular = list(pod.spec, "/containers").iter();
+    let mut names: BTreeSet<&str> = regular.map(|c| text(c, "/name")).collect();
+    for (i, (at, container)) in items(pod.spec, "initContainers", path).enumerate() {
+        errors.extend(common(container, pod, &at));
+        errors.extend(handlers::restarts(container, true, &at));
+        let name = text(container, "/name");
+        if names.contains(name) {
+            errors.push(Error::duplicate(&at.child("name"), name));
+        } else if !name.is_empty() {
+            names.insert(name);
+        }
+        // One runs after the other, so that two may have one port. Upstream counts each as the first.
+        errors.extend(host_ports(std::slice::from_ref(container), 0, &path.child("initContainers")));
+        let stays = text(container, "/restartPolicy") == "Always";
+        if stays {
+            errors.extend(handlers::running(container, pod.spec, &at));
             continue;
         }
         for name in ["lifecycle", "livenessProbe", "readinessProbe", "startupProbe"] {
@@ -62,19 +72,37 @@ fn init_containers(spec: &Value, volumes: &BTreeSet<&str>, path: &Path) -> Vec<E
                 errors.push(Error::forbidden(&at.child(name), why));
             }
         }
+        let at = path.child("initContainers").index(i);
+        for (at, policy) in items(container, "resizePolicy", &at) {
+            if text(policy, "/restartPolicy") == "RestartContainer" {
+                let why = "must not be set to 'RestartContainer' for non-sidecar initContainers";
+                errors.push(Error::invalid(&at.child("restartPolicy"), "RestartContainer", why));
+            }
+        }
     }
     errors
 }
 
-fn ephemeral_containers(spec: &Value, volumes: &BTreeSet<&str>, path: &Path) -> Vec<Error> {
-    const FORBIDDEN: [&str; 6] =
-        ["ports", "livenessProbe", "readinessProbe", "startupProbe", "lifecycle", "resizePolicy"];
+fn ephemeral_containers(pod: &Surroundings<'_>, path: &Path) -> Vec<Error> {
+    const FORBIDDEN: [&str; 9] = [
+        "ports",
+        "resources",
+        "resizePolicy",
+        "restartPolicy",
+        "restartPolicyRules",
+        "livenessProbe",
+        "readinessProbe",
+        "startupProbe",
+        "lifecycle",
+    ];
+    const WHY: &str = "cannot be set for an Ephemeral Container";
     let mut errors = Vec::new();
-    let others = ["/containers", "/initContainers"].into_iter().flat_map(|l| list(spec, l));
+    let others = ["/containers", "/initContainers"].into_iter().flat_map(|l| list(pod.spec, l));
     let others: BTreeSet<&str> = others.map(|c| text(c, "/name")).collect();
     let mut names = others.clone();
-    for (at, container) in items(spec, "ephemeralContainers", path) {
-        errors.extend(common(container, volumes, &at));
+    for (at, container) in items(pod.spec, "ephemeralContainers", path) {
+        errors.extend(common(container, pod, &at));
+        errors.extend(padded_image(container, &at));
         let (name, target) = (text(container, "/name"), text(container, "/targetContainerName"));
         if !names.insert(name) {
             errors.push(Error::duplicate(&at.child("name"), name));
@@ -82,16 +110,35 @@ fn ephemeral_containers(spec: &Value, volumes: &BTreeSet<&str>, path: &Path) -> 
         if !target.is_empty() && !others.contains(target) {
             errors.push(Error::not_found(&at.child("targetContainerName"), target));
         }
-        let is_set =
-            |field: &str| container.get(field).is_some_and(|v| !v.is_null() && *v != Value::Array(vec![]));
-        let why = "cannot be set for an Ephemeral Container";
-        errors.extend(FORBIDDEN.iter().filter(|f| is_set(f)).map(|f| Error::forbidden(&at.child(f), why)));
+        errors.extend(
+            FORBIDDEN.iter().filter(|f| is_set(container, f)).map(|f| Error::forbidden(&at.child(f), WHY)),
+        );
+        for (at, mount) in items(container, "volumeMounts", &at) {
+            let set = ["subPath", "subPathExpr"].into_iter().filter(|f| !field_text(mount, f).is_empty());
+            errors.extend(set.map(|f| Error::forbidden(&at.child(f), WHY)));
+        }
     }
     errors
 }
 
+/// Whether Go would have more than a zero here.
+fn is_set(container: &Value, name: &str) -> bool {
+    field(container, name).is_some_and(|value| match value {
+        Value::Array(items) => !items.is_empty(),
+        Value::Object(map) if name == "resources" => map.values().any(|value| !value.is_null()),
+        _ => true,
+    })
+}
+
+/// What only pods are asked for, and no templates.
+pub(super) fn padded_image(container: &Value, path: &Path) -> Option<Error> {
+    let image = text(container, "/image");
+    let why = "must not have leading or trailing whitespace";
+    (image.trim() != image).then(|| Error::invalid(&path.child("image"), image, why))
+}
+
 /// What holds for containers of every list.
-fn common(container: &Value, volumes: &BTreeSet<&str>, path: &Path) -> Vec<Error> {
+fn common(container: &Value, pod: &Surroundings<'_>, path: &Path) -> Vec<Error> {
     let mut errors = Vec::new();
     match text(container, "/name") {
         "" => errors.push(Error::required(&path.child("name"), "")),
@@ -100,19 +147,31 @@ fn common(container: &Value, volumes: &BTreeSet<&str>, path: &Path) -> Vec<Error
     if text(container, "/image").is_empty() {
         errors.push(Error::required(&path.child("image"), ""));
     }
-    errors.extend(one_of(container, "terminationMessagePolicy", &["FallbackToLogsOnError", "File"], path));
+    let policies = ["File", "FallbackToLogsOnError"];
+    errors.extend(required_one_of(container, "terminationMessagePolicy", &policies, path));
     errors.extend(ports(container, path));
-    errors.extend(environment(container, path));
-    errors.extend(volume::mounts(container, volumes, path));
-    errors.extend(one_of(container, "imagePullPolicy", &["Always", "IfNotPresent", "Never"], path));
-    errors.extend(resources::requirements(container.get("resources"), &path.child("resources")));
+    errors.extend(environment::variables(container, path));
+    errors.extend(volume::mounts(container, &pod.volumes, path));
+    errors.extend(volume::devices(container, pod, path));
+    errors.extend(pull_policy(container, "imagePullPolicy", path));
+    errors.extend(resources::of_container(container.get("resources"), &pod.claims, &path.child("resources")));
+    errors.extend(resize_policies(container, pod.spec, &path.child("resizePolicy")));
+    errors.extend(security::of_container(container, pod.host_users, &path.child("securityContext")));
     errors
 }
 
-fn one_of(value: &Value, field: &str, allowed: &[&str], path: &Path) -> Option<Error> {
-    let given = field_text(value, field);
-    (!given.is_empty() && !allowed.contains(&given))
-        .then(|| Error::not_supported(&path.child(field), given, allowed))
+/// A text that must be there and be one of these.
+pub(super) fn required_one_of(value: &Value, field: &str, allowed: &[&str], path: &Path) -> Option<Error> {
+    match field_text(value, field) {
+        "" => Some(Error::required(&path.child(field), "")),
+        given if !allowed.contains(&given) => Some(Error::not_supported(&path.child(field), given, allowed)),
+        _ => None,
+    }
+}
+
+/// When an image is pulled.
+pub(super) fn pull_policy(value: &Value, field: &str, path: &Path) -> Option<Error> {
+    required_one_of(value, field, &["Always", "IfNotPresent", "Never"], path)
 }
 
 fn ports(container: &Value, path: &Path) -> Vec<Error> {
@@ -134,17 +193,17 @@ fn ports(container: &Value, path: &Path) -> Vec<Error> {
         if int(port, "/hostPort") != 0 {
             errors.extend(port_number(port, "hostPort", &at));
         }
-        errors.extend(one_of(port, "protocol", &["SCTP", "TCP", "UDP"], &at));
+        errors.extend(required_one_of(port, "protocol", &["SCTP", "TCP", "UDP"], &at));
     }
     errors
 }
 
 /// A port of the node can be taken once.
-fn host_ports(containers: &[Value], path: &Path) -> Vec<Error> {
+fn host_ports(containers: &[Value], first: usize, path: &Path) -> Vec<Error> {
     let mut taken = BTreeSet::new();
     let mut errors = Vec::new();
     for (i, container) in containers.iter().enumerate() {
-        for (at, port) in items(container, "ports", &path.index(i)) {
+        for (at, port) in items(container, "ports", &path.index(first + i)) {
             let number = int(port, "/hostPort");
             let key = format!("{}/{}/{number}", text(port, "/protocol"), text(port, "/hostIP"));
             if number != 0 && !taken.insert(key.clone()) {
@@ -155,137 +214,48 @@ fn host_ports(containers: &[Value], path: &Path) -> Vec<Error> {
     errors
 }
 
-fn environment(container: &Value, path: &Path) -> Vec<Error> {
+/// Ports of containers on their node's network are the node's. A template may leave them out.
+pub(super) fn host_network_ports(spec: &Value, is_pod: bool, path: &Path) -> Vec<Error> {
+    if field(spec, "hostNetwork").is_none_or(|on| *on != true) {
+        return Vec::new();
+    }
     let mut errors = Vec::new();
-    for (at, variable) in items(container, "env", path) {
-        match text(variable, "/name") {
-            "" => errors.push(Error::required(&at.child("name"), "")),
-            name => errors.extend(by(name::is_relaxed_env_var_name, name, &at.child("name"))),
-        }
-        errors.extend(value_from(variable, &at.child("valueFrom")));
-    }
-    let list_path = path.child("envFrom");
-    for (at, source) in items(container, "envFrom", path) {
-        let prefix = text(source, "/prefix");
-        if !prefix.is_empty() {
-            errors.extend(by(name::is_relaxed_env_var_name, prefix, &at.child("prefix")));
-        }
-        let given = ["configMapRef", "secretRef"].into_iter().filter(|f| field(source, f).is_some());
-        match given.count() {
-            0 => errors.push(Error::invalid(
-                &list_path,
-                "",
-                "must specify one of: `configMapRef` or `secretRef`",
-            )),
-            1 => {}
-            _ => errors.push(Error::invalid(
-                &list_path,
-                "",
-                "may not have more than one field specified at a time",
-            )),
-        }
-    }
-    errors
-}
-
-/// Where a variable's value comes from: one place, and not beside a value.
-fn value_from(variable: &Value, path: &Path) -> Vec<Error> {
-    let Some(source) = some(variable, "/valueFrom") else { return Vec::new() };
-    let mut errors = Vec::new();
-    if let Some(field) = some(source, "/fieldRef") {
-        errors.extend(field_ref(field, &path.child("fieldRef")));
-    }
-    for kind in ["configMapKeyRef", "secretKeyRef"] {
-        let Some(reference) = field(source, kind) else { continue };
-        let at = path.child(kind);
-        errors.extend(by(name::is_dns1123_subdomain, text(reference, "/name"), &at.child("name")));
-        match text(reference, "/key") {
-            "" => errors.push(Error::required(&at.child("key"), "")),
-            key => errors.extend(by(name::is_config_map_key, key, &at.child("key"))),
-        }
-    }
-    let kinds = ["fieldRef", "resourceFieldRef", "configMapKeyRef", "secretKeyRef", "fileKeyRef"];
-    let given = kinds.into_iter().filter(|kind| field(source, kind).is_some()).count();
-    let why = match given {
-        0 => {
-            "must specify one of: `fieldRef`, `resourceFieldRef`, `configMapKeyRef`, `secretKeyRef` or `fileKeyRef`"
-        }
-        _ if !text(variable, "/value").is_empty() => "may not be specified when `value` is not empty",
-        1 => return errors,
-        _ => "may not have more than one field specified at a time",
-    };
-    errors.push(Error::invalid(path, "", why));
-    errors
-}
-
-fn field_ref(reference: &Value, path: &Path) -> Option<Error> {
-    let field = text(reference, "/fieldPath");
-    if field.is_empty() {
-        return Some(Error::required(&path.child("fieldPath"), ""));
-    }
-    let is_entry = ["metadata.labels['", "metadata.annotations['"].iter().any(|p| field.starts_with(p));
-    if is_entry || POD_FIELDS.contains(&field) {
-        return None;
-    }
-    let why = format!("error converting fieldPath: field label not supported: {field}");
-    let is_map = matches!(field, "metadata.labels" | "metadata.annotations");
-    Some(match is_map {
-        true => Error::not_supported(&path.child("fieldPath"), field, &POD_FIELDS[..9]),
-        false => Error::invalid(&path.child("fieldPath"), field, why),
-    })
-}
-
-/// What holds for containers that keep running: probes and hooks.
-fn running(container: &Value, path: &Path) -> Vec<Error> {
-    let mut errors = Vec::new();
-    for hook in ["postStart", "preStop"] {
-        if let Some(handler) = some(container, &format!("/lifecycle/{hook}")) {
-            errors.extend(handler_errors(handler, &path.child("lifecycle").child(hook)));
-        }
-    }
-    for kind in ["livenessProbe", "readinessProbe", "startupProbe"] {
-        let Some(probe) = field(container, kind) else { continue };
-        let at = path.child(kind);
-        errors.extend(handler_errors(probe, &at));
-        for field in
-            ["initialDelaySeconds", "timeoutSeconds", "periodSeconds", "successThreshold", "failureThreshold"]
-        {
-            errors.extend(super::non_negative(probe, field, &at));
-        }
-        let threshold = int(probe, "/successThreshold");
-        if kind != "readinessProbe" && threshold != 1 && threshold != 0 {
-            errors.push(Error::invalid(&at.child("successThreshold"), threshold, "must be 1"));
-        }
-    }
-    errors
-}
-
-/// How a probe or hook is run: one way.
-fn handler_errors(handler: &Value, path: &Path) -> Vec<Error> {
-    let mut errors = Vec::new();
-    let mut count = 0;
-    for kind in ["exec", "httpGet", "tcpSocket", "grpc", "sleep"] {
-        let Some(action) = field(handler, kind) else { continue };
-        let at = path.child(kind);
-        count += 1;
-        if count > 1 {
-            errors.push(Error::forbidden(&at, "may not specify more than 1 handler type"));
-            continue;
-        }
-        match kind {
-            "exec" if list(action, "/command").is_empty() => {
-                errors.push(Error::required(&at.child("command"), ""))
+    for (at, container) in items(spec, "containers", path) {
+        for (at, port) in items(container, "ports", &at) {
+            let (host, own) = (int(port, "/hostPort"), int(port, "/containerPort"));
+            if (is_pod || host != 0) && host != own {
+                let why = "must match `containerPort` when `hostNetwork` is true";
+                errors.push(Error::invalid(&at.child("hostPort"), host, why));
             }
-            "httpGet" | "tcpSocket" => errors.extend(port_or_name(action.get("port"), &at.child("port"))),
-            "grpc" => errors.extend(port_number(action, "port", &at)),
-            _ => {}
-        }
-        if kind == "httpGet" {
-            errors.extend(one_of(action, "scheme", &["HTTP", "HTTPS"], &at));
         }
     }
-    if count == 0 {
-        errors.push(Error::required(path, "must specify a handler type"));
+    errors
+}
+
+/// Whether a change of resources restarts a container. Upstream does not say which entry it means.
+fn resize_policies(container: &Value, spec: &Value, path: &Path) -> Vec<Error> {
+    const RESOURCES: [&str; 2] = ["cpu", "memory"];
+    const POLICIES: [&str; 2] = ["NotRequired", "RestartContainer"];
+    let mut errors = Vec::new();
+    let mut seen = BTreeSet::new();
+    for (i, entry) in list(container, "/resizePolicy").iter().enumerate() {
+        let (resource, policy) = (text(entry, "/resourceName"), text(entry, "/restartPolicy"));
+        if !seen.insert(resource) {
+            errors.push(Error::duplicate(&path.index(i), resource));
+        }
+        for (given, allowed) in [(resource, RESOURCES), (policy, POLICIES)] {
+            match given {
+                "" => errors.push(Error::required(path, "")),
+                given if !allowed.contains(&given) => {
+                    errors.push(Error::not_supported(path, given, &allowed));
+                }
+                _ => {}
+            }
+        }
+        if text(spec, "/restartPolicy") == "Never" && policy != "NotRequired" {
+            let why = "must be 'NotRequired' when pod `restartPolicy` is 'Never'";
+            errors.push(Error::invalid(path, policy, why));
+        }
     }
     errors
 }

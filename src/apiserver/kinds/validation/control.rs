@@ -2,12 +2,14 @@
 
 use super::rules::Check::{By, Inside, Labels, NamedIfAny, Required, RequiredNamed, RequiredOneOf, Within};
 use super::rules::{Rule, below, wildcard_alone};
-use super::{by, resources, tolerations};
+use super::scheduling::tolerations;
+use super::{by, resources};
 use crate::flow::bootstrap::{EXEMPT, mandatory_spec};
 use crate::kinds::tree::{field, flag, int, list, some, text};
 use alcove_object::field::{Error, Path};
 use alcove_object::{Value, meta, name};
 use serde_json::json;
+use std::collections::BTreeSet;
 
 /// k8s.io/kube-aggregator/pkg/apis/apiregistration/validation.
 pub(crate) const API_SERVICE: &[Rule] = &[
@@ -79,7 +81,7 @@ fn short_name(value: &str) -> Vec<String> {
 
 fn overhead(value: &Value, path: &Path) -> Vec<Error> {
     let Some(fixed) = some(value, "/podFixed") else { return Vec::new() };
-    resources::requirements(Some(&json!({"limits": fixed})), path)
+    resources::of_container(Some(&json!({"limits": fixed})), &BTreeSet::new(), path)
 }
 
 const VERBS: [&str; 9] =
@@ -335,4 +337,30 @@ fn limit_response(response: &Value, path: &Path) -> Vec<Error> {
         ("Reject", None) => Vec::new(),
         _ => below(response, &[("type", RequiredOneOf(&["Queue", "Reject"]))], path),
     }
+}
+
+/// How many pods must stay, or may go.
+pub(crate) const DISRUPTION_BUDGET: &[Rule] = &[("spec", By(disruption_budget))];
+
+fn disruption_budget(spec: &Value, path: &Path) -> Vec<Error> {
+    const POLICIES: [&str; 2] = ["AlwaysAllow", "IfHealthyBudget"];
+    let limits = ["minAvailable", "maxUnavailable"].map(|name| (name, some(spec, &format!("/{name}"))));
+    let mut errors = Vec::new();
+    if limits.iter().all(|(_, limit)| limit.is_some()) {
+        let why = "minAvailable and maxUnavailable cannot be both set";
+        errors.push(Error::invalid(path, spec.clone(), why));
+    }
+    for (name, limit) in limits {
+        errors.extend(super::int_or_percent(limit, &path.child(name)));
+        errors.extend(super::at_most_all(limit, &path.child(name)));
+    }
+    let selector = some(spec, "/selector");
+    let at = path.child("selector");
+    errors.extend(alcove_object::validate::validate_label_selector(selector, false, &at));
+    let policy = some(spec, "/unhealthyPodEvictionPolicy").and_then(Value::as_str);
+    if let Some(policy) = policy.filter(|policy| !POLICIES.contains(policy)) {
+        let at = path.child("unhealthyPodEvictionPolicy");
+        errors.push(Error::not_supported(&at, policy, &POLICIES));
+    }
+    errors
 }

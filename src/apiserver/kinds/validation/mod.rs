@@ -4,16 +4,30 @@
 pub(super) mod address;
 pub(super) mod autoscaling;
 pub(super) mod claims;
+pub(super) mod claims_of_devices;
+mod conditions;
 mod container;
 pub(super) mod control;
 mod definition;
+pub(super) mod devices;
 pub(super) mod endpoints;
+mod environment;
+mod handlers;
+pub(super) mod job_status;
+pub(super) mod jobs;
 pub(super) mod limits;
 pub(super) mod network;
+pub(super) mod node;
 mod pod;
+mod pod_change;
+mod pod_status;
 mod quota;
 mod resources;
 pub(super) mod rules;
+mod scheduling;
+mod security;
+mod sources;
+pub(super) mod statuses;
 pub(super) mod storage;
 pub(super) mod templates;
 #[cfg(test)]
@@ -23,15 +37,16 @@ pub(super) mod webhooks;
 
 pub(super) use address::block;
 pub(super) use definition::definition;
-pub(super) use pod::{ephemeral_containers_change, pod_change, pod_spec, template};
+pub(super) use pod::{new_pod, template};
+pub(super) use pod_change::{ephemeral_containers_change, pod_change, resize_change};
+pub(super) use pod_status::pod_status_change;
 pub(super) use quota::{quota_limits, quota_spec};
-pub(crate) use resources::quality_of_service;
+pub(crate) use resources::{aggregate, quality_of_service};
 
 use super::tree::{int, some, text};
 use alcove_object::field::{Error, Path};
 use alcove_object::selector::Labels;
 use alcove_object::{Value, name};
-use std::collections::BTreeSet;
 
 /// A rule for texts: what is wrong, in words.
 type Rule = fn(&str) -> Vec<String>;
@@ -58,18 +73,6 @@ pub(super) fn port_or_name(port: Option<&Value>, path: &Path) -> Vec<Error> {
         }
         _ => name::is_valid_port_number(0).into_iter().map(|m| Error::invalid(path, 0, m)).collect(),
     }
-}
-
-/// Names in a list of objects: each there once. Empty ones are somebody else's business.
-pub(super) fn unique_names<'a>(items: impl Iterator<Item = (Path, &'a str)>) -> Vec<Error> {
-    let mut seen = BTreeSet::new();
-    let mut errors = Vec::new();
-    for (path, name) in items {
-        if !name.is_empty() && !seen.insert(name) {
-            errors.push(Error::duplicate(&path.child("name"), name));
-        }
-    }
-    errors
 }
 
 /// The items of a list with their paths.
@@ -127,6 +130,11 @@ pub(super) fn matches_template(spec: &Value, selector: Option<&Labels>, path: &P
 
 /// The template of a kind whose pods run until they are deleted.
 pub(super) fn lasting_template(spec: &Value, kind: &str, path: &Path) -> Vec<Error> {
+    // Whose pods these would be is not known then, and most kinds ask no more.
+    let is_readable = kind == "DaemonSet" || Labels::from_object(some(spec, "/selector")).is_ok();
+    if !is_readable {
+        return Vec::new();
+    }
     let template_path = path.child("template");
     let Some(template) = some(spec, "/template") else { return vec![Error::required(&template_path, "")] };
     let mut errors = self::template(template, &template_path);
@@ -177,42 +185,6 @@ pub(super) fn immutable(new: &Value, old: &Value, pointer: &str, path: &Path) ->
         old.unwrap_or(&Value::Null),
         path,
     )
-}
-
-/// Tolerations, of pods and runtime classes.
-pub(super) fn tolerations(value: &Value, path: &Path) -> Vec<Error> {
-    let mut errors = Vec::new();
-    for (at, toleration) in items(value, "tolerations", path) {
-        let (key, operator) = (text(toleration, "/key"), text(toleration, "/operator"));
-        let (effect, value) = (text(toleration, "/effect"), text(toleration, "/value"));
-        if !key.is_empty() {
-            errors.extend(alcove_object::validate::validate_label_name(key, &at.child("key")));
-        }
-        if key.is_empty() && operator != "Exists" {
-            let why =
-                "operator must be Exists when `key` is empty, which means \"match all values and all keys\"";
-            errors.push(Error::invalid(&at.child("operator"), operator, why));
-        }
-        if some(toleration, "/tolerationSeconds").is_some() && effect != "NoExecute" {
-            let why = "effect must be 'NoExecute' when `tolerationSeconds` is set";
-            errors.push(Error::invalid(&at.child("effect"), effect, why));
-        }
-        match operator {
-            "Exists" if !value.is_empty() => {
-                let why = "value must be empty when `operator` is 'Exists'";
-                errors.push(Error::invalid(&at.child("operator"), value, why));
-            }
-            "" | "Equal" => {
-                let wrong = name::is_valid_label_value(value);
-                if !wrong.is_empty() {
-                    errors.push(Error::invalid(&at.child("operator"), value, wrong.join(";")));
-                }
-            }
-            "Exists" => {}
-            _ => errors.push(Error::not_supported(&at.child("operator"), operator, &["Equal", "Exists"])),
-        }
-    }
-    errors
 }
 
 /// The number of a port in a list's item.

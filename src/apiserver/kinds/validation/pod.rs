@@ -1,103 +1,291 @@
-//! Pod specs, and what may change about a pod.
+//! Pods and templates of pods (k8s.io/kubernetes/pkg/apis/core/validation: ValidatePodSpec).
 
-use super::{by, container, items, tolerations, volume};
-use crate::kinds::tree::{field_text, int, list, some, text};
+use super::container::{self, Surroundings, padded_image};
+use super::{address, by, items, resources, scheduling, security, volume};
+use crate::kinds::tree::{field, field_text, flag, int, list, some, text};
 use alcove_object::field::{Error, Path};
 use alcove_object::{Value, meta, name, validate};
 use std::collections::BTreeSet;
 
 /// Closed sets of values, in the order in which upstream names them.
-const POLICIES: [(&str, &[&str]); 2] = [
+const POLICIES: [(&str, &[&str]); 3] = [
     ("restartPolicy", &["Always", "OnFailure", "Never"]),
     ("dnsPolicy", &["ClusterFirstWithHostNet", "ClusterFirst", "Default", "None"]),
+    ("preemptionPolicy", &["PreemptLowerPriority", "Never"]),
 ];
+const NAMESERVERS_MAX: usize = 3;
+const SEARCHES_MAX: usize = 32;
+const SEARCH_LIST_BYTES_MAX: usize = 2048;
+const HOSTNAME_BYTES_MAX: usize = 64;
 
-/// The spec of a pod or of a template.
-pub(crate) fn pod_spec(spec: &Value, path: &Path) -> Vec<Error> {
-    let (volumes, mut errors) = volume::volumes(spec, path);
-    errors.extend(container::containers(spec, &volumes, path));
+/// A pod's metadata and spec. What only a new pod is asked for is the business of its strategy.
+pub(crate) fn pod(pod: &Value) -> Vec<Error> {
+    let (metadata, path) = (pod.get("metadata").unwrap_or(&Value::Null), Path::new("spec"));
+    let spec = pod.get("spec").unwrap_or(&Value::Null);
+    let mut errors = annotations(metadata, spec, &Path::new("metadata").child("annotations"));
+    errors.extend(pod_spec(spec, Some(pod), &path));
+    if field_text(spec, "serviceAccountName").is_empty() {
+        let why = "must not be specified when serviceAccountName is not set";
+        for (at, volume) in items(spec, "volumes", &path) {
+            let projected = volume.get("projected").unwrap_or(&Value::Null);
+            let sources = items(projected, "sources", &at.child("projected"));
+            let tokens = sources.filter(|(_, source)| field(source, "serviceAccountToken").is_some());
+            errors.extend(tokens.map(|(at, _)| Error::forbidden(&at.child("serviceAccountToken"), why)));
+        }
+    }
+    for name in ["containers", "initContainers"] {
+        errors.extend(items(spec, name, &path).filter_map(|(at, container)| padded_image(container, &at)));
+    }
+    errors
+}
+
+/// Annotations that mean something for pods.
+fn annotations(metadata: &Value, spec: &Value, path: &Path) -> Vec<Error> {
+    let annotation = |key: &str| metadata.get("annotations")?.get(key)?.as_str();
+    let mut errors = Vec::new();
+    const MIRROR: &str = "kubernetes.io/config.mirror";
+    if let Some(value) = annotation(MIRROR).filter(|_| field_text(spec, "nodeName").is_empty()) {
+        let why = "must set spec.nodeName if mirror pod annotation is set";
+        errors.push(Error::invalid(&path.key(MIRROR), value, why));
+    }
+    const COST: &str = "controller.kubernetes.io/pod-deletion-cost";
+    if let Some(cost) = annotation(COST).filter(|cost| !is_cost(cost)) {
+        errors.push(Error::invalid(&path.key(COST), cost, "must be a 32bit integer"));
+    }
+    errors.extend(security::annotations(metadata, spec, path));
+    errors
+}
+
+/// A number without a plus or a zero before it.
+fn is_cost(cost: &str) -> bool {
+    let is_plain = cost == "0" || !cost.starts_with(['+', '0']);
+    is_plain && cost.parse::<i32>().is_ok()
+}
+
+/// All containers of a pod, as upstream visits them.
+pub(super) fn each_container<'a>(
+    spec: &'a Value,
+    path: &Path,
+) -> impl Iterator<Item = (Path, &'a Value)> + use<'a> {
+    let path = path.clone();
+    let lists = ["initContainers", "containers", "ephemeralContainers"].into_iter();
+    lists.flat_map(move |name| items(spec, name, &path))
+}
+
+/// The spec of a pod or, without one, of a template.
+pub(crate) fn pod_spec(spec: &Value, pod: Option<&Value>, path: &Path) -> Vec<Error> {
+    let (volumes, mut errors) = volume::volumes(spec, pod, path);
+    let claims = list(spec, "/resourceClaims").iter().map(|claim| text(claim, "/name"));
+    let surroundings = Surroundings {
+        spec,
+        volumes,
+        claims: claims.filter(|name| !name.is_empty()).collect(),
+        host_users: some(spec, "/hostUsers").is_none_or(|users| *users != false),
+    };
+    errors.extend(resource_claims(spec, pod, path));
+    errors.extend(container::containers(&surroundings, path));
+    errors.extend(resources::of_pod(spec, &surroundings.claims, path));
+    errors.extend(container::host_network_ports(spec, pod.is_some(), path));
+    for (name, allowed) in POLICIES {
+        let given = field_text(spec, name);
+        if !given.is_empty() && !allowed.contains(&given) {
+            errors.push(Error::not_supported(&path.child(name), given, allowed));
+        }
+    }
     errors.extend(validate::validate_labels(spec.get("nodeSelector"), &path.child("nodeSelector")));
-    for (field, rule) in [
+    errors.extend(security::of_pod(spec, path));
+    errors.extend(scheduling::affinity(spec, path));
+    errors.extend(dns(spec, &path.child("dnsConfig")));
+    errors.extend(scheduling::gates(spec, path));
+    errors.extend(scheduling::spread(spec, path));
+    errors.extend(security::host_processes(spec, path));
+    errors.extend(security::host_users(spec, path));
+    errors.extend(names(spec, path));
+    errors.extend(scheduling::tolerations(spec, path));
+    errors.extend(host_aliases(spec, path));
+    errors.extend(overhead(spec, path));
+    errors.extend(security::system(spec, path));
+    errors.extend(file_variables(spec, path));
+    errors
+}
+
+fn names(spec: &Value, path: &Path) -> Vec<Error> {
+    let mut errors = hostname(spec, path);
+    for (name, rule) in [
         ("serviceAccountName", name::is_dns1123_subdomain as fn(&str) -> Vec<String>),
         ("nodeName", name::is_dns1123_subdomain),
-        ("priorityClassName", name::is_dns1123_subdomain),
-        ("runtimeClassName", name::is_dns1123_subdomain),
         ("hostname", name::is_dns1123_label),
         ("subdomain", name::is_dns1123_label),
+        ("priorityClassName", name::is_dns1123_subdomain),
     ] {
-        let given = field_text(spec, field);
+        let given = field_text(spec, name);
         if !given.is_empty() {
-            errors.extend(by(rule, given, &path.child(field)));
+            errors.extend(by(rule, given, &path.child(name)));
         }
+    }
+    if let Some(class) = field(spec, "runtimeClassName").and_then(Value::as_str) {
+        errors.extend(by(name::is_dns1123_subdomain, class, &path.child("runtimeClassName")));
     }
     if some(spec, "/activeDeadlineSeconds").is_some() {
         let seconds = int(spec, "/activeDeadlineSeconds");
-        let messages = name::is_in_range(seconds, 1, i32::MAX.into());
-        errors.extend(
-            messages.into_iter().map(|m| Error::invalid(&path.child("activeDeadlineSeconds"), seconds, m)),
-        );
-    }
-    for (field, allowed) in POLICIES {
-        let given = field_text(spec, field);
-        if !given.is_empty() && !allowed.contains(&given) {
-            errors.push(Error::not_supported(&path.child(field), given, allowed));
-        }
-    }
-    errors.extend(sysctls(spec, path));
-    errors.extend(tolerations(spec, path));
-    for (at, gate) in items(spec, "schedulingGates", path) {
-        errors.extend(
-            name::is_qualified_name(text(gate, "/name"))
-                .into_iter()
-                .map(|m| Error::invalid(&at, text(gate, "/name"), m)),
-        );
+        let wrong = name::is_in_range(seconds, 1, i32::MAX.into()).into_iter();
+        let at = path.child("activeDeadlineSeconds");
+        errors.extend(wrong.map(|why| Error::invalid(&at, seconds, why)));
     }
     errors
 }
 
-/// Kernel parameters: their names, each once.
-fn sysctls(spec: &Value, path: &Path) -> Vec<Error> {
+/// A hostname that stands in the place of all others.
+fn hostname(spec: &Value, path: &Path) -> Vec<Error> {
+    let Some(given) = field(spec, "hostnameOverride").and_then(Value::as_str) else { return Vec::new() };
+    let at = path.child("hostnameOverride");
     let mut errors = Vec::new();
-    let Some(context) = some(spec, "/securityContext") else { return errors };
-    let mut names = BTreeSet::new();
-    for (at, sysctl) in items(context, "sysctls", &path.child("securityContext")) {
-        let name = text(sysctl, "/name");
-        match name {
-            "" => errors.push(Error::required(&at.child("name"), "")),
-            name if !is_sysctl(name) => {
-                let pattern = "([a-z0-9]([-_a-z0-9]*[a-z0-9])?[\\./])*[a-z0-9]([-_a-z0-9]*[a-z0-9])?";
-                let why = format!("must have at most 253 characters and match regex ^{pattern}$");
-                errors.push(Error::invalid(&at.child("name"), name, why));
-            }
-            _ => {}
+    for switch in ["setHostnameAsFQDN", "hostNetwork"] {
+        if flag(spec, &format!("/{switch}")) {
+            errors.push(Error::forbidden(&at, format!("may not be specified when {switch} is true")));
         }
-        if !name.is_empty() && !names.insert(name) {
-            errors.push(Error::duplicate(&at.child("name"), name));
+    }
+    if given.len() > HOSTNAME_BYTES_MAX {
+        errors.push(Error::too_long(&at, HOSTNAME_BYTES_MAX));
+    }
+    errors.extend(by(name::is_dns1123_subdomain, given, &at));
+    errors
+}
+
+/// Claims of devices, each by one name, of one claim or template.
+fn resource_claims(spec: &Value, pod: Option<&Value>, path: &Path) -> Vec<Error> {
+    let is_mirror = pod.is_some_and(|pod| meta::annotation(pod, "kubernetes.io/config.mirror").is_some());
+    if is_mirror && !list(spec, "/resourceClaims").is_empty() {
+        return vec![Error::forbidden(&Path::default(), "static pods do not support resource claims")];
+    }
+    let mut errors = Vec::new();
+    let mut seen = BTreeSet::new();
+    for (at, claim) in items(spec, "resourceClaims", path) {
+        let (given, place) = (text(claim, "/name"), at.child("name"));
+        if given.is_empty() {
+            errors.push(Error::required(&place, ""));
+        } else if !seen.insert(given) {
+            errors.push(Error::duplicate(&place, given));
+        } else {
+            errors.extend(by(name::is_dns1123_label, given, &place));
+        }
+        let sources = ["resourceClaimName", "resourceClaimTemplateName"];
+        let given: Vec<(&str, &str)> = sources
+            .into_iter()
+            .filter_map(|source| Some((source, field(claim, source)?.as_str()?)))
+            .collect();
+        let why = match given.len() {
+            0 => Some("must specify one of: `resourceClaimName`, `resourceClaimTemplateName`"),
+            1 => None,
+            _ => Some("at most one of `resourceClaimName` or `resourceClaimTemplateName` may be specified"),
+        };
+        errors.extend(why.map(|why| Error::invalid(&at, claim.clone(), why)));
+        for (source, name) in given {
+            errors.extend(by(name::is_dns1123_subdomain, name, &at.child(source)));
         }
     }
     errors
 }
 
-fn is_sysctl(name: &str) -> bool {
-    let is_word = |b: u8| b.is_ascii_lowercase() || b.is_ascii_digit();
-    name.len() <= 253
-        && name.split(['.', '/']).all(|part| {
-            let bytes = part.as_bytes();
-            let ends =
-                bytes.first().is_some_and(|b| is_word(*b)) && bytes.last().is_some_and(|b| is_word(*b));
-            ends && bytes.iter().all(|&b| is_word(b) || matches!(b, b'-' | b'_'))
-        })
+/// Where a pod looks for names.
+fn dns(spec: &Value, path: &Path) -> Vec<Error> {
+    let config = field(spec, "dnsConfig");
+    let servers = config.map_or(&[][..], |config| list(config, "/nameservers"));
+    if field_text(spec, "dnsPolicy") == "None" {
+        if config.is_none() {
+            return vec![Error::required(path, "must provide `dnsConfig` when `dnsPolicy` is None")];
+        }
+        if servers.is_empty() {
+            let why = "must provide at least one DNS nameserver when `dnsPolicy` is None";
+            return vec![Error::required(&path.child("nameservers"), why)];
+        }
+    }
+    let Some(config) = config else { return Vec::new() };
+    let mut errors = Vec::new();
+    if servers.len() > NAMESERVERS_MAX {
+        let why = format!("must not have more than {NAMESERVERS_MAX} nameservers");
+        errors.push(Error::invalid(&path.child("nameservers"), servers.to_vec(), why));
+    }
+    for (at, server) in items(config, "nameservers", path) {
+        errors.extend(address::address(server.as_str().unwrap_or_default(), &at));
+    }
+    let searches: Vec<&str> = list(config, "/searches").iter().filter_map(Value::as_str).collect();
+    let at = path.child("searches");
+    let mut too_much = |is_so: bool, why: String| {
+        if is_so {
+            errors.push(Error::invalid(&at, list(config, "/searches").to_vec(), why));
+        }
+    };
+    too_much(searches.len() > SEARCHES_MAX, format!("must not have more than {SEARCHES_MAX} search paths"));
+    too_much(
+        searches.join(" ").len() > SEARCH_LIST_BYTES_MAX,
+        format!(
+            "must not have more than {SEARCH_LIST_BYTES_MAX} characters (including spaces) in the search list"
+        ),
+    );
+    for (i, search) in searches.iter().enumerate().filter(|(_, search)| **search != ".") {
+        let search = search.strip_suffix('.').unwrap_or(search);
+        errors.extend(by(name::is_dns1123_subdomain_with_underscore, search, &at.index(i)));
+    }
+    for (at, option) in items(config, "options", path) {
+        if text(option, "/name").is_empty() {
+            errors.push(Error::required(&at, "must not be empty"));
+        }
+    }
+    errors
+}
+
+fn host_aliases(spec: &Value, path: &Path) -> Vec<Error> {
+    let mut errors = Vec::new();
+    for (at, alias) in items(spec, "hostAliases", path) {
+        errors.extend(address::address(text(alias, "/ip"), &at.child("ip")));
+        for (at, host) in items(alias, "hostnames", &at) {
+            errors.extend(by(name::is_dns1123_subdomain, host.as_str().unwrap_or_default(), &at));
+        }
+    }
+    errors
+}
+
+/// What a pod needs beyond its containers.
+fn overhead(spec: &Value, path: &Path) -> Vec<Error> {
+    let Some(given) = field(spec, "overhead") else { return Vec::new() };
+    let none = BTreeSet::new();
+    // Judged as if it were a container's limits.
+    let limits = serde_json::json!({ "limits": given });
+    resources::of_container(Some(&limits), &none, &path.child("overhead"))
+}
+
+/// Variables that are read from files come from volumes that are empty at first.
+fn file_variables(spec: &Value, path: &Path) -> Vec<Error> {
+    let mut errors = Vec::new();
+    for (at, container) in each_container(spec, path) {
+        for (at, variable) in items(container, "env", &at) {
+            let Some(reference) = some(variable, "/valueFrom/fileKeyRef") else { continue };
+            let given = text(reference, "/volumeName");
+            let at = at.child("valueFrom").child("fileKeyRef").child("volumeName");
+            match list(spec, "/volumes").iter().rfind(|volume| text(volume, "/name") == given) {
+                None => errors.push(Error::not_found(&at, given)),
+                Some(volume) if field(volume, "emptyDir").is_none() => {
+                    let why = "referenced volume must be of type emptyDir";
+                    errors.push(Error::invalid(&at, given, why));
+                }
+                Some(_) => {}
+            }
+        }
+    }
+    errors
 }
 
 /// A template: labels, annotations and spec.
 pub(crate) fn template(template: &Value, path: &Path) -> Vec<Error> {
     let metadata = template.get("metadata").unwrap_or(&Value::Null);
+    let (spec, spec_path) = (template.get("spec").unwrap_or(&Value::Null), path.child("spec"));
     // Upstream leaves `metadata` out of these paths.
     let mut errors = validate::validate_labels(metadata.get("labels"), &path.child("labels"));
     errors.extend(validate::validate_annotations(metadata.get("annotations"), &path.child("annotations")));
-    let spec_path = path.child("spec");
-    let spec = template.get("spec").unwrap_or(&Value::Null);
-    errors.extend(pod_spec(spec, &spec_path));
+    errors.extend(annotations(metadata, spec, &path.child("annotations")));
+    errors.extend(pod_spec(spec, None, &spec_path));
+    errors.extend(security::profiles_match(metadata, spec, false, &spec_path));
     if !list(spec, "/ephemeralContainers").is_empty() {
         let why = "ephemeral containers not allowed in pod template";
         errors.push(Error::forbidden(&spec_path.child("ephemeralContainers"), why));
@@ -105,139 +293,18 @@ pub(crate) fn template(template: &Value, path: &Path) -> Vec<Error> {
     errors
 }
 
-/// What a pod's owner may change.
-const CHANGEABLE: &str = "`spec.containers[*].image`,`spec.initContainers[*].image`,`spec.activeDeadlineSeconds`,\
-    `spec.tolerations` (only additions to existing tolerations),\
-    `spec.terminationGracePeriodSeconds` (allow it to be set to 1 if it was previously negative)";
-
-/// A change of a pod through the pod itself. Upstream adds a diff to the last message; we name the fields.
-pub(crate) fn pod_change(new: &Value, old: &Value) -> Vec<Error> {
-    let path = Path::new("spec");
-    let (Some(spec), Some(old_spec)) = (new.get("spec"), old.get("spec")) else { return Vec::new() };
-    let mut errors = pod_spec(spec, &path);
-    for field in ["containers", "initContainers"] {
-        if list(spec, &format!("/{field}")).len() != list(old_spec, &format!("/{field}")).len() {
-            errors.push(Error::forbidden(&path.child(field), "pod updates may not add or remove containers"));
-            return errors;
-        }
-        for (at, container) in items(spec, field, &path) {
-            let image = text(container, "/image");
-            if image.trim() != image {
-                let why = "must not have leading or trailing whitespace";
-                errors.push(Error::invalid(&at.child("image"), image, why));
-            }
-        }
+/// What only a new pod is asked for.
+pub(crate) fn new_pod(pod: &Value) -> Vec<Error> {
+    let (spec, path) = (pod.get("spec").unwrap_or(&Value::Null), Path::new("spec"));
+    let mut errors = self::pod(pod);
+    if !list(spec, "/ephemeralContainers").is_empty() {
+        errors.push(Error::forbidden(&path.child("ephemeralContainers"), "cannot be set on create"));
     }
-    errors.extend(deadline_change(spec, old_spec, &path));
-    errors.extend(toleration_change(spec, old_spec, &path));
-    errors.extend(gate_change(spec, old_spec, &path));
-    let changed = changed_fields(spec, old_spec);
-    if !changed.is_empty() {
-        let why =
-            format!("pod updates may not change fields other than {CHANGEABLE}\n{}", changed.join(", "));
-        errors.push(Error::forbidden(&path, why));
+    if !field_text(spec, "nodeName").is_empty() && !list(spec, "/schedulingGates").is_empty() {
+        let why = "cannot be set until all schedulingGates have been cleared";
+        errors.push(Error::forbidden(&path.child("nodeName"), why));
     }
-    errors
-}
-
-fn deadline_change(spec: &Value, old: &Value, path: &Path) -> Option<Error> {
-    let path = path.child("activeDeadlineSeconds");
-    match (some(spec, "/activeDeadlineSeconds"), some(old, "/activeDeadlineSeconds")) {
-        (Some(new), Some(old)) if new.as_i64() > old.as_i64() => {
-            Some(Error::invalid(&path, new.clone(), "must be less than or equal to previous value"))
-        }
-        (None, Some(_)) => {
-            Some(Error::invalid(&path, Value::Null, "must not update from a positive integer to nil value"))
-        }
-        _ => None,
-    }
-}
-
-/// Tolerations may be added, and how long they hold may change.
-fn toleration_change(spec: &Value, old: &Value, path: &Path) -> Option<Error> {
-    let lasting = |toleration: &Value| {
-        let mut map = toleration.as_object().cloned().unwrap_or_default();
-        map.remove("tolerationSeconds");
-        map
-    };
-    let new: Vec<_> = list(spec, "/tolerations").iter().map(lasting).collect();
-    let is_kept = list(old, "/tolerations").iter().map(lasting).all(|t| new.contains(&t));
-    let why = "existing toleration can not be modified except its tolerationSeconds";
-    (!is_kept).then(|| Error::forbidden(&path.child("tolerations"), why))
-}
-
-fn gate_change(spec: &Value, old: &Value, path: &Path) -> Vec<Error> {
-    let old: BTreeSet<&str> = list(old, "/schedulingGates").iter().map(|g| text(g, "/name")).collect();
-    let added = items(spec, "schedulingGates", path).filter(|(_, gate)| !old.contains(text(gate, "/name")));
-    added
-        .map(|(at, gate)| {
-            let name = text(gate, "/name");
-            let why = format!("only deletion is allowed, but found new scheduling gate '{name}'");
-            Error::forbidden(&at.child("name"), why)
-        })
-        .collect()
-}
-
-/// The fields that changed and may not.
-fn changed_fields(new: &Value, old: &Value) -> Vec<String> {
-    let (new, old) = (munged(new, old), munged(old, old));
-    let none = serde_json::Map::new();
-    let (new, old) = (new.as_object().unwrap_or(&none), old.as_object().unwrap_or(&none));
-    let keys: BTreeSet<&String> = new.keys().chain(old.keys()).collect();
-    let is_changed = |key: &&&String| {
-        let none = &Value::Null;
-        new.get(**key).unwrap_or(none) != old.get(**key).unwrap_or(none)
-    };
-    keys.iter().filter(is_changed).map(|key| format!("spec.{key}")).collect()
-}
-
-/// The spec without what may change.
-fn munged(spec: &Value, old: &Value) -> Value {
-    let mut spec = spec.clone();
-    let is_gated = !list(old, "/schedulingGates").is_empty();
-    let ends_soon =
-        int(old, "/terminationGracePeriodSeconds") < 0 && int(&spec, "/terminationGracePeriodSeconds") == 1;
-    let Some(map) = spec.as_object_mut() else { return spec };
-    for field in ["containers", "initContainers"] {
-        for container in map.get_mut(field).and_then(Value::as_array_mut).into_iter().flatten() {
-            container.as_object_mut().map(|c| c.remove("image"));
-        }
-    }
-    map.remove("activeDeadlineSeconds");
-    map.remove("schedulingGates");
-    map.remove("tolerations");
-    if ends_soon {
-        map.insert("terminationGracePeriodSeconds".into(), old["terminationGracePeriodSeconds"].clone());
-    }
-    if is_gated {
-        map.remove("nodeSelector");
-        map.get_mut("affinity").and_then(Value::as_object_mut).map(|a| a.remove("nodeAffinity"));
-    }
-    spec
-}
-
-/// A change through `pods/ephemeralcontainers`: containers may be added, nothing else.
-pub(crate) fn ephemeral_containers_change(new: &Value, old: &Value) -> Vec<Error> {
-    if meta::annotation(old, "kubernetes.io/config.mirror").is_some() {
-        return vec![Error::forbidden(&Path::default(), "static pods do not support ephemeral containers")];
-    }
-    let path = Path::new("spec");
-    let mut errors = pod_spec(new.get("spec").unwrap_or(&Value::Null), &path);
-    let path = path.child("ephemeralContainers");
-    for old in list(old, "/spec/ephemeralContainers") {
-        let name = text(old, "/name");
-        let quoted = alcove_object::field::quote(name);
-        match list(new, "/spec/ephemeralContainers").iter().find(|c| text(c, "/name") == name) {
-            None => {
-                let why = format!("existing ephemeral containers {quoted} may not be removed\n");
-                errors.push(Error::forbidden(&path, why));
-            }
-            Some(new) if new != old => {
-                let why = format!("existing ephemeral containers {quoted} may not be changed\n");
-                errors.push(Error::forbidden(&path, why));
-            }
-            Some(_) => {}
-        }
-    }
+    let metadata = pod.get("metadata").unwrap_or(&Value::Null);
+    errors.extend(security::profiles_match(metadata, spec, true, &path));
     errors
 }

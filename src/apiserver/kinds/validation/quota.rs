@@ -58,6 +58,11 @@ pub(super) fn is_standard(name: &str) -> bool {
     huge || WHOLE.contains(&name) || MEASURED.contains(&name)
 }
 
+/// Whether a resource is given out whole.
+pub(super) fn is_counted(name: &str) -> bool {
+    WHOLE.contains(&name) || super::resources::is_extended(name)
+}
+
 /// The spec of a quota.
 pub(in crate::kinds) fn quota_spec(spec: &Value, path: &Path) -> Vec<Error> {
     let hard = some(spec, "/hard");
@@ -83,10 +88,10 @@ pub(in crate::kinds) fn quota_limits(limits: Option<&Value>, path: &Path) -> Vec
 
 fn limit_name(name: &str, path: &Path) -> Vec<Error> {
     let mut errors: Vec<Error> = by(name::is_qualified_name, name, path).collect();
-    if !errors.is_empty() || name.contains('/') {
+    if name.contains('/') {
         return errors;
     }
-    if !is_standard(name) && name != "storage" {
+    if errors.is_empty() && !is_standard(name) && name != "storage" {
         errors.push(Error::invalid(path, name, "must be a standard resource type or fully qualified"));
     }
     if !is_standard(name) {
@@ -95,15 +100,14 @@ fn limit_name(name: &str, path: &Path) -> Vec<Error> {
     errors
 }
 
-fn amount_of(name: &str, amount: &Value, path: &Path) -> Vec<Error> {
+/// An amount that is not negative, and whole where it must be.
+pub(super) fn amount_of(name: &str, amount: &Value, path: &Path) -> Vec<Error> {
     let Ok(amount) = Quantity::from_value(amount) else { return Vec::new() };
-    let is_extended =
-        name.contains('/') && !name.contains("kubernetes.io/") && !name.starts_with("requests.");
     let mut errors = Vec::new();
     if amount.signum() < 0 {
         errors.push(Error::invalid(path, amount.to_string(), "must be greater than or equal to 0"));
     }
-    if (WHOLE.contains(&name) || is_extended) && amount.milli_value() % 1000 != 0 {
+    if is_counted(name) && amount.milli_value() % 1000 != 0 {
         errors.push(Error::invalid(path, amount.to_string(), "must be an integer"));
     }
     errors

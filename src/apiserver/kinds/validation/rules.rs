@@ -152,9 +152,12 @@ pub(super) fn path_segment(value: &str) -> Vec<String> {
     name::path_segment(value, false)
 }
 
-/// A qualified name in any case.
-pub(super) fn qualified_in_any_case(value: &str) -> Vec<String> {
-    name::is_qualified_name(&value.to_lowercase())
+/// A name in any case, of which upstream shows the lower one.
+pub(super) fn lowered_name(value: &Value, path: &Path) -> Vec<Error> {
+    match value.as_str().unwrap_or_default() {
+        "" => vec![Error::required(path, "")],
+        given => by(name::is_qualified_name, &given.to_lowercase(), path).collect(),
+    }
 }
 
 /// `domain/path`, such as `acme.io/foo`.

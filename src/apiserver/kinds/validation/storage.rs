@@ -3,9 +3,9 @@
 use super::by;
 use super::claims::volume_spec;
 use super::rules::Check::{
-    By, Named, NonNegative, NonNegativeQuantity, OneOf, Required, RequiredNamed, Selector, Unique, Within,
+    By, Named, NonNegative, NonNegativeQuantity, OneOf, Required, Selector, Unique, Within,
 };
-use super::rules::{Rule, qualified_in_any_case};
+use super::rules::{Rule, lowered_name};
 use crate::kinds::tree::{list, some, text};
 use alcove_object::field::{Error, Path};
 use alcove_object::{Value, meta, name};
@@ -21,7 +21,7 @@ const DRIVER_BYTES_MAX: usize = 63;
 const NODE_ID_BYTES_MAX: usize = 256;
 
 pub(crate) const STORAGE_CLASS: &[Rule] = &[
-    ("provisioner", RequiredNamed(qualified_in_any_case)),
+    ("provisioner", By(lowered_name)),
     ("parameters", By(parameters)),
     ("reclaimPolicy", By(reclaim_policy)),
     ("volumeBindingMode", OneOf(&["Immediate", "WaitForFirstConsumer"])),
@@ -33,7 +33,7 @@ pub(crate) const STORAGE_CLASS_FIXED: &[&str] =
     &["parameters", "provisioner", "reclaimPolicy", "volumeBindingMode"];
 
 pub(crate) const VOLUME_ATTRIBUTES_CLASS: &[Rule] =
-    &[("driverName", RequiredNamed(qualified_in_any_case)), ("parameters", By(some_parameters))];
+    &[("driverName", By(lowered_name)), ("parameters", By(some_parameters))];
 
 pub(crate) fn volume_attributes_class_change(object: &Value, old: &Value) -> Vec<Error> {
     let changed =

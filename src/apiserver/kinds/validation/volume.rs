@@ -1,36 +1,14 @@
-//! Volumes of a pod.
+//! Volumes of a pod, and where containers have them (k8s.io/kubernetes/pkg/apis/core/validation).
 
-use super::{by, items};
-use crate::kinds::tree::{int, list, some, text};
+use super::container::Surroundings;
+use super::{by, items, sources};
+use crate::kinds::tree::{field, flag, list, text};
 use alcove_object::field::{Error, Path};
-use alcove_object::{Value, name};
+use alcove_object::{Value, meta, name};
 use std::collections::BTreeSet;
 
-/// All volumes: names, one source each. Gives the names of the good ones beside what is wrong.
-pub(super) fn volumes<'a>(spec: &'a Value, path: &Path) -> (BTreeSet<&'a str>, Vec<Error>) {
-    let mut good = BTreeSet::new();
-    let mut errors = Vec::new();
-    for (at, volume) in items(spec, "volumes", path) {
-        let name = text(volume, "/name");
-        let name_path = at.child("name");
-        let mut wrong = source(volume, &at);
-        match name {
-            "" => wrong.push(Error::required(&name_path, "")),
-            name => wrong.extend(by(name::is_dns1123_label, name, &name_path)),
-        }
-        if good.contains(name) {
-            wrong.push(Error::duplicate(&name_path, name));
-        }
-        if wrong.is_empty() {
-            good.insert(name);
-        }
-        errors.extend(wrong);
-    }
-    (good, errors)
-}
-
 /// The order in which upstream looks for sources; the second one found is too many.
-const ORDER: [&str; 29] = [
+const ORDER: [&str; 30] = [
     "emptyDir",
     "hostPath",
     "gitRepo",
@@ -60,52 +38,82 @@ const ORDER: [&str; 29] = [
     "scaleIO",
     "csi",
     "ephemeral",
+    "image",
 ];
 
-/// What sources that are nothing but a few names must say, in pods and in volumes.
-const NEEDS: &[(&str, &[&str])] = &[
-    ("awsElasticBlockStore", &["volumeID"]),
-    ("azureDisk", &["diskName", "diskURI"]),
-    ("azureFile", &["secretName", "shareName"]),
-    ("cephfs", &["monitors"]),
-    ("cinder", &["volumeID"]),
-    ("csi", &["driver"]),
-    ("flexVolume", &["driver"]),
-    ("gcePersistentDisk", &["pdName"]),
-    ("gitRepo", &["repository"]),
-    ("glusterfs", &["endpoints", "path"]),
-    ("iscsi", &["targetPortal", "iqn"]),
-    ("nfs", &["server", "path"]),
-    ("persistentVolumeClaim", &["claimName"]),
-    ("photonPersistentDisk", &["pdID"]),
-    ("portworxVolume", &["volumeID"]),
-    ("quobyte", &["volume"]),
-    ("rbd", &["monitors", "image"]),
-    ("scaleIO", &["gateway", "system", "volumeName"]),
-    ("vsphereVolume", &["volumePath"]),
-];
+/// All volumes: names, one source each. Gives the names of the good ones beside what is wrong. `pod`: whose they are,
+/// unless they are a template's.
+pub(super) fn volumes<'a>(
+    spec: &'a Value,
+    pod: Option<&Value>,
+    path: &Path,
+) -> (BTreeSet<&'a str>, Vec<Error>) {
+    let pod_name = pod.map(meta::name).unwrap_or_default();
+    let made: BTreeSet<String> = list(spec, "/volumes")
+        .iter()
+        .filter(|volume| !pod_name.is_empty() && field(volume, "ephemeral").is_some())
+        .map(|volume| format!("{pod_name}-{}", text(volume, "/name")))
+        .collect();
+    let mut good = BTreeSet::new();
+    let mut errors = Vec::new();
+    for (at, volume) in items(spec, "volumes", path) {
+        let name = text(volume, "/name");
+        let name_path = at.child("name");
+        let mut wrong = source(volume, pod_name, pod.is_some(), &at);
+        match name {
+            "" => wrong.push(Error::required(&name_path, "")),
+            name => wrong.extend(by(name::is_dns1123_label, name, &name_path)),
+        }
+        if good.contains(name) {
+            wrong.push(Error::duplicate(&name_path, name));
+        }
+        if wrong.is_empty() {
+            good.insert(name);
+        }
+        errors.extend(wrong);
+        let claim = text(volume, "/persistentVolumeClaim/claimName");
+        if made.contains(claim) {
+            let why = "must not reference a PVC that gets created for an ephemeral volume";
+            let at = at.child("persistentVolumeClaim").child("claimName");
+            errors.push(Error::invalid(&at, claim, why));
+        }
+    }
+    (good, errors)
+}
 
 /// A volume has exactly one source.
-fn source(volume: &Value, path: &Path) -> Vec<Error> {
-    let mut sources: Vec<(&str, &Value)> = volume
+fn source(volume: &Value, pod_name: &str, is_pod: bool, path: &Path) -> Vec<Error> {
+    let mut given: Vec<(&str, &Value)> = volume
         .as_object()
         .into_iter()
         .flatten()
         .filter(|(key, value)| *key != "name" && !value.is_null())
         .map(|(key, value)| (key.as_str(), value))
         .collect();
-    sources.sort_by_key(|(key, _)| ORDER.iter().position(|o| o == key).unwrap_or(ORDER.len()));
+    given.sort_by_key(|(key, _)| ORDER.iter().position(|o| o == key).unwrap_or(ORDER.len()));
     let mut errors = Vec::new();
     let mut count = 0;
-    for (kind, source) in sources {
+    for (kind, source) in given {
         count += 1;
-        // Upstream spells one of them in its own way.
-        let at = path.child(if kind == "cephfs" { "cephFS" } else { kind });
+        // Upstream spells some of them in its own way.
+        let (judged_at, refused_at) = match kind {
+            "cephfs" => (kind, "cephFS"),
+            "downwardAPI" => (kind, "downwarAPI"),
+            "gcePersistentDisk" => ("persistentDisk", kind),
+            plain => (plain, plain),
+        };
         if count > 1 {
-            errors.push(Error::forbidden(&at, "may not specify more than 1 volume type"));
-            continue;
+            errors.push(Error::forbidden(&path.child(refused_at), "may not specify more than 1 volume type"));
+        } else {
+            errors.extend(sources::of_pod(kind, source, is_pod, &path.child(judged_at)));
         }
-        errors.extend(one_source(kind, source, &at));
+        errors.extend(named_after(
+            kind,
+            source,
+            text(volume, "/name"),
+            (count == 1).then_some(pod_name),
+            path,
+        ));
     }
     if count == 0 {
         errors.push(Error::required(path, "must specify a volume type"));
@@ -113,60 +121,25 @@ fn source(volume: &Value, path: &Path) -> Vec<Error> {
     errors
 }
 
-pub(super) fn one_source(kind: &str, source: &Value, path: &Path) -> Vec<Error> {
-    let required = |field: &str| {
-        let pointer = format!("/{field}");
-        let is_missing = text(source, &pointer).is_empty() && list(source, &pointer).is_empty();
-        is_missing.then(|| Error::required(&path.child(field), ""))
-    };
-    let needs = NEEDS.iter().filter(|(needy, _)| *needy == kind).flat_map(|(_, fields)| fields.iter());
-    let mut errors: Vec<Error> = needs.filter_map(|field| required(field)).collect();
-    match kind {
-        "hostPath" => {
-            errors.extend(required("path"));
-            errors.extend(backsteps(text(source, "/path"), &path.child("path")));
+/// What follows from the name of a volume.
+fn named_after(kind: &str, source: &Value, name: &str, pod: Option<&str>, path: &Path) -> Vec<Error> {
+    match (kind, pod) {
+        ("iscsi", _) => {
+            let length = name.len() + 1 + text(source, "/targetPortal").len();
+            let is_long = field(source, "initiatorName").is_some() && length > 64;
+            let why = "Total length of <volume name>:<iscsi.targetPortal> must be under 64 characters if iscsi.initiatorName is specified.";
+            is_long.then(|| Error::invalid(&path.child("name"), name, why)).into_iter().collect()
         }
-        "secret" => {
-            errors.extend(required("secretName"));
-            errors.extend(mode(source, "defaultMode", path));
-            errors.extend(keys(source, path));
+        ("ephemeral", Some(pod)) if !pod.is_empty() && !name.is_empty() => {
+            let claim = format!("{pod}-{name}");
+            let wrong = name::is_dns1123_subdomain(&claim).into_iter();
+            let shown = alcove_object::field::quote(&claim);
+            wrong
+                .map(|why| Error::invalid(&path.child("name"), name, format!("PVC name {shown}: {why}")))
+                .collect()
         }
-        "configMap" => {
-            if text(source, "/name").is_empty() {
-                errors.push(Error::required(&path.child("name"), ""));
-            }
-            errors.extend(mode(source, "defaultMode", path));
-            errors.extend(keys(source, path));
-        }
-        "downwardAPI" | "projected" => errors.extend(mode(source, "defaultMode", path)),
-        "ephemeral" if some(source, "/volumeClaimTemplate").is_none() => {
-            errors.push(Error::required(&path.child("volumeClaimTemplate"), ""));
-        }
-        _ => {}
+        _ => Vec::new(),
     }
-    errors
-}
-
-/// Keys that become files.
-fn keys(source: &Value, path: &Path) -> Vec<Error> {
-    let mut errors = Vec::new();
-    for (at, item) in items(source, "items", path) {
-        for field in ["key", "path"] {
-            if text(item, &format!("/{field}")).is_empty() {
-                errors.push(Error::required(&at.child(field), ""));
-            }
-        }
-        errors.extend(descending(text(item, "/path"), &at.child("path")));
-        errors.extend(mode(item, "mode", &at));
-    }
-    errors
-}
-
-fn mode(source: &Value, field: &str, path: &Path) -> Option<Error> {
-    some(source, &format!("/{field}"))?;
-    let mode = int(source, &format!("/{field}"));
-    let why = "must be a number between 0 and 0777 (octal), both inclusive";
-    (!(0..=0o777).contains(&mode)).then(|| Error::invalid(&path.child(field), mode, why))
 }
 
 /// A path below another: relative, and never upwards.
@@ -191,6 +164,8 @@ pub(super) fn mounts(container: &Value, volumes: &BTreeSet<&str>, path: &Path) -
     let mut errors = Vec::new();
     let mut places = BTreeSet::new();
     let devices = list(container, "/volumeDevices");
+    // Upstream leaves the index out of some paths.
+    let list_path = path.child("volumeMounts");
     for (at, mount) in items(container, "volumeMounts", path) {
         let (name, place) = (text(mount, "/name"), text(mount, "/mountPath"));
         if name.is_empty() {
@@ -208,15 +183,104 @@ pub(super) fn mounts(container: &Value, volumes: &BTreeSet<&str>, path: &Path) -
         if devices.iter().any(|d| text(d, "/name") == name) {
             errors.push(Error::invalid(&at.child("name"), name, "must not already exist in volumeDevices"));
         }
+        if devices.iter().any(|d| text(d, "/devicePath") == place) {
+            let why = "must not already exist as a path in volumeDevices";
+            errors.push(Error::invalid(&at.child("mountPath"), place, why));
+        }
         let (sub, expression) = (text(mount, "/subPath"), text(mount, "/subPathExpr"));
-        // Upstream leaves the index out of these two paths.
-        let list_path = path.child("volumeMounts");
         errors.extend(descending(sub, &list_path.child("subPath")));
         if !expression.is_empty() && !sub.is_empty() {
             let why = "subPathExpr and subPath are mutually exclusive";
             errors.push(Error::invalid(&at.child("subPathExpr"), expression, why));
         }
         errors.extend(descending(expression, &list_path.child("subPathExpr")));
+        errors.extend(propagation(mount, container, &list_path.child("mountPropagation")));
+        errors.extend(recursive_read_only(mount, &list_path.child("recursiveReadOnly")));
+    }
+    errors
+}
+
+fn propagation(mount: &Value, container: &Value, path: &Path) -> Vec<Error> {
+    const MODES: [&str; 3] = ["Bidirectional", "HostToContainer", "None"];
+    let Some(mode) = field(mount, "mountPropagation").and_then(Value::as_str) else { return Vec::new() };
+    let mut errors = Vec::new();
+    if !MODES.contains(&mode) {
+        errors.push(Error::not_supported(path, mode, &MODES));
+    }
+    if mode == "Bidirectional" && !flag(container, "/securityContext/privileged") {
+        let why = "Bidirectional mount propagation is available only to privileged containers";
+        errors.push(Error::forbidden(path, why));
+    }
+    errors
+}
+
+fn recursive_read_only(mount: &Value, path: &Path) -> Vec<Error> {
+    let Some(mode) = field(mount, "recursiveReadOnly").and_then(Value::as_str) else { return Vec::new() };
+    let mut errors = Vec::new();
+    match mode {
+        "Disabled" => {}
+        "Enabled" | "IfPossible" => {
+            if !flag(mount, "/readOnly") {
+                errors.push(Error::forbidden(path, "may only be specified when readOnly is true"));
+            }
+            if field(mount, "mountPropagation").is_some_and(|mode| *mode != "None") {
+                let why = "may only be specified when mountPropagation is None or not specified";
+                errors.push(Error::forbidden(path, why));
+            }
+        }
+        other => errors.push(Error::not_supported(path, other, &["Disabled", "Enabled", "IfPossible"])),
+    }
+    errors
+}
+
+/// What a container has as devices: claims, each place once.
+pub(super) fn devices(container: &Value, pod: &Surroundings<'_>, path: &Path) -> Vec<Error> {
+    let mut errors = Vec::new();
+    let (mut names, mut places) = (BTreeSet::new(), BTreeSet::new());
+    let mounts = list(container, "/volumeMounts");
+    for (at, device) in items(container, "volumeDevices", path) {
+        let (name, place) = (text(device, "/name"), text(device, "/devicePath"));
+        let (name_path, place_path) = (at.child("name"), at.child("devicePath"));
+        let volume = list(pod.spec, "/volumes").iter().find(|v| text(v, "/name") == name);
+        let volume = volume.filter(|_| pod.volumes.contains(name));
+        let is_claim =
+            |v: &Value| ["persistentVolumeClaim", "ephemeral"].iter().any(|k| field(v, k).is_some());
+        if name.is_empty() {
+            errors.push(Error::required(&name_path, ""));
+        }
+        if names.contains(name) {
+            errors.push(Error::invalid(&name_path, name, "must be unique"));
+        }
+        match volume {
+            Some(volume) if !is_claim(volume) => {
+                let why =
+                    "can only use volume source type of PersistentVolumeClaim or Ephemeral for block mode";
+                errors.push(Error::invalid(&name_path, name, why));
+            }
+            Some(_) => {}
+            None => errors.push(Error::not_found(&name_path, name)),
+        }
+        if place.is_empty() {
+            errors.push(Error::required(&place_path, ""));
+        }
+        if places.contains(place) {
+            errors.push(Error::invalid(&place_path, place, "must be unique"));
+        }
+        if backsteps(place, &place_path).is_some() {
+            errors.push(Error::invalid(&place_path, place, "can not contain backsteps ('..')"));
+        } else {
+            places.insert(place);
+        }
+        if mounts.iter().any(|m| text(m, "/name") == name) {
+            errors.push(Error::invalid(&name_path, name, "must not already exist in volumeMounts"));
+        }
+        if mounts.iter().any(|m| text(m, "/mountPath") == place) {
+            let why = "must not already exist as a path in volumeMounts";
+            errors.push(Error::invalid(&place_path, place, why));
+        }
+        if !name.is_empty() {
+            names.insert(name);
+        }
     }
     errors
 }

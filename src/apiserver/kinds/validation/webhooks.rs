@@ -266,7 +266,7 @@ fn variable_name(value: &Value, path: &Path) -> Vec<Error> {
         given => {
             let is_word = !given.starts_with(|c: char| c.is_ascii_digit())
                 && given.chars().all(|c| c.is_ascii_alphanumeric() || c == '_');
-            let why = "name is not a valid CEL identifier";
+            let why = "must be a valid CEL identifier";
             if is_word { Vec::new() } else { vec![Error::invalid(path, given, why)] }
         }
     }

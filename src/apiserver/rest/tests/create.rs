@@ -59,14 +59,13 @@ async fn system_metadata_is_the_servers_own() {
         ("deletionTimestamp", json!("2001-01-01T00:00:00Z")),
         ("deletionGracePeriodSeconds", json!(5)),
         ("selfLink", json!("/x")),
-        ("generation", json!(9)),
     ] {
         o["metadata"][field] = value;
     }
     let metadata = w.client.create(&gvr("configs"), "default", o).await.unwrap().parse()["metadata"].clone();
     assert_ne!(metadata["uid"], "mine");
     assert_eq!(metadata["creationTimestamp"], "2026-11-21T09:30:00Z");
-    for field in ["deletionTimestamp", "deletionGracePeriodSeconds", "selfLink", "generation"] {
+    for field in ["deletionTimestamp", "deletionGracePeriodSeconds", "selfLink"] {
         assert!(metadata.get(field).is_none(), "{field}");
     }
 }
