@@ -4,7 +4,7 @@
 //! anything at the path, so that a refusal tells nothing about what exists.
 
 use super::body::Body;
-use super::limits::{BODY_BYTES_MAX, WAIT_MAX, WAIT_PART};
+use super::limits::{BODY_BYTES_MAX, REFUSED_BYTES_MAX, WAIT_MAX, WAIT_PART};
 use super::negotiate::{self, Media, Offer};
 use super::request::Query;
 use super::respond::{self, Answer};
@@ -53,13 +53,26 @@ impl Call {
     /// Reads the body; 413 when it is too large. Empty when it was read already.
     pub async fn read_body(&mut self) -> Result<Bytes, Status> {
         use http_body_util::{BodyExt, LengthLimitError, Limited};
-        let Some(body) = self.body.take() else { return Ok(Bytes::new()) };
-        match Limited::new(body, BODY_BYTES_MAX).collect().await {
+        let Some(mut body) = self.body.take() else { return Ok(Bytes::new()) };
+        match Limited::new(&mut body, BODY_BYTES_MAX).collect().await {
             Ok(collected) => Ok(collected.to_bytes()),
             Err(error) if error.is::<LengthLimitError>() => {
+                drain(&mut body).await;
                 Err(Status::too_large(format!("Request entity too large: limit is {BODY_BYTES_MAX}")))
             }
             Err(error) => Err(Status::bad_request(format!("cannot read the body of the request: {error}"))),
+        }
+    }
+}
+
+/// Reads on for a while what a client sends in vain. Who is cut off in the middle of a body does not read why.
+async fn drain(body: &mut Incoming) {
+    use http_body_util::BodyExt;
+    let mut room = REFUSED_BYTES_MAX;
+    while let Some(Ok(frame)) = body.frame().await {
+        match room.checked_sub(frame.data_ref().map_or(0, Bytes::len)) {
+            Some(left) => room = left,
+            None => return,
         }
     }
 }

@@ -41,6 +41,9 @@ pub const WAIT_PART: u32 = 4;
 pub const WAIT_MAX: Duration = Duration::from_secs(60);
 /// Bytes of a request's body. Past it: 413.
 pub const BODY_BYTES_MAX: usize = 3 * 1024 * 1024;
+/// Bytes that are read of a body beyond that, and dropped, so that its sender comes to read the answer; past it the
+/// connection is cut.
+pub const REFUSED_BYTES_MAX: usize = 16 * 1024 * 1024;
 /// Time for a TLS handshake, and for the first byte of a connection. Past it: the connection is closed.
 pub const HANDSHAKE: Duration = Duration::from_secs(10);
 /// Time for a client to take leave when its idle connection is closed. Past it: the connection is cut.
