@@ -27,6 +27,7 @@ pub mod kinds;
 pub mod metrics;
 pub mod openapi;
 pub mod options;
+pub mod outbound;
 pub mod quota;
 pub mod registry;
 pub mod request;

@@ -17,8 +17,8 @@ use alcove_apiserver::health::{Check, Health};
 use alcove_apiserver::http::limits::REQUESTS_MAX;
 use alcove_apiserver::http::{Front, FrontConfig, Limits, provider, serve, tls_config};
 use alcove_apiserver::options::ListOptions;
+use alcove_apiserver::outbound::{ResolveService, StoreServices};
 use alcove_apiserver::rest::Connector;
-use alcove_apiserver::webhook::{StoreServices, Webhooks};
 use alcove_apiserver::{ApiServer, Event, Server, ServerConfig, SystemEnv, User, bootstrap, kinds};
 use alcove_controllers::kept;
 use alcove_object::selector::Fields;
@@ -248,7 +248,7 @@ fn server(options: &Options, store: Store, env: Arc<dyn Env>, tokens: Arc<Servic
         }
     };
     let rbac = Rbac::new(store.clone());
-    let webhooks = Webhooks::new(Arc::new(StoreServices::new(store.clone())));
+    let outside: Arc<dyn ResolveService> = Arc::new(StoreServices::new(store.clone()));
     // kube-apiserver's order.
     let admission: Vec<Arc<dyn Admission>> = vec![
         Arc::new(NamespaceLifecycle::new(store.clone())),
@@ -259,12 +259,12 @@ fn server(options: &Options, store: Store, env: Arc<dyn Env>, tokens: Arc<Servic
         Arc::new(RuntimeClass::new(store.clone())),
         Arc::new(Certificates::new(rbac.clone())),
         Arc::new(Escalation::new(rbac.clone())),
-        Arc::new(MutatingWebhooks::new(store.clone(), webhooks.clone(), env.clone())),
+        Arc::new(MutatingWebhooks::new(store.clone(), outside.clone(), env.clone())),
         // Upstream's storage does this, so that webhooks see what the client sent.
         services,
         Arc::new(AddressObjects::new(store.clone(), options.services.is_some())),
         Arc::new(ValidatingPolicies::new(store.clone())),
-        Arc::new(ValidatingWebhooks::new(store.clone(), webhooks, env.clone())),
+        Arc::new(ValidatingWebhooks::new(store.clone(), outside, env.clone())),
         Arc::new(StoreQuota::new(store.clone(), options.limits)),
         Arc::new(ResourceQuota::new(store.clone(), env.clone())),
     ];

@@ -4,13 +4,13 @@
 use super::availability::unreachable;
 use super::local;
 use super::probe;
-use super::remote::{FrontProxy, Known, PROXY_NAME, Remote};
+use super::remote::{self, FrontProxy, Known, PROXY_NAME, Remote};
 use crate::client::{Client, Event, Watch};
 use crate::custom::set_condition;
 use crate::options::{DeleteOptions, ListOptions};
+use crate::outbound::{Peer, ResolveService, StoreServices};
 use crate::server::Server;
 use crate::user::User;
-use crate::webhook::{ResolveService, StoreServices};
 use alcove_object::selector::{Fields, Labels};
 use alcove_object::{Gvr, Reason, Status, Value, meta, settled, time};
 use serde_json::json;
@@ -47,12 +47,19 @@ pub struct Aggregation {
 /// A server that is asked.
 struct Tracked {
     object: Value,
+    peer: Result<Peer, String>,
     known: Known,
     /// When to ask again; none while it is asked.
     due: Option<Instant>,
     delay: Duration,
     /// Something changed while it was asked.
     is_changed: bool,
+}
+
+impl Tracked {
+    fn remote(&self) -> Option<Remote> {
+        Remote::read(&self.object, self.known.clone(), self.peer.clone())
+    }
 }
 
 /// What asking came to: what it serves, or a reason and a message.
@@ -268,8 +275,12 @@ impl Aggregation {
                     // What is known stays known until the other server says otherwise.
                     let known = other.map(|tracked| tracked.known.clone()).unwrap_or_default();
                     let delay = ASK_DELAY_MIN;
+                    let Some(peer) = remote::peer(object, &self.proxy, self.services.clone()) else {
+                        continue;
+                    };
                     let tracked = Tracked {
                         object: object.clone(),
+                        peer,
                         known: Known { is_available: false, ..known },
                         due: Some(Instant::now()),
                         delay,
@@ -286,12 +297,8 @@ impl Aggregation {
 
     /// Tells the registry.
     fn serve(&self) {
-        let remotes = self.known.values().filter_map(|tracked| self.remote(tracked)).map(Arc::new);
+        let remotes = self.known.values().filter_map(Tracked::remote).map(Arc::new);
         self.server.replace_remotes(remotes.collect());
-    }
-
-    fn remote(&self, tracked: &Tracked) -> Option<Remote> {
-        Remote::read(&tracked.object, tracked.known.clone(), &self.proxy, self.services.clone())
     }
 
     /// Asks servers again, by the namespace and name of their service.
@@ -322,7 +329,7 @@ impl Aggregation {
             tracked.due = None;
             let Some(tracked) = self.known.get(&name) else { continue };
             let spec = tracked.object["spec"].clone();
-            let (why, remote) = (self.why_not(&spec["service"]), self.remote(tracked));
+            let (why, remote) = (self.why_not(&spec["service"]), tracked.remote());
             self.asking.spawn(async move {
                 let outcome = match (why, remote) {
                     (Some(why), _) => Err(why),
@@ -370,10 +377,7 @@ impl Aggregation {
         };
         let wait = if std::mem::take(&mut tracked.is_changed) { Duration::ZERO } else { wait };
         tracked.due = Some(Instant::now() + wait);
-        let is_other = known.is_available != tracked.known.is_available
-            || known.resources != tracked.known.resources
-            || known.v3 != tracked.known.v3
-            || known.v2 != tracked.known.v2;
+        let is_other = known != tracked.known;
         tracked.known = known;
         if is_other {
             // First it is served, then it is said.

@@ -1,6 +1,6 @@
 //! Asking a server what it serves: whether it answers at all, and its discovery and OpenAPI documents.
 
-use super::read::{self, Answered, Failed};
+use super::read;
 use super::remote::{Known, Remote};
 use crate::user::User;
 use alcove_schema::openapi;
@@ -18,33 +18,29 @@ const DEFINITIONS_MAX: usize = 10_000;
 /// Whether a server answers, and what it says then. The error is the message of its condition.
 pub async fn ask(remote: &Remote) -> Result<Known, String> {
     let path = remote.path();
-    let answered = get(remote, &path).await.map_err(|failed| {
-        let url = format!("https://{}{path}", failed.host);
-        format!("failing or missing response from {url}: Get {url:?}: {}", failed.why)
-    })?;
-    if !(200..300).contains(&answered.code) {
-        let url = format!("https://{}{path}", answered.host);
-        return Err(format!(
-            "failing or missing response from {url}: bad status from {url}: {}",
-            answered.code
-        ));
+    let url = format!("https://{}{path}", remote.address().await);
+    let (code, list) = get(remote, &path)
+        .await
+        .map_err(|why| format!("failing or missing response from {url}: Get {url:?}: {why}"))?;
+    if !(200..300).contains(&code) {
+        return Err(format!("failing or missing response from {url}: bad status from {url}: {code}"));
     }
-    let list: Value = serde_json::from_slice(&answered.body).unwrap_or_default();
+    let list: Value = serde_json::from_slice(&list).unwrap_or_default();
     let resources = list["resources"].as_array().cloned().unwrap_or_default();
     let v3 = v3(remote).await;
     let v2 = if v3.is_some() && v3 == remote.known.v3 { remote.known.v2.clone() } else { v2(remote).await };
     Ok(Known { is_available: true, resources, v3, v2 })
 }
 
-async fn get(remote: &Remote, path: &str) -> Result<Answered, Failed> {
+async fn get(remote: &Remote, path: &str) -> Result<(u16, Bytes), String> {
     let aggregator = User { name: "system:kube-aggregator".into(), ..User::component("") };
     let aggregator = User { groups: vec!["system:masters".into()], ..aggregator };
     read::get(remote, path, &aggregator).await
 }
 
 async fn document(remote: &Remote, path: &str) -> Option<Bytes> {
-    let answered = get(remote, path).await.ok()?;
-    (answered.code == 200).then_some(answered.body)
+    let (code, bytes) = get(remote, path).await.ok()?;
+    (code == 200).then_some(bytes)
 }
 
 /// Its document of version 3, unless what is known is the same.

@@ -1,25 +1,22 @@
 //! Passing requests on to the server that serves their group (k8s.io/kube-aggregator/pkg/apiserver/handler_proxy.go).
 //!
-//! A connection serves one request. Bodies go through as they come, and an upgrade (WebSocket, SPDY) becomes bytes both
-//! ways. Nothing of a client's credentials goes along.
+//! Bodies go through as they come, and an upgrade (WebSocket, SPDY) becomes bytes both ways. Nothing of a client's
+//! credentials goes along.
 
-use super::remote::{Remote, name_user};
+use super::remote::Remote;
 use crate::http::body::Body;
 use crate::http::handle::Call;
 use crate::http::respond::{self, Answer};
 use crate::rest::HttpBody;
 use alcove_object::Status;
 use http::request::Parts;
+use http::uri::PathAndQuery;
 use http::{HeaderMap, HeaderName, Request, Response, StatusCode, Version, header};
 use http_body_util::BodyExt;
 use hyper::body::Incoming;
 use hyper_util::rt::TokioIo;
 use std::sync::Arc;
-use std::time::Duration;
 use tokio::sync::watch;
-
-/// Time to reach another server. Past it: 503.
-const CONNECT_TIMEOUT: Duration = Duration::from_secs(30);
 
 /// What concerns one connection alone, and what is the client's secret.
 const NOT_PASSED: [HeaderName; 9] = [
@@ -40,15 +37,9 @@ pub async fn forward(mut call: Call, remote: &Arc<Remote>) -> Result<Answer, Sta
         return Ok(unavailable("service unavailable"));
     }
     let protocol = upgrade(&call.head);
-    let Some(request) = request(&mut call, remote, protocol.as_ref()) else {
-        return Err(Status::internal("the user cannot be named to the server of this group"));
-    };
-    let sent = match tokio::time::timeout(CONNECT_TIMEOUT, connect(remote)).await {
-        Ok(Ok(mut sender)) => sender.send_request(request).await.map_err(|error| error.to_string()),
-        Ok(Err(why)) => Err(why),
-        Err(_) => Err("i/o timeout".to_owned()),
-    };
-    let answer = match sent {
+    let request = request(&mut call, protocol.as_ref());
+    let path = call.head.uri.path_and_query().map_or("/", PathAndQuery::as_str);
+    let answer = match remote.send(&call.user, path, request).await {
         Ok(answer) => answer,
         Err(why) => {
             tracing::info!(group = remote.group, %why, "an aggregated API server did not answer");
@@ -68,15 +59,6 @@ pub async fn forward(mut call: Call, remote: &Arc<Remote>) -> Result<Answer, Sta
 
 fn unavailable(why: &str) -> Answer {
     respond::text(503, format!("{why}\n"))
-}
-
-async fn connect(remote: &Remote) -> Result<hyper::client::conn::http1::SendRequest<HttpBody>, String> {
-    let (stream, _) = remote.connect().await?;
-    let handshake = hyper::client::conn::http1::handshake(TokioIo::new(stream)).await;
-    let (sender, connection) = handshake.map_err(|error| error.to_string())?;
-    // It ends with the answer's body, or when nobody wants that any more.
-    tokio::spawn(connection.with_upgrades());
-    Ok(sender)
 }
 
 /// What a request wants to become.
@@ -105,28 +87,20 @@ fn passed(headers: &HeaderMap) -> HeaderMap {
     headers.iter().filter(|(name, _)| goes(name)).map(|(name, value)| (name.clone(), value.clone())).collect()
 }
 
-fn request(
-    call: &mut Call,
-    remote: &Remote,
-    protocol: Option<&http::HeaderValue>,
-) -> Option<Request<HttpBody>> {
+fn request(call: &mut Call, protocol: Option<&http::HeaderValue>) -> Request<HttpBody> {
     let body = match call.body.take().filter(|_| protocol.is_none()) {
         Some(body) => HttpBody::new(body.map_err(Into::into)),
         None => HttpBody::new(http_body_util::Empty::new().map_err(|never| match never {})),
     };
     let mut request = Request::new(body);
     *request.method_mut() = call.head.method.clone();
-    *request.uri_mut() = call.head.uri.path_and_query()?.as_str().parse().ok()?;
     let mut headers = passed(&call.head.headers);
-    name_user(&mut headers, &call.user)?;
-    let host = format!("{}.{}.svc:{}", remote.service, remote.namespace, remote.port);
-    headers.insert(header::HOST, host.parse().ok()?);
     if let Some(protocol) = protocol {
         headers.insert(header::CONNECTION, http::HeaderValue::from_static("Upgrade"));
         headers.insert(header::UPGRADE, protocol.clone());
     }
     *request.headers_mut() = headers;
-    Some(request)
+    request
 }
 
 fn passed_back(answer: Response<Incoming>) -> Answer {

@@ -1,12 +1,13 @@
 //! Reading from another server: one GET, in somebody's name, with an answer that fits in memory.
 
-use super::remote::{Remote, name_user};
+use super::remote::Remote;
+use crate::outbound;
+use crate::rest::HttpBody;
 use crate::user::User;
 use alcove_object::{Reason, Status, Value};
 use bytes::Bytes;
-use http::{HeaderMap, Request, header};
-use http_body_util::{BodyExt, Empty, Limited};
-use hyper_util::rt::TokioIo;
+use http::{HeaderValue, Request, header};
+use http_body_util::{BodyExt, Empty};
 use std::fmt::Write;
 use std::time::Duration;
 
@@ -15,60 +16,19 @@ const TIMEOUT: Duration = Duration::from_secs(5);
 /// Bytes of one answer; past it, there is none.
 const DOCUMENT_BYTES_MAX: usize = 16 * 1024 * 1024;
 
-/// What came back.
-pub(super) struct Answered {
-    /// The `host:port` that answered.
-    pub host: String,
-    pub code: u16,
-    pub body: Bytes,
-}
-
-/// Why nothing came back.
-pub(super) struct Failed {
-    /// The `host:port` that was asked.
-    pub host: String,
-    pub why: String,
-}
-
-/// Asks for a path, as this user.
-pub(super) async fn get(remote: &Remote, path: &str, user: &User) -> Result<Answered, Failed> {
-    let host = format!("{}.{}.svc:{}", remote.service, remote.namespace, remote.port);
-    match tokio::time::timeout(TIMEOUT, exchange(remote, path, user)).await {
-        Ok(answered) => answered,
-        Err(_) => {
-            let why = "context deadline exceeded (Client.Timeout exceeded while awaiting headers)";
-            Err(Failed { host, why: why.to_owned() })
-        }
-    }
-}
-
-async fn exchange(remote: &Remote, path: &str, user: &User) -> Result<Answered, Failed> {
-    let named = format!("{}.{}.svc:{}", remote.service, remote.namespace, remote.port);
-    let connected = remote.connect().await;
-    let (stream, host) = connected.map_err(|why| Failed { host: named.clone(), why })?;
-    let failed = |why: String| Failed { host: host.clone(), why };
-    let handshake = hyper::client::conn::http1::handshake(TokioIo::new(stream)).await;
-    let (mut sender, connection) = handshake.map_err(|error| failed(error.to_string()))?;
-    let mut headers = HeaderMap::new();
-    name_user(&mut headers, user).ok_or_else(|| failed("nobody can be named".to_owned()))?;
-    let mut request =
-        Request::get(path).header(header::HOST, &named).header(header::ACCEPT, "application/json");
-    if let Some(all) = request.headers_mut() {
-        all.extend(headers);
-    }
-    let request = request.body(Empty::<Bytes>::new()).map_err(|error| failed(error.to_string()))?;
-    let answered = async {
-        let answer = sender.send_request(request).await.map_err(|error| failed(error.to_string()))?;
-        let code = answer.status().as_u16();
-        let body = Limited::new(answer.into_body(), DOCUMENT_BYTES_MAX).collect().await;
-        let body = body.map_err(|error| failed(error.to_string()))?.to_bytes();
-        Ok(Answered { host: host.clone(), code, body })
+/// Asks for a path, as this user. Gives the code and body of the answer; fails with a sentence.
+pub(super) async fn get(remote: &Remote, path: &str, user: &User) -> Result<(u16, Bytes), String> {
+    let asked = async {
+        let mut request = Request::new(HttpBody::new(Empty::new().map_err(|never| match never {})));
+        request.headers_mut().insert(header::ACCEPT, HeaderValue::from_static("application/json"));
+        let answer = remote.send(user, path, request).await?;
+        outbound::collect(answer, DOCUMENT_BYTES_MAX).await
     };
-    tokio::pin!(answered);
-    tokio::select! {
-        biased;
-        answered = &mut answered => answered,
-        _ = connection => answered.await,
+    match tokio::time::timeout(TIMEOUT, asked).await {
+        Ok(answered) => answered.map(|(code, body)| (code.as_u16(), body)),
+        Err(_) => {
+            Err("context deadline exceeded (Client.Timeout exceeded while awaiting headers)".to_owned())
+        }
     }
 }
 
@@ -147,17 +107,16 @@ pub(crate) async fn read(remote: &Remote, place: &Place<'_>, user: &User) -> Res
     if !remote.known.is_available {
         return Err(place.unexplained(503, b""));
     }
-    let answered = get(remote, &place.path(), user).await.map_err(|failed| {
-        tracing::info!(group = remote.group, why = failed.why, "an aggregated API server did not answer");
+    let (code, body) = get(remote, &place.path(), user).await.map_err(|why| {
+        tracing::info!(group = remote.group, %why, "an aggregated API server did not answer");
         place.unexplained(503, b"")
     })?;
-    let tree: Option<Value> = serde_json::from_slice(&answered.body).ok();
-    match (answered.code, tree) {
+    let tree: Option<Value> = serde_json::from_slice(&body).ok();
+    match (code, tree) {
         (200..300, Some(tree)) => Ok(tree),
-        (code, tree) => Err(tree
-            .as_ref()
-            .and_then(Status::from_value)
-            .unwrap_or_else(|| place.unexplained(code, &answered.body))),
+        (code, tree) => {
+            Err(tree.as_ref().and_then(Status::from_value).unwrap_or_else(|| place.unexplained(code, &body)))
+        }
     }
 }
 

@@ -1,25 +1,22 @@
-//! A group-version that another server serves: where it is, whom to trust there, and what it last said of itself.
+//! A group-version that another server serves: the way there, and what it last said of itself.
 
 use crate::certs::{Authority, Error, Issued};
+use crate::outbound::{self, Peer, Place, ResolveService, Tls};
+use crate::rest::HttpBody;
 use crate::user::User;
-use crate::webhook::{ResolveService, cause, tls_cause};
 use alcove_object::{Value, meta};
-use base64::Engine;
-use base64::prelude::BASE64_STANDARD;
 use bytes::Bytes;
-use http::{HeaderMap, HeaderName, HeaderValue};
+use http::{HeaderMap, HeaderName, HeaderValue, Request, Response};
+use hyper::body::Incoming;
 use jiff::Timestamp;
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
 use rustls::crypto::{CryptoProvider, verify_tls12_signature, verify_tls13_signature};
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName, UnixTime};
-use rustls::{ClientConfig, DigitallySignedStruct, RootCertStore, SignatureScheme};
+use rustls::{DigitallySignedStruct, SignatureScheme};
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
-use tokio::net::TcpStream;
-use tokio_rustls::TlsConnector;
-use tokio_rustls::client::TlsStream;
 
 /// The name in our certificate.
 pub const PROXY_NAME: &str = "front-proxy-client";
@@ -53,7 +50,7 @@ impl FrontProxy {
 }
 
 /// What a server last said of itself.
-#[derive(Clone, Default)]
+#[derive(Clone, Default, PartialEq)]
 pub struct Known {
     /// Whether requests are passed on.
     pub is_available: bool,
@@ -77,36 +74,47 @@ pub struct Remote {
     pub version_priority: i64,
     /// What it last said.
     pub known: Known,
-    pub(super) namespace: String,
-    pub(super) service: String,
-    pub(super) port: u16,
-    /// Whom to trust; or why nobody.
-    tls: Result<Arc<ClientConfig>, String>,
+    /// `NAME.NAMESPACE.svc:PORT`.
+    host: String,
+    peer: Result<Peer, String>,
+}
+
+/// The server that an APIService names, with the connections that are open to it; or why it cannot be one. `None`: it
+/// names no service.
+pub fn peer(
+    object: &Value,
+    proxy: &FrontProxy,
     services: Arc<dyn ResolveService>,
+) -> Option<Result<Peer, String>> {
+    let (name, namespace, port) = service(object)?;
+    let place = Place::Service { namespace: namespace.to_owned(), name: name.to_owned(), port };
+    let server_name = format!("{name}.{namespace}.svc");
+    let peer = tls(&object["spec"], proxy).and_then(|tls| Peer::new(place, &server_name, tls, services));
+    Some(peer.map_err(|why| format!("{}: {why}", meta::name(object))))
+}
+
+/// Name, namespace and port of the service that an APIService names.
+fn service(object: &Value) -> Option<(&str, &str, u16)> {
+    let service = object.pointer("/spec/service").filter(|service| service.is_object())?;
+    let text = |field: &str| service[field].as_str().unwrap_or_default();
+    let port = service["port"].as_u64().and_then(|port| u16::try_from(port).ok()).unwrap_or(443);
+    Some((text("name"), text("namespace"), port))
 }
 
 impl Remote {
-    /// Reads an APIService. `None`: it names no service.
-    pub fn read(
-        object: &Value,
-        known: Known,
-        proxy: &FrontProxy,
-        services: Arc<dyn ResolveService>,
-    ) -> Option<Remote> {
-        let spec = object.get("spec")?;
-        let service = spec.get("service").filter(|service| service.is_object())?;
-        let text = |value: &Value, field: &str| value[field].as_str().unwrap_or_default().to_owned();
+    /// Reads an APIService whose server is this [`peer`]. `None`: it names no service.
+    pub fn read(object: &Value, known: Known, peer: Result<Peer, String>) -> Option<Remote> {
+        let (name, namespace, port) = service(object)?;
+        let spec = &object["spec"];
+        let text = |field: &str| spec[field].as_str().unwrap_or_default().to_owned();
         Some(Remote {
-            group: text(spec, "group"),
-            version: text(spec, "version"),
+            group: text("group"),
+            version: text("version"),
             group_priority: spec["groupPriorityMinimum"].as_i64().unwrap_or(0),
             version_priority: spec["versionPriority"].as_i64().unwrap_or(0),
             known,
-            namespace: text(service, "namespace"),
-            service: text(service, "name"),
-            port: service["port"].as_u64().and_then(|port| u16::try_from(port).ok()).unwrap_or(443),
-            tls: tls(spec, proxy).map_err(|why| format!("{}: {why}", meta::name(object))),
-            services,
+            host: format!("{name}.{namespace}.svc:{port}"),
+            peer,
         })
     }
 
@@ -115,41 +123,43 @@ impl Remote {
         format!("/apis/{}/{}", self.group, self.version)
     }
 
-    /// A connection, and the `host:port` that it leads to. Errors read as Go's.
-    pub async fn connect(&self) -> Result<(TlsStream<TcpStream>, String), String> {
-        let tls = self.tls.clone()?;
-        let address = self.services.resolve(&self.namespace, &self.service, self.port).await?;
-        let dial = |error: std::io::Error| format!("dial tcp {address}: connect: {}", cause(&error));
-        let tcp = TcpStream::connect(address).await.map_err(dial)?;
-        tcp.set_nodelay(true).map_err(dial)?;
-        let name = format!("{}.{}.svc", self.service, self.namespace);
-        let name = ServerName::try_from(name).map_err(|error| error.to_string())?;
-        let stream = TlsConnector::from(tls).connect(name, tcp).await.map_err(|error| tls_cause(&error))?;
-        Ok((stream, address.to_string()))
+    /// Where a new connection would lead, as `host:port`; what it is called while nobody knows.
+    pub async fn address(&self) -> String {
+        let address = async { self.peer.as_ref().ok()?.address().await.ok() };
+        address.await.unwrap_or_else(|| self.host.clone())
+    }
+
+    /// Sends a request in somebody's name. `path` may have a query. Gives the answer as soon as its head is there; fails
+    /// with a sentence.
+    pub async fn send(
+        &self,
+        user: &User,
+        path: &str,
+        mut request: Request<HttpBody>,
+    ) -> Result<Response<Incoming>, String> {
+        let peer = self.peer.as_ref().map_err(Clone::clone)?;
+        let url = format!("https://{}{path}", self.host);
+        *request.uri_mut() = url.parse().map_err(|error| format!("parse {url:?}: {error}"))?;
+        name_user(request.headers_mut(), user).ok_or("the user cannot be named in headers")?;
+        peer.send(request).await
     }
 }
 
-fn tls(spec: &Value, proxy: &FrontProxy) -> Result<Arc<ClientConfig>, String> {
+fn tls(spec: &Value, proxy: &FrontProxy) -> Result<Tls, String> {
     let provider = Arc::new(rustls::crypto::ring::default_provider());
-    let builder = ClientConfig::builder_with_provider(provider.clone()).with_safe_default_protocol_versions();
+    let builder = Tls::builder_with_provider(provider.clone()).with_safe_default_protocol_versions();
     let builder = builder.map_err(|error| error.to_string())?;
     let builder = if spec["insecureSkipTLSVerify"] == true {
         builder.dangerous().with_custom_certificate_verifier(Arc::new(Anybody(provider)))
     } else {
-        let mut roots = RootCertStore::empty();
-        let bundle = BASE64_STANDARD.decode(spec["caBundle"].as_str().unwrap_or_default());
-        let bundle = bundle.map_err(|error| format!("caBundle: {error}"))?;
-        for certificate in CertificateDer::pem_slice_iter(&bundle) {
-            let certificate = certificate.map_err(|error| format!("caBundle: {error}"))?;
-            roots.add(certificate).map_err(|error| format!("caBundle: {error}"))?;
-        }
+        let roots = outbound::bundle(spec["caBundle"].as_str().unwrap_or_default())?;
         builder.with_root_certificates(roots)
     };
     let chain: Result<Vec<_>, _> =
         CertificateDer::pem_slice_iter(proxy.issued.certificate.as_bytes()).collect();
     let key = PrivateKeyDer::from_pem_slice(proxy.issued.key.as_bytes());
     let (chain, key) = (chain.map_err(|e| e.to_string())?, key.map_err(|e| e.to_string())?);
-    builder.with_client_auth_cert(chain, key).map(Arc::new).map_err(|error| error.to_string())
+    builder.with_client_auth_cert(chain, key).map_err(|error| error.to_string())
 }
 
 /// Trust in whoever holds the key of the certificate that they show: what `insecureSkipTLSVerify` asks for.
@@ -193,7 +203,7 @@ impl ServerCertVerifier for Anybody {
 
 /// Says who asks (k8s.io/client-go/transport.SetAuthProxyHeaders). Whatever a client said of the kind goes. `None`: the
 /// user cannot be named in a header.
-pub fn name_user(headers: &mut HeaderMap, user: &User) -> Option<()> {
+fn name_user(headers: &mut HeaderMap, user: &User) -> Option<()> {
     let sent: Vec<HeaderName> =
         headers.keys().filter(|name| name.as_str().starts_with(REMOTE_PREFIX)).cloned().collect();
     for name in sent {

@@ -5,10 +5,10 @@ use super::resources::{in_order, resources, signature};
 use super::{CLEANUP_FINALIZER, status, text};
 use crate::client::{Client, Event, Object};
 use crate::options::{DeleteOptions, ListOptions};
+use crate::outbound::{ResolveService, StoreServices};
 use crate::registry::Resource;
 use crate::server::Server;
 use crate::user::User;
-use crate::webhook::{StoreServices, Webhooks};
 use alcove_object::{Gvr, Reason, Status, Value, meta, time};
 use alcove_schema::builtin;
 use std::collections::{BTreeMap, BTreeSet};
@@ -29,7 +29,7 @@ const PAGE_OBJECTS: usize = 500;
 pub struct Definitions {
     server: Server,
     client: Client,
-    calls: Webhooks,
+    services: Arc<dyn ResolveService>,
     /// What is served without any definition.
     builtin: Vec<Arc<Resource>>,
     known: BTreeMap<String, Known>,
@@ -59,7 +59,7 @@ impl Definitions {
         let mut this = Definitions {
             server: server.clone(),
             client,
-            calls: Webhooks::new(Arc::new(StoreServices::new(server.store.clone()))),
+            services: Arc::new(StoreServices::new(server.store.clone())),
             builtin,
             known: BTreeMap::new(),
             going: BTreeMap::new(),
@@ -166,7 +166,7 @@ impl Definitions {
 
     fn build(&self, definition: &Value, names: &Names, since: u64) -> Vec<Arc<Resource>> {
         let types = builtin::types(self.server.minor);
-        resources(definition, names, &types, since, &self.calls).unwrap_or_else(|error| {
+        resources(definition, names, &types, since, &self.services).unwrap_or_else(|error| {
             let name = meta::name(definition);
             tracing::error!(definition = name, %error, "a stored definition does not compile and is not served");
             Vec::new()

@@ -6,7 +6,8 @@
 //! In-process components that read without waiting see objects of another version with nothing but the version
 //! exchanged; their metadata is what they are after.
 
-use crate::webhook::{ClientConfig, Webhooks};
+use crate::outbound::ResolveService;
+use crate::webhook::Webhook;
 use alcove_object::{Gvk, Reason, Status, Value, meta};
 use parking_lot::Mutex;
 use serde_json::json;
@@ -24,22 +25,21 @@ const BATCH_OBJECTS_MAX: usize = 500;
 
 /// How objects of other versions become objects of this one, and the other way round.
 pub struct Conversion {
-    client: Result<ClientConfig, String>,
-    calls: Webhooks,
+    client: Result<Webhook, String>,
     hasher: RandomState,
     kept: Mutex<HashMap<u64, Arc<Value>>>,
 }
 
 impl Conversion {
     /// Reads `spec.conversion` of a definition; `None`: versions differ in nothing but their names.
-    pub fn read(definition: &Value, calls: &Webhooks) -> Option<Arc<Conversion>> {
+    pub fn read(definition: &Value, services: &Arc<dyn ResolveService>) -> Option<Arc<Conversion>> {
         let conversion = definition.pointer("/spec/conversion")?;
         (conversion["strategy"] == "Webhook").then(|| {
             Arc::new(Conversion {
-                client: ClientConfig::read(
+                client: Webhook::read(
                     conversion.pointer("/webhook/clientConfig").unwrap_or(&Value::Null),
+                    services,
                 ),
-                calls: calls.clone(),
                 hasher: RandomState::new(),
                 kept: Mutex::default(),
             })
@@ -100,7 +100,7 @@ impl Conversion {
             "apiVersion": "apiextensions.k8s.io/v1", "kind": "ConversionReview",
             "request": {"uid": uid, "desiredAPIVersion": version, "objects": objects},
         });
-        let answer = self.calls.post(client, TIMEOUT, review.to_string().into_bytes()).await?;
+        let answer = client.post(TIMEOUT, review.to_string().into_bytes()).await?;
         let review: Value = serde_json::from_slice(&answer).map_err(|error| error.to_string())?;
         let response = review.get("response").filter(|response| response.is_object());
         let response = response.ok_or("no response provided")?;

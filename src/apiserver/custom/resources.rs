@@ -4,12 +4,12 @@ use super::conversion::Conversion;
 use super::names::Names;
 use super::strategy::CustomStrategy;
 use super::{storage_version, text, versions};
+use crate::outbound::ResolveService;
 use crate::registry::{
     Cell, Column, Custom, Deletion, FieldValue, Generation, Hooks, NameRule, Resource, Rules, ScalePaths,
     Selectable, Subresource, SubresourceKind, VerbSet,
 };
 use crate::request::Verb;
-use crate::webhook::Webhooks;
 use alcove_object::{Gvk, Gvr, Value, meta};
 use alcove_schema::Types;
 use alcove_schema::custom::{BadPattern, JsonPath, Rules as ValueRules, form};
@@ -31,10 +31,10 @@ pub(super) fn resources(
     names: &Names,
     builtin: &Types,
     since: u64,
-    calls: &Webhooks,
+    services: &Arc<dyn ResolveService>,
 ) -> Result<Vec<Arc<Resource>>, BadPattern> {
     let Some(storage) = storage_version(definition) else { return Ok(Vec::new()) };
-    let conversion = Conversion::read(definition, calls);
+    let conversion = Conversion::read(definition, services);
     let served = versions(definition).filter(|(_, version)| version["served"] == true);
     served
         .map(|(name, version)| {

@@ -12,6 +12,7 @@ use serde_json::json;
 use std::convert::Infallible;
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use tokio::net::TcpListener;
 use tokio_rustls::TlsAcceptor;
 
@@ -21,6 +22,8 @@ pub struct Hook {
     pub address: SocketAddr,
     pub bundle: String,
     pub asked: Arc<Mutex<Vec<Value>>>,
+    /// How often somebody connected.
+    pub connections: Arc<AtomicUsize>,
 }
 
 impl Hook {
@@ -44,9 +47,12 @@ impl Hook {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
         let asked: Arc<Mutex<Vec<Value>>> = Arc::default();
+        let connections: Arc<AtomicUsize> = Arc::default();
+        let count = connections.clone();
         let (acceptor, answer, log) = (TlsAcceptor::from(Arc::new(tls)), Arc::new(answer), asked.clone());
         tokio::spawn(async move {
             while let Ok((socket, _)) = listener.accept().await {
+                count.fetch_add(1, Ordering::Relaxed);
                 let (acceptor, answer, log) = (acceptor.clone(), answer.clone(), log.clone());
                 tokio::spawn(async move {
                     let Ok(socket) = acceptor.accept(socket).await else { return };
@@ -79,7 +85,7 @@ impl Hook {
                 });
             }
         });
-        Hook { address, bundle, asked }
+        Hook { address, bundle, asked, connections }
     }
 
     pub fn url(&self) -> Value {

@@ -1,20 +1,13 @@
-//! Calls out of the server: HTTPS to webhooks that tenants name, for admission and whatever else asks them.
+//! Reviews sent to webhooks that tenants name, for admission and conversion.
 //!
-//! [`ClientConfig`] is `clientConfig` of a configuration, read once with its authority; [`Webhooks`] finds where it
-//! leads and sends one review. Services are found by a [`ResolveService`], so that this room need not know how their
-//! addresses are reached.
+//! A [`Webhook`] is `clientConfig` of a configuration, read once; it sends one review and gives the answer.
 //!
-//! **Invariants.** TLS always, judged by the given authority alone. An answer has a size and a time; redirects are not
-//! followed. Nothing of the caller's (tokens, headers) goes along.
+//! **Invariants.** An answer has a size and a time. Nothing of the caller's (tokens, headers) goes along.
 
 mod client;
 mod config;
-mod services;
 
-pub use client::Webhooks;
-pub(crate) use client::{cause, tls_cause};
-pub use config::ClientConfig;
-pub use services::{ResolveService, StoreServices};
+pub use config::Webhook;
 
 /// Bytes of an answer; past it, the call has failed.
 pub const ANSWER_BYTES_MAX: usize = 16 * 1024 * 1024;

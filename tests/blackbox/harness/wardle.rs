@@ -103,7 +103,7 @@ type Stream = BufReader<StreamOwned<ServerConnection, TcpStream>>;
 fn serve(stream: TcpStream, tls: Arc<ServerConfig>, state: &State) -> std::io::Result<()> {
     let tls = ServerConnection::new(tls).map_err(std::io::Error::other)?;
     let mut stream = BufReader::new(StreamOwned::new(tls, stream));
-    while let Some(request) = read(&mut stream)? {
+    while let Some(request) = read(&mut stream)?.filter(|_| !state.is_down.load(Ordering::SeqCst)) {
         let path = request.path.split('?').next().unwrap_or_default().to_owned();
         state.heard.lock().expect("nobody panics").insert(path.clone(), request.headers.clone());
         if request.headers.iter().any(|(name, value)| name == "upgrade" && value == "echo") {

@@ -4,10 +4,12 @@ use super::unjudged;
 use crate::admission::Attributes;
 use crate::admission::conditions::Conditions;
 use crate::admission::matching::{Constraints, Match, request};
-use crate::webhook::ClientConfig;
+use crate::outbound::ResolveService;
+use crate::webhook::Webhook;
 use alcove_cel::Value as Cel;
 use alcove_object::{Status, Value};
 use alcove_store::Store;
+use std::sync::Arc;
 use std::time::Duration;
 
 /// How long a webhook has when it does not say.
@@ -16,7 +18,7 @@ const TIMEOUT: Duration = Duration::from_secs(10);
 /// A webhook.
 pub(super) struct Hook {
     pub name: String,
-    pub client: Result<ClientConfig, String>,
+    pub client: Result<Webhook, String>,
     pub constraints: Constraints,
     pub conditions: Conditions,
     pub fails_closed: bool,
@@ -26,17 +28,17 @@ pub(super) struct Hook {
 }
 
 /// The webhooks of a configuration.
-pub(super) fn read(configuration: &Value) -> Vec<Hook> {
+pub(super) fn read(configuration: &Value, services: &Arc<dyn ResolveService>) -> Vec<Hook> {
     let hooks = configuration["webhooks"].as_array().into_iter().flatten();
-    hooks.map(one).collect()
+    hooks.map(|hook| one(hook, services)).collect()
 }
 
-fn one(hook: &Value) -> Hook {
+fn one(hook: &Value, services: &Arc<dyn ResolveService>) -> Hook {
     let text = |field: &str| hook[field].as_str().unwrap_or_default();
     let timeout = hook["timeoutSeconds"].as_u64().filter(|seconds| *seconds > 0).map(Duration::from_secs);
     Hook {
         name: text("name").to_owned(),
-        client: ClientConfig::read(&hook["clientConfig"]),
+        client: Webhook::read(&hook["clientConfig"], services),
         constraints: Constraints::read(hook),
         conditions: Conditions::read(&hook["matchConditions"]),
         fails_closed: text("failurePolicy") != "Ignore",

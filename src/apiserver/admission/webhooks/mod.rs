@@ -18,8 +18,8 @@ use self::hook::Hook;
 use self::review::{Review, Verdict};
 use super::matching::Match;
 use super::{Admission, Admitting, Attributes};
+use crate::outbound::ResolveService;
 use crate::request::Verb;
-use crate::webhook::Webhooks;
 use alcove_object::{Env, Reason, Status, Value};
 use alcove_schema::decode::{Report, conform};
 use alcove_schema::patch::json_patch;
@@ -49,13 +49,14 @@ fn is_exempt(attributes: &Attributes<'_>) -> bool {
 /// What the configurations of one table come to.
 struct Hooks {
     store: Store,
+    services: Arc<dyn ResolveService>,
     table: &'static str,
     state: Mutex<(Option<Watch>, Arc<[Hook]>)>,
 }
 
 impl Hooks {
-    fn new(store: Store, table: &'static str) -> Hooks {
-        Hooks { store, table, state: Mutex::new((None, Arc::new([]))) }
+    fn new(store: Store, services: Arc<dyn ResolveService>, table: &'static str) -> Hooks {
+        Hooks { store, services, table, state: Mutex::new((None, Arc::new([]))) }
     }
 
     /// All webhooks in the order in which they are asked, as new as the store.
@@ -71,7 +72,7 @@ impl Hooks {
             let mut read: Vec<Hook> = Vec::new();
             for entry in &listing.entries {
                 let Ok(configuration) = serde_json::from_slice::<Value>(&entry.json) else { continue };
-                read.extend(hook::read(&configuration));
+                read.extend(hook::read(&configuration, &self.services));
             }
             *hooks = read.into();
             *watch = self.store.watch(self.table, listing.revision).ok();
@@ -83,22 +84,20 @@ impl Hooks {
 /// Asks mutating webhooks.
 pub struct MutatingWebhooks {
     hooks: Hooks,
-    calls: Webhooks,
     env: Arc<dyn Env>,
 }
 
 /// Asks validating webhooks.
 pub struct ValidatingWebhooks {
     hooks: Hooks,
-    calls: Webhooks,
     env: Arc<dyn Env>,
 }
 
 impl MutatingWebhooks {
     /// A step over the configurations of this store.
-    pub fn new(store: Store, calls: Webhooks, env: Arc<dyn Env>) -> MutatingWebhooks {
-        let hooks = Hooks::new(store, "mutatingwebhookconfigurations.admissionregistration.k8s.io");
-        MutatingWebhooks { hooks, calls, env }
+    pub fn new(store: Store, services: Arc<dyn ResolveService>, env: Arc<dyn Env>) -> MutatingWebhooks {
+        let hooks = Hooks::new(store, services, "mutatingwebhookconfigurations.admissionregistration.k8s.io");
+        MutatingWebhooks { hooks, env }
     }
 
     async fn ask_all(&self, attributes: &mut Attributes<'_>) -> Result<(), Status> {
@@ -125,7 +124,7 @@ impl MutatingWebhooks {
     async fn ask(&self, hook: &Hook, attributes: &mut Attributes<'_>) -> Result<bool, Status> {
         let Some(found) = hook.concerns(attributes, &self.hooks.store)? else { return Ok(false) };
         let review = Review::new(attributes, &found, self.env.uid());
-        let verdict = match call(hook, &self.calls, &review, attributes.dry_run, true).await {
+        let verdict = match call(hook, &review, attributes.dry_run, true).await {
             Ok(verdict) => verdict,
             Err(status) => return Err(status),
         };
@@ -143,9 +142,10 @@ impl MutatingWebhooks {
 
 impl ValidatingWebhooks {
     /// A step over the configurations of this store.
-    pub fn new(store: Store, calls: Webhooks, env: Arc<dyn Env>) -> ValidatingWebhooks {
-        let hooks = Hooks::new(store, "validatingwebhookconfigurations.admissionregistration.k8s.io");
-        ValidatingWebhooks { hooks, calls, env }
+    pub fn new(store: Store, services: Arc<dyn ResolveService>, env: Arc<dyn Env>) -> ValidatingWebhooks {
+        let hooks =
+            Hooks::new(store, services, "validatingwebhookconfigurations.admissionregistration.k8s.io");
+        ValidatingWebhooks { hooks, env }
     }
 
     async fn ask_all(&self, attributes: &mut Attributes<'_>) -> Result<(), Status> {
@@ -160,7 +160,7 @@ impl ValidatingWebhooks {
             }
         }
         let dry_run = attributes.dry_run;
-        let calls = asked.iter().map(|(hook, review)| call(hook, &self.calls, review, dry_run, false));
+        let calls = asked.iter().map(|(hook, review)| call(hook, review, dry_run, false));
         let mut refused = None;
         for answer in join_all(calls).await {
             match answer {
@@ -179,7 +179,6 @@ impl ValidatingWebhooks {
 /// Sends a review. `None`: the call failed, and the webhook lets pass what it cannot judge.
 async fn call(
     hook: &Hook,
-    calls: &Webhooks,
     review: &Review,
     dry_run: bool,
     is_mutating: bool,
@@ -190,7 +189,7 @@ async fn call(
     }
     let answered = async {
         let client = hook.client.as_ref().map_err(|why| format!("could not get REST client: {why}"))?;
-        let answer = calls.post(client, hook.timeout, review.body.clone()).await;
+        let answer = client.post(hook.timeout, review.body.clone()).await;
         let answer = answer.map_err(|why| format!("failed to call webhook: {why}"))?;
         review::verdict(&answer, &review.uid, &hook.name, is_mutating)
     };

@@ -5,18 +5,19 @@ use crate::admission::Admission;
 use crate::client::Client;
 use crate::kinds;
 use crate::options::{DeleteOptions, WriteOptions};
+use crate::outbound::{ResolveService, StoreServices};
 use crate::rest::{Body, Caller, Target};
 use crate::server::Server;
 use crate::testing::webhook::Hook;
 use crate::testing::{TestEnv, server_with};
 use crate::user::User;
-use crate::webhook::{StoreServices, Webhooks};
 use alcove_object::{Gvr, Value};
 use alcove_schema::Minor;
 use base64::Engine;
 use base64::prelude::BASE64_STANDARD;
 use serde_json::json;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use tokio::net::TcpListener;
 
 fn patch(operations: Value) -> Value {
@@ -33,10 +34,10 @@ impl World {
     fn new() -> World {
         let env = Arc::new(TestEnv::new(7));
         let server = server_with(kinds::resources(Minor::DEFAULT), env.clone(), |store| {
-            let calls = Webhooks::new(Arc::new(StoreServices::new(store.clone())));
+            let services: Arc<dyn ResolveService> = Arc::new(StoreServices::new(store.clone()));
             let mutating: Arc<dyn Admission> =
-                Arc::new(MutatingWebhooks::new(store.clone(), calls.clone(), env.clone()));
-            vec![mutating, Arc::new(ValidatingWebhooks::new(store.clone(), calls, env))]
+                Arc::new(MutatingWebhooks::new(store.clone(), services.clone(), env.clone()));
+            vec![mutating, Arc::new(ValidatingWebhooks::new(store.clone(), services, env))]
         });
         let client = server.client(User::component("tester"), "tester");
         World { server, client }
@@ -244,4 +245,20 @@ async fn a_webhook_hears_of_later_changes_once() {
     world.create("x").await.unwrap();
     let seen: Vec<bool> = first.asked.lock().iter().map(|r| r["object"]["data"].get("b").is_some()).collect();
     assert_eq!((seen, second.asked.lock().len()), (vec![false, true], 1));
+}
+
+#[tokio::test]
+async fn a_connection_serves_more_than_one_call() {
+    let world = World::new();
+    world.namespace().await;
+    let hook = Hook::start(|_| json!({"allowed": true})).await;
+    world.configure(false, json!({"clientConfig": hook.url()})).await;
+    // A connection that is not free again in time is no mistake; that none ever is would be one.
+    let is_used_again = || hook.connections.load(Ordering::Relaxed) < hook.asked.lock().len();
+    let mut calls = 0;
+    while !is_used_again() {
+        assert!(calls < 100, "each of {calls} calls made a connection of its own");
+        calls += 1;
+        world.create(&format!("map-{calls}")).await.unwrap();
+    }
 }

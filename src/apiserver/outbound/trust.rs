@@ -1,0 +1,22 @@
+//! Whom to trust outside.
+
+use base64::Engine;
+use base64::prelude::BASE64_STANDARD;
+use rustls::RootCertStore;
+use rustls::pki_types::CertificateDer;
+use rustls::pki_types::pem::PemObject;
+
+/// How a TLS connection is made and judged.
+pub type Tls = rustls::ClientConfig;
+
+/// The authorities of a `caBundle`: PEM in base64. Fails with a sentence. Without one there is nobody to trust: this
+/// process has no authorities of its own.
+pub fn bundle(text: &str) -> Result<RootCertStore, String> {
+    let mut roots = RootCertStore::empty();
+    let pem = BASE64_STANDARD.decode(text).map_err(|error| format!("caBundle: {error}"))?;
+    for certificate in CertificateDer::pem_slice_iter(&pem) {
+        let certificate = certificate.map_err(|error| format!("caBundle: {error}"))?;
+        roots.add(certificate).map_err(|error| format!("caBundle: {error}"))?;
+    }
+    Ok(roots)
+}
