@@ -97,9 +97,17 @@ class Root:
         return subprocess.run(["ldd", program], check=True, capture_output=True, text=True).stdout
 
 
+    def compile(self, source, path, mode=0o755):
+        subprocess.run(["cc", "-Os", "-static", "-s", "-o", self.path / path, HERE / source], check=True)
+        (self.path / path).chmod(mode)
+
+
 def pause(root, _programs):
-    source = HERE / "pause.c"
-    subprocess.run(["cc", "-Os", "-static", "-s", "-o", root.path / "pause", source], check=True)
+    root.compile("pause.c", "pause")
+
+
+def nonewprivs(root, _programs):
+    root.compile("euid.c", "euid", mode=0o4755)
 
 
 def busybox(root, _programs):
@@ -129,8 +137,26 @@ def nginx(root, _programs):
         (root.path / folder).mkdir(parents=True)
 
 
+def nautilus(root, programs):
+    nginx(root, programs)
+    root.write("usr/share/nginx/html/data.json", '{"image": "nautilus.jpg"}\n')
+
+
+def dns(root, _programs):
+    root.shell()
+    root.install("/usr/bin/dig", "/usr/bin/getent")
+
+
 def coredns(root, programs):
     root.copy(programs / "coredns", "coredns")
+
+
+def etcd(root, programs):
+    root.copy(programs / "etcd", "usr/local/bin/etcd")
+
+
+def sample_apiserver(root, programs):
+    root.copy(programs / "sample-apiserver", "sample-apiserver")
 
 
 # archive -> names, how its root is made, its configuration, and the programs of ours in it
@@ -139,14 +165,19 @@ IMAGES = {
     "busybox": ([UPSTREAM + "busybox:1.37.0-1"], busybox, {"Cmd": ["sh"]}, []),
     "agnhost": ([UPSTREAM + "agnhost:2.63.0", UPSTREAM + "agnhost:2.55"], agnhost, {"Entrypoint": ["/agnhost"], "Cmd": ["pause"]}, ["agnhost"]),
     "nginx": ([UPSTREAM + "nginx:1.27-0", UPSTREAM + "nginx:1.15-4"], nginx, {"Cmd": ["nginx", "-g", "daemon off;"]}, []),
+    "nautilus": ([UPSTREAM + "nautilus:1.8"], nautilus, {"Cmd": ["nginx", "-g", "daemon off;"]}, []),
+    "nonewprivs": ([UPSTREAM + "nonewprivs:1.4"], nonewprivs, {"Cmd": ["/euid"]}, []),
+    "dns": ([UPSTREAM + "glibc-dns-testing:2.0.0"], dns, {"Cmd": ["bash"]}, []),
     "coredns": (["registry.k8s.io/coredns/coredns:host"], coredns, {"Entrypoint": ["/coredns"]}, ["coredns"]),
+    "etcd": (["registry.k8s.io/etcd:3.6.8-0"], etcd, {"Entrypoint": ["/usr/local/bin/etcd"]}, ["etcd"]),
+    "sample-apiserver": ([UPSTREAM + "sample-apiserver:1.29.2"], sample_apiserver, {"Entrypoint": ["/sample-apiserver"]}, ["sample-apiserver"]),
 }
 
 
 def sources(programs, used):
     """What an image is made from, as one text: our scripts, our programs' pins, Debian's packages."""
     digest = hashlib.sha256()
-    for path in [HERE / "images.py", HERE / "pause.c", pathlib.Path(oci.__file__)]:
+    for path in [HERE / "images.py", HERE / "pause.c", HERE / "euid.c", pathlib.Path(oci.__file__)]:
         digest.update(path.read_bytes())
     for program in used:
         digest.update((programs / f".{program}.pins").read_bytes())

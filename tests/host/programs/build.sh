@@ -8,7 +8,7 @@ shift
 cd "$(dirname "$0")"
 . ./versions.env
 export CGO_ENABLED=0 GOFLAGS=-buildvcs=false
-all="kube-apiserver kube-controller-manager kube-scheduler kubelet kube-proxy agnhost etcd containerd containerd-shim-runc-v2 ctr coredns"
+all="kube-apiserver kube-controller-manager kube-scheduler kubelet kube-proxy agnhost sample-apiserver etcd containerd containerd-shim-runc-v2 ctr coredns"
 
 stamps() {
     for package in k8s.io/component-base/version k8s.io/client-go/pkg/version; do
@@ -30,6 +30,7 @@ for program in ${*:-$all}; do
     case $program in
     kube-*|kubelet) build "$program" . "k8s.io/kubernetes/cmd/$program" "$(stamps)" ;;
     agnhost) build "$program" . k8s.io/kubernetes/test/images/agnhost ;;
+    sample-apiserver) build "$program" . "k8s.io/$program" ;;
     etcd) build "$program" etcd go.etcd.io/etcd/server/v3 ;;
     containerd*|ctr) build "$program" containerd "github.com/containerd/containerd/v2/cmd/$program" ;;
     coredns) build "$program" dns . ;;

@@ -7,7 +7,8 @@ rm -f ./*/go.mod ./*/go.sum
 ../../tools/kubernetes-module.sh alcove.dev/tests/host/programs "$KUBERNETES"
 kubernetes=k8s.io/kubernetes
 go get -tool $kubernetes/cmd/kube-apiserver $kubernetes/cmd/kube-controller-manager $kubernetes/cmd/kube-scheduler \
-    $kubernetes/cmd/kubelet $kubernetes/cmd/kube-proxy $kubernetes/test/images/agnhost
+    $kubernetes/cmd/kubelet $kubernetes/cmd/kube-proxy $kubernetes/test/images/agnhost \
+    "k8s.io/sample-apiserver@v0.${KUBERNETES#v1.}"
 module() {
     printf 'module alcove.dev/tests/host/programs/%s\n\ngo 1.26.0\n' "$1" >"$1/go.mod"
 }
