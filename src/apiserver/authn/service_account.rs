@@ -123,11 +123,12 @@ impl ServiceAccountTokens {
         self.keys.sign(&serde_json::to_value(claims).map_err(|error| error.to_string())?)
     }
 
-    /// `/.well-known/openid-configuration`, for relying parties that verify tokens themselves.
-    pub fn configuration(&self, address: &str) -> Value {
+    /// `/.well-known/openid-configuration`, for relying parties that verify tokens themselves. The keys are where the
+    /// issuer is: whoever reached that reaches them, which an address that the server listens on need not be.
+    pub fn configuration(&self) -> Value {
         json!({
             "issuer": ISSUER,
-            "jwks_uri": format!("https://{address}/openid/v1/jwks"),
+            "jwks_uri": format!("{ISSUER}/openid/v1/jwks"),
             "response_types_supported": ["id_token"],
             "subject_types_supported": ["public"],
             "id_token_signing_alg_values_supported": [super::keys::ALGORITHM],

@@ -7,7 +7,8 @@ use crate::options::{
 };
 use alcove_object::field::{self, Path};
 use alcove_object::selector::{FieldTerm, Fields, Labels};
-use alcove_object::{Status, Value};
+use alcove_object::{Gvk, Status, Value};
+use serde_json::json;
 
 /// Characters in a field manager's name at most. Past it: 422.
 const FIELD_MANAGER_CHARACTERS_MAX: usize = 128;
@@ -152,6 +153,32 @@ fn number(query: &Query, key: &str) -> Result<Option<i64>, Status> {
         };
         Status::bad_request(format!("strconv.ParseInt: parsing {text:?}: {why}"))
     })
+}
+
+/// What a connection is asked for with, as the object that admission sees: the URL's parameters as fields of this kind
+/// (k8s.io/api/core/v1: PodExecOptions and its like), and what follows the subresource. Null: it has no such object.
+pub fn connect_options(gvk: &Gvk, query: &Query, tail: &str) -> Value {
+    let is_set = |flag: &&str| query.flag(flag) == Some(true);
+    let streams =
+        || ["stdin", "stdout", "stderr", "tty"].into_iter().filter(is_set).map(|f| (f, true.into()));
+    let container = || query.get("container").map(|name| ("container", Value::from(name)));
+    let command: Vec<&str> = query.all("command").collect();
+    let ports: Vec<i32> = query.all("ports").filter_map(|port| port.parse().ok()).collect();
+    let fields: Vec<(&str, Value)> = match gvk.kind.as_str() {
+        "PodExecOptions" => streams().chain(container()).chain([("command", json!(command))]).collect(),
+        "PodAttachOptions" => streams().chain(container()).collect(),
+        "PodPortForwardOptions" => vec![("ports", json!(ports))],
+        "PodProxyOptions" | "ServiceProxyOptions" | "NodeProxyOptions" if tail.is_empty() => Vec::new(),
+        "PodProxyOptions" | "ServiceProxyOptions" | "NodeProxyOptions" => {
+            vec![("path", format!("/{}", tail.trim_start_matches('/')).into())]
+        }
+        _ => return Value::Null,
+    };
+    let mut object = json!({ "apiVersion": gvk.api_version(), "kind": gvk.kind });
+    for (field, value) in fields.into_iter().filter(|(_, value)| *value != json!([]) && *value != "") {
+        object[field] = value;
+    }
+    object
 }
 
 /// Delete options as a query says them; they count only when there is no body.
@@ -316,5 +343,28 @@ mod tests {
         assert_eq!(manager_of_agent("kubectl/v1.36.0 (linux/amd64) kubernetes/abc"), "kubectl");
         assert_eq!(manager_of_agent(""), "");
         assert_eq!(manager_of_agent(&"x".repeat(300)).len(), 128);
+    }
+
+    #[test]
+    fn connections_are_asked_for_with_objects() {
+        for (kind, query, tail, expected) in [
+            (
+                "PodExecOptions",
+                "command=sh&command=-c&stdin=true&tty=false&stdout=1&container=c",
+                "",
+                json!({ "command": ["sh", "-c"], "stdin": true, "stdout": true, "container": "c" }),
+            ),
+            ("PodAttachOptions", "stdin=true&command=sh&container=", "", json!({ "stdin": true })),
+            ("PodPortForwardOptions", "ports=80&ports=x&ports=443", "", json!({ "ports": [80, 443] })),
+            ("PodProxyOptions", "path=/b", "a/", json!({ "path": "/a/" })),
+            ("ServiceProxyOptions", "", "", json!({})),
+        ] {
+            let mut expected = expected;
+            expected["apiVersion"] = "v1".into();
+            expected["kind"] = kind.into();
+            let found = connect_options(&Gvk::new("", "v1", kind), &Query::parse(query), tail);
+            assert_eq!(found, expected, "{query}");
+        }
+        assert_eq!(connect_options(&Gvk::new("", "v1", "Pod"), &Query::default(), ""), Value::Null);
     }
 }

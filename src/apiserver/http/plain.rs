@@ -76,9 +76,7 @@ fn document(call: &Call, value: serde_json::Value) -> Result<Answer, Status> {
 fn issuer(call: &Call, path: &str) -> Option<Answer> {
     let tokens = call.front.server.tokens.as_ref()?;
     let (content_type, document) = match path {
-        "/.well-known/openid-configuration" => {
-            ("application/json", tokens.configuration(&call.front.address))
-        }
+        "/.well-known/openid-configuration" => ("application/json", tokens.configuration()),
         "/openid/v1/jwks" => ("application/jwk-set+json", tokens.key_set()),
         _ => return None,
     };

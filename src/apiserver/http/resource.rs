@@ -247,6 +247,8 @@ async fn connect(mut call: Call, target: Target) -> Result<Answer, Status> {
     };
     let server = call.front.server.clone();
     let tail = std::mem::take(&mut call.info.tail);
-    let connection = Connection { caller, target, tail, request: Request::from_parts(call.head, body) };
+    let options = options::connect_options(target.gvk(), &call.query, &tail);
+    let request = Request::from_parts(call.head, body);
+    let connection = Connection { caller, target, tail, options, request };
     Ok(server.connect(connection).await?.map(Body::foreign))
 }

@@ -25,6 +25,8 @@ pub struct Connection {
     pub target: Target,
     /// What follows the subresource in the path (proxies).
     pub tail: String,
+    /// What it is asked for with (PodExecOptions and its like), for admission to see. Null: admission is not asked.
+    pub options: Value,
     /// The request, query included; `hyper::upgrade::on` works on it.
     pub request: http::Request<HttpBody>,
 }
@@ -52,19 +54,20 @@ pub trait Connector: Send + Sync {
 }
 
 impl ApiServer {
-    /// Admits a connection and hands it to the connector. 403 for who may get but not create what runs in pods, 404 when
+    /// Admits a connection and hands it to the connector. Logs are read, not connected to: no step sees them. 403 for who may get but not create what runs in pods, 404 when
     /// its object is not there, 503 without a connector.
     pub async fn connect(&self, connection: Connection) -> Result<http::Response<HttpBody>, Status> {
         self.authorize_create(&connection)?;
         let name = object_name(&connection.target).to_owned();
         let parent = Target { subresource: None, name, ..connection.target.clone() };
         self.get_newest(&parent)?;
-        let options = WriteOptions::default();
-        let mut write = Write::new(self, &connection.caller, &connection.target, &options);
-        let mut nothing = Value::Null;
-        write.mutate(Verb::Connect, &mut nothing, None).await?;
-        write.admit(Verb::Connect, &mut nothing, None).await?;
-        drop(write);
+        if !connection.options.is_null() {
+            let options = WriteOptions::default();
+            let mut write = Write::new(self, &connection.caller, &connection.target, &options);
+            let mut object = connection.options.clone();
+            write.mutate(Verb::Connect, &mut object, None).await?;
+            write.admit(Verb::Connect, &mut object, None).await?;
+        }
         match &self.connector {
             Some(connector) => connector.connect(connection).await,
             None => Err(Status::unavailable("nothing that runs pods is connected to this server")),

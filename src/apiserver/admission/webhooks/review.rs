@@ -2,8 +2,7 @@
 //! (k8s.io/apiserver/pkg/admission/plugin/webhook/{request,errors}).
 
 use crate::admission::Attributes;
-use crate::admission::matching::{Match, kind_of, request};
-use crate::request::Verb;
+use crate::admission::matching::{Match, request};
 use alcove_object::field::quote;
 use alcove_object::status::Details;
 use alcove_object::{Reason, Status, Value};
@@ -31,11 +30,7 @@ impl Review {
     /// The review of a request.
     pub fn new(attributes: &Attributes<'_>, found: &Match, uid: String) -> Review {
         let mut request = request(attributes, found, &uid);
-        let mut object = found.object(attributes);
-        if attributes.verb == Verb::Connect {
-            let gvk = kind_of(attributes, attributes.resource);
-            object = json!({"apiVersion": gvk.api_version(), "kind": gvk.kind});
-        }
+        let object = found.object(attributes);
         request["object"] = object.clone();
         request["oldObject"] = found.old(attributes);
         let review =

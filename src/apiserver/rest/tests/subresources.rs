@@ -198,6 +198,7 @@ async fn connections_need_somebody_to_answer_them() {
         caller: Caller::default(),
         target: w.target("v1", "pods", subresource, name),
         tail: String::new(),
+        options: Value::Null,
         request: http::Request::new(
             http_body_util::Empty::new().map_err(|never| match never {}).boxed_unsync(),
         ),

@@ -207,7 +207,7 @@ async fn the_issuer_tells_its_keys() {
     assert_eq!(
         answer.json(),
         json!({
-            "issuer": ISSUER, "jwks_uri": format!("https://{}/openid/v1/jwks", world.https.address),
+            "issuer": ISSUER, "jwks_uri": format!("{ISSUER}/openid/v1/jwks"),
             "response_types_supported": ["id_token"], "subject_types_supported": ["public"],
             "id_token_signing_alg_values_supported": ["ES256"],
         })
