@@ -18,7 +18,8 @@ use std::time::Duration;
 
 /// How long a conversion may take.
 const TIMEOUT: Duration = Duration::from_secs(30);
-/// Results that are kept of one version; past it, all are forgotten.
+/// Results that are kept; past it, those are forgotten that were kept before the last time. Those of one operation are
+/// kept together, however many they are.
 const KEPT_MAX: usize = 1024;
 /// Objects of one call; the rest follows with further calls.
 const BATCH_OBJECTS_MAX: usize = 500;
@@ -27,7 +28,27 @@ const BATCH_OBJECTS_MAX: usize = 500;
 pub struct Conversion {
     client: Result<Webhook, String>,
     hasher: RandomState,
-    kept: Mutex<HashMap<u64, Arc<Value>>>,
+    kept: Mutex<Kept>,
+}
+
+/// Results by what was converted and to what. An operation that needs many has them until others have kept as many.
+#[derive(Default)]
+struct Kept {
+    recent: HashMap<u64, Arc<Value>>,
+    older: HashMap<u64, Arc<Value>>,
+}
+
+impl Kept {
+    fn get(&self, key: u64) -> Option<&Arc<Value>> {
+        self.recent.get(&key).or_else(|| self.older.get(&key))
+    }
+
+    fn add(&mut self, results: Vec<(u64, Arc<Value>)>) {
+        if self.recent.len() + results.len() > KEPT_MAX {
+            self.older = std::mem::take(&mut self.recent);
+        }
+        self.recent.extend(results);
+    }
 }
 
 impl Conversion {
@@ -53,16 +74,20 @@ impl Conversion {
     /// The object in another version, if it was converted before.
     pub fn kept(&self, object: &Value, to: &Gvk) -> Option<Value> {
         let key = self.key(object, &to.api_version());
-        self.kept.lock().get(&key).map(|object| (**object).clone())
+        self.kept.lock().get(key).map(|object| (**object).clone())
     }
 
     /// Converts what was not converted before. Fails if the webhook does, or changes what it must not.
     pub async fn warm(&self, objects: Vec<Value>, to: &Gvk) -> Result<(), Status> {
         let version = to.api_version();
-        let is_new = |object: &Value| {
-            object["apiVersion"] != *version && !self.kept.lock().contains_key(&self.key(object, &version))
-        };
-        let new: Vec<Value> = objects.into_iter().filter(|object| is_new(object)).collect();
+        let (mut new, mut results) = (Vec::new(), Vec::new());
+        for object in objects.into_iter().filter(|object| object["apiVersion"] != *version) {
+            let key = self.key(&object, &version);
+            match self.kept.lock().get(key) {
+                Some(result) => results.push((key, result.clone())),
+                None => new.push(object),
+            }
+        }
         for batch in new.chunks(BATCH_OBJECTS_MAX) {
             let from = batch[0]["apiVersion"].as_str().unwrap_or_default();
             let head = format!("conversion webhook for {from}, Kind={}", to.kind);
@@ -76,17 +101,14 @@ impl Conversion {
                     batch.len()
                 )));
             }
-            let mut kept = self.kept.lock();
-            if kept.len() + converted.len() > KEPT_MAX {
-                kept.clear();
-            }
             for (i, (before, after)) in batch.iter().zip(converted).enumerate() {
                 let after = checked(before, after, &version).map_err(|why| {
                     failed(format!("returned invalid converted object at index {i}: {why}"))
                 })?;
-                kept.insert(self.key(before, &version), Arc::new(after));
+                results.push((self.key(before, &version), Arc::new(after)));
             }
         }
+        self.kept.lock().add(results);
         Ok(())
     }
 

@@ -60,9 +60,24 @@ impl ApiServer {
         if let Some(revision) = plan.not_older_than {
             self.fresh(revision).await?;
         }
+        self.warm_fields(&Selection::new(target, options)?, plan.exactly).await?;
         let (selection, listing) = self.listing(target, options, &plan)?;
         stored::warm(&target.resource, &listing.entries).await?;
         Ok(page_of(target, &plan, &selection, &listing))
+    }
+
+    /// Has what may be selected converted, where a webhook must before its fields can be read. A revision that is no
+    /// longer there is for the list itself to refuse.
+    pub(crate) async fn warm_fields(&self, selection: &Selection, at: Option<u64>) -> Result<(), Status> {
+        if !selection.reads_converted() {
+            return Ok(());
+        }
+        let range = Range { prefix: &selection.prefix, at, ..Range::default() };
+        let resource = selection.resource();
+        match self.store.list(&resource.table, &range, &|entry| selection.may_match(entry)) {
+            Ok(listing) => stored::warm(resource, &listing.entries).await,
+            Err(_) => Ok(()),
+        }
     }
 
     /// The same without waiting for a revision: one in the future is a 504 at once.

@@ -1,17 +1,19 @@
 //! Which entries of a table a list or watch is about. Decided from key and index, without parsing an object.
 
-use super::Target;
 use super::page::TokenKey;
 use super::target::key_of;
+use super::{Target, stored};
 use crate::options::ListOptions;
 use crate::registry::{FieldValue, Resource};
-use alcove_object::{Status, Value, selector};
+use alcove_object::{Status, selector};
 use alcove_schema::custom::JsonPath;
 use alcove_store::Entry;
+use std::sync::Arc;
 
 /// What a list or watch selects.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub(crate) struct Selection {
+    resource: Arc<Resource>,
     /// Keys start with this: `namespace/`, a whole key, or nothing.
     pub prefix: String,
     /// `prefix` is a whole key: at most one entry matches.
@@ -19,7 +21,7 @@ pub(crate) struct Selection {
     labels: selector::Labels,
     /// By the index's labels.
     fields: selector::Fields,
-    /// Fields that are read from the object itself.
+    /// Fields that are read from the object itself, in the version that is asked for.
     read: Vec<(String, JsonPath)>,
 }
 
@@ -55,7 +57,13 @@ impl Selection {
                 }
             }
         }
-        Ok(Selection { prefix, single, labels: options.labels.clone(), fields, read })
+        let (resource, labels) = (target.resource.clone(), options.labels.clone());
+        Ok(Selection { resource, prefix, single, labels, fields, read })
+    }
+
+    /// What is selected from.
+    pub fn resource(&self) -> &Resource {
+        &self.resource
     }
 
     /// Whether everything of the collection is selected, so that counts are exact.
@@ -63,19 +71,27 @@ impl Selection {
         self.labels.is_empty() && self.fields.0.is_empty()
     }
 
-    /// Whether an entry is selected.
+    /// Whether an entry is selected. Where [`Selection::reads_converted`], it must have been [`stored::warm`]ed.
     pub fn matches(&self, entry: &Entry) -> bool {
-        self.has_key(&entry.key)
-            && self.labels.matches(|key| entry.index.label(key))
-            && (self.fields.0.is_empty() || self.has_fields(entry))
+        self.may_match(entry) && (self.fields.0.is_empty() || self.has_fields(entry))
+    }
+
+    /// Whether an entry is selected, whatever its fields.
+    pub fn may_match(&self, entry: &Entry) -> bool {
+        self.has_key(&entry.key) && self.labels.matches(|key| entry.index.label(key))
+    }
+
+    /// Whether fields decide that a webhook may have to convert first.
+    pub fn reads_converted(&self) -> bool {
+        let custom = self.resource.custom.as_ref();
+        !self.read.is_empty() && custom.is_some_and(|custom| custom.conversion.is_some())
     }
 
     fn has_fields(&self, entry: &Entry) -> bool {
         if self.read.is_empty() {
             return self.fields.matches(|field| field_of(entry, field));
         }
-        let object: Value =
-            serde_json::from_slice(&entry.json).expect("the store holds only JSON that this server wrote");
+        let object = stored::tree(&self.resource, entry);
         let values: Vec<String> = self.read.iter().map(|(_, path)| FieldValue::read(path, &object)).collect();
         self.fields.matches(|field| match self.read.iter().position(|(label, _)| label == field) {
             Some(at) => &values[at],

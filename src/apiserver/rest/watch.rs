@@ -54,7 +54,10 @@ impl ApiServer {
     pub async fn watch(&self, target: &Target, options: &ListOptions) -> Result<Watch, Status> {
         let plan = Plan::new(options)?;
         let fresh = match plan {
-            Plan::FromState { at_least, .. } => self.fresh(at_least).await,
+            Plan::FromState { at_least, .. } => match self.fresh(at_least).await {
+                Ok(()) => self.warm_fields(&Selection::new(target, options)?, None).await,
+                failed => failed,
+            },
             Plan::After(_) | Plan::FromNow => Ok(()),
         };
         self.watch_planned(target, options, plan, fresh)
@@ -280,17 +283,22 @@ impl Watch {
     /// What a change is to this watcher: an object that starts or stops matching comes and goes.
     fn event(&self, change: &Change) -> Option<Event> {
         let matches = |entry: &Entry| self.selection.matches(entry);
+        // What was converted of the old state is what is shown of it.
+        let matched = |old: &Entry| match self.selection.reads_converted() {
+            true => matches(&old.restamped(change.revision)),
+            false => matches(old),
+        };
         let show = |entry: &Entry| -> Object { stored::present(&self.resource, entry) };
         match &change.kind {
             ChangeKind::Put { entry, old } => {
-                match (matches(entry), old.as_deref().filter(|old| matches(old))) {
+                match (matches(entry), old.as_deref().filter(|old| matched(old))) {
                     (true, Some(_)) => Some(Event::Modified(show(entry))),
                     (true, None) => Some(Event::Added(show(entry))),
                     (false, Some(old)) => Some(Event::Deleted(show(&old.restamped(change.revision)))),
                     (false, None) => None,
                 }
             }
-            ChangeKind::Delete { entry, old } => matches(old).then(|| Event::Deleted(show(entry))),
+            ChangeKind::Delete { entry, old } => matched(old).then(|| Event::Deleted(show(entry))),
         }
     }
 }

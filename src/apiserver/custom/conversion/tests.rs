@@ -1,13 +1,17 @@
 //! A resource whose versions spell a field differently, over a server whose webhook knows how.
 
+use super::{KEPT_MAX, Kept};
 use crate::bootstrap;
 use crate::client::{Client, Event};
 use crate::custom::Definitions;
 use crate::kinds;
 use crate::options::ListOptions;
+use crate::rest::Target;
+use crate::server::Server;
 use crate::testing::webhook::Hook;
 use crate::testing::{TestEnv, server};
 use crate::user::User;
+use alcove_object::selector::Fields;
 use alcove_object::{Gvr, Value};
 use alcove_schema::Minor;
 use serde_json::json;
@@ -23,12 +27,16 @@ fn schema(field: &str) -> Value {
 }
 
 async fn world(hook: &Hook) -> Client {
+    world_of(hook).await.client(User::component("tester"), "tester")
+}
+
+async fn world_of(hook: &Hook) -> Server {
     let server = server(kinds::resources(Minor::DEFAULT), Arc::new(TestEnv::new(7)));
     bootstrap(&server, &[]).await.unwrap();
     let client = server.client(User::component("tester"), "tester");
     let definitions = Definitions::load(&server).unwrap();
     tokio::spawn(definitions.run());
-    let version = |name: &str, field: &str, storage: bool| json!({"name": name, "served": true, "storage": storage, "schema": schema(field)});
+    let version = |name: &str, field: &str, storage: bool| json!({"name": name, "served": true, "storage": storage, "schema": schema(field), "selectableFields": [{"jsonPath": format!(".spec.{field}")}]});
     let definition = json!({
         "apiVersion": "apiextensions.k8s.io/v1", "kind": "CustomResourceDefinition",
         "metadata": {"name": "tabs.stable.example.com"},
@@ -46,7 +54,7 @@ async fn world(hook: &Hook) -> Client {
     while server.registry().gvr(&tabs("v2")).is_none() {
         changes.changed().await.unwrap();
     }
-    client
+    server
 }
 
 /// Renames the field, after a change that a test wants.
@@ -156,4 +164,49 @@ async fn a_webhook_that_never_answers_is_not_waited_for_for_ever() {
     let expected = "conversion webhook for stable.example.com/v2, Kind=Tab failed: Post \"https://localhost:";
     assert!(refused.message.starts_with(expected), "{refused}");
     assert!(refused.message.ends_with("?timeout=30s\": context deadline exceeded"), "{refused}");
+}
+
+#[tokio::test]
+async fn fields_are_those_of_the_version_that_is_asked_for() {
+    let hook = Hook::start(|request| convert(request, |_| {})).await;
+    let server = world_of(&hook).await;
+    let client = server.client(User::component("tester"), "tester");
+    for (name, value) in [("a", "one"), ("b", "two")] {
+        let mut object = tab("v1", name, "old");
+        object["spec"]["old"] = value.into();
+        client.create(&tabs("v1"), "default", object).await.unwrap();
+    }
+    let target = Target::named(&server.registry(), &tabs("v2"), "", "default", "").unwrap();
+    let fields = Fields::parse("spec.new=two").unwrap();
+    let options = ListOptions { fields, bookmarks: true, ..ListOptions::default() };
+    let listed = server.list(&target, &options).await.unwrap();
+    assert_eq!(listed.items.iter().map(|object| object.name().to_owned()).collect::<Vec<_>>(), ["b"]);
+
+    let mut watch = server.watch(&target, &options).await.unwrap();
+    let next = async |watch: &mut crate::rest::Watch| watch.next().await.unwrap().unwrap();
+    let told = |events: &[Event]| match &events[0] {
+        Event::Added(object) => format!("added {}", object.name()),
+        Event::Deleted(object) => format!("deleted {}", object.name()),
+        Event::Bookmark { .. } => "bookmark".to_owned(),
+        Event::Modified(object) => format!("modified {}", object.name()),
+    };
+    assert_eq!(told(&next(&mut watch).await), "added b");
+    assert_eq!(told(&next(&mut watch).await), "bookmark");
+    for (name, value, expected) in [("a", "two", "added a"), ("b", "one", "deleted b")] {
+        let mut object = client.get(&tabs("v1"), "default", name).unwrap().parse();
+        object["spec"]["old"] = value.into();
+        client.update(&tabs("v1"), "default", object).await.unwrap();
+        assert_eq!(told(&next(&mut watch).await), expected);
+    }
+}
+
+#[test]
+fn results_of_one_operation_are_kept_together() {
+    let results = |keys: std::ops::Range<u64>| keys.map(|key| (key, Arc::new(Value::Null))).collect();
+    let mut kept = Kept::default();
+    kept.add(results(0..10));
+    kept.add(results(10..10 + 2 * KEPT_MAX as u64));
+    assert!((0..10 + 2 * KEPT_MAX as u64).all(|key| kept.get(key).is_some()));
+    kept.add(results(5000..5001));
+    assert!(kept.get(0).is_none() && kept.get(10).is_some() && kept.get(5000).is_some());
 }

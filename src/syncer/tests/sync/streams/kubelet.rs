@@ -48,7 +48,7 @@ impl Kubelet {
     }
 
     async fn answer(self, connection: Connection) -> Result<Response<HttpBody>, Status> {
-        let Connection { caller, target, tail, request } = connection;
+        let Connection { caller, target, tail, request, .. } = connection;
         let query = request.uri().query().unwrap_or_default().to_owned();
         let (user, url) = (caller.user.name, request.uri().to_string());
         self.0.seen.lock().push(Seen { user, url, headers: request.headers().clone() });
