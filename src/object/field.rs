@@ -3,44 +3,63 @@
 
 use crate::status::Cause;
 use serde_json::Value;
+use smallvec::SmallVec;
 use std::borrow::Cow;
 use std::collections::HashSet;
 use std::fmt;
 
 /// Where in an object something is: `spec.containers[0].ports[key].name`.
-#[derive(Clone, Debug, PartialEq, Eq, Default)]
-pub struct Path(String);
+///
+/// Rules make one for every field that they look at, and nearly all are dropped unread. So a path of usual length lies
+/// in place.
+#[derive(Clone, PartialEq, Eq, Default)]
+pub struct Path(SmallVec<[u8; Path::INLINE_BYTES]>);
 
 impl Path {
+    const INLINE_BYTES: usize = 96;
+
     /// The path of a top-level field.
     pub fn new(name: &str) -> Path {
-        Path(name.to_owned())
+        Path(name.as_bytes().into())
     }
 
     /// A field of this one.
     pub fn child(&self, name: &str) -> Path {
-        if self.0.is_empty() { Path(name.to_owned()) } else { Path([&*self.0, ".", name].concat()) }
+        let dot = if self.0.is_empty() { "" } else { "." };
+        self.with([dot, name])
     }
 
     /// An item of this list.
     pub fn index(&self, index: usize) -> Path {
-        Path(format!("{}[{index}]", self.0))
+        self.with(["[", &index.to_string(), "]"])
     }
 
     /// An entry of this map.
     pub fn key(&self, key: &str) -> Path {
-        Path([&*self.0, "[", key, "]"].concat())
+        self.with(["[", key, "]"])
+    }
+
+    fn with<const N: usize>(&self, parts: [&str; N]) -> Path {
+        let mut path = self.clone();
+        parts.iter().for_each(|part| path.0.extend_from_slice(part.as_bytes()));
+        path
     }
 
     /// The path as text.
     pub fn as_str(&self) -> &str {
-        &self.0
+        std::str::from_utf8(&self.0).expect("a path is made of whole texts")
     }
 }
 
 impl fmt::Display for Path {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.0)
+        f.write_str(self.as_str())
+    }
+}
+
+impl fmt::Debug for Path {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Path({:?})", self.as_str())
     }
 }
 
@@ -88,7 +107,7 @@ pub struct Error {
 
 impl Error {
     fn with(kind: ErrorType, path: &Path, value: Option<Value>, detail: impl Into<String>) -> Error {
-        let field = if path.0.is_empty() { "<nil>".to_owned() } else { path.0.clone() };
+        let field = if path.0.is_empty() { "<nil>".to_owned() } else { path.as_str().to_owned() };
         Error { kind, field, value, detail: detail.into() }
     }
 

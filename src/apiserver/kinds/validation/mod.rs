@@ -52,9 +52,8 @@ use alcove_object::{Value, name};
 type Rule = fn(&str) -> Vec<String>;
 
 /// Every complaint of a rule about a text, as an error of its place.
-pub(super) fn by(rule: Rule, value: &str, path: &Path) -> impl Iterator<Item = Error> + use<> {
-    let (value, path) = (value.to_owned(), path.clone());
-    rule(&value).into_iter().map(move |message| Error::invalid(&path, value.clone(), message))
+pub(super) fn by<'a>(rule: Rule, value: &'a str, path: &'a Path) -> impl Iterator<Item = Error> + use<'a> {
+    rule(value).into_iter().map(move |message| Error::invalid(path, value, message))
 }
 
 /// The number at a pointer below `value` must not be negative; a missing one is not.
