@@ -51,7 +51,7 @@ use tokio::task::JoinSet;
 ///
 /// `root_ca` is the certificate, in PEM, by which pods trust the API server.
 pub fn start(server: &Server, env: &Arc<dyn Env>, root_ca: &str) -> JoinSet<()> {
-    let mut tasks = JoinSet::new();
+    let (mut tasks, mut watches) = (JoinSet::new(), runtime::Shared::default());
     let client = |name: &str| {
         server.client(
             User::component(&format!("system:serviceaccount:kube-system:{name}")),
@@ -60,10 +60,9 @@ pub fn start(server: &Server, env: &Arc<dyn Env>, root_ca: &str) -> JoinSet<()> 
     };
     macro_rules! run {
         ($reconciler:expr, $sources:expr) => {{
-            let reconciler = Arc::new($reconciler);
-            let sources = $sources(&reconciler);
-            let user = client(runtime::Reconciler::name(&*reconciler));
-            runtime::start(&mut tasks, reconciler, &user, &Arc::default(), sources);
+            let (reconciler, queue) = (Arc::new($reconciler), Arc::default());
+            watches.add(runtime::Reconciler::name(&*reconciler), &queue, $sources(&reconciler));
+            runtime::start_workers(&mut tasks, reconciler, &queue);
         }};
     }
     run!(
@@ -85,14 +84,15 @@ pub fn start(server: &Server, env: &Arc<dyn Env>, root_ca: &str) -> JoinSet<()> 
     let (queue, collector) = (Arc::default(), client("generic-garbage-collector"));
     let garbage = Arc::new(garbage::Garbage::new(server.clone(), collector.clone(), Arc::clone(&queue)));
     tasks.spawn(Arc::clone(&garbage).follow());
-    runtime::start(&mut tasks, garbage, &collector, &queue, Vec::new());
+    runtime::start_workers(&mut tasks, garbage, &queue);
     let (queue, counter) = (Arc::default(), client("resourcequota-controller"));
     let quotas =
         resource_quota::ResourceQuotas::new(server.clone(), counter.clone(), env.clone(), Arc::clone(&queue));
     let quotas = Arc::new(quotas);
     tasks.spawn(Arc::clone(&quotas).follow());
     let sources = quotas.sources();
-    runtime::start(&mut tasks, quotas, &counter, &queue, sources);
+    watches.add(runtime::Reconciler::name(&*quotas), &queue, sources);
+    runtime::start_workers(&mut tasks, quotas, &queue);
     run!(
         replica_set::ReplicaSets::new(client("replicaset-controller"), env.clone()),
         replica_set::ReplicaSets::sources
@@ -120,11 +120,13 @@ pub fn start(server: &Server, env: &Arc<dyn Env>, root_ca: &str) -> JoinSet<()> 
     let autoscalers = Arc::new(autoscalers);
     tasks.spawn(Arc::clone(&autoscalers).follow());
     let sources = autoscalers.sources();
-    runtime::start(&mut tasks, autoscalers, &scaler, &queue, sources);
+    watches.add(runtime::Reconciler::name(&*autoscalers), &queue, sources);
+    runtime::start_workers(&mut tasks, autoscalers, &queue);
     let (queue, scheduler) = (Arc::default(), client("cronjob-controller"));
     let cron_jobs = Arc::new(cron_job::CronJobs::new(scheduler.clone(), env.clone(), Arc::clone(&queue)));
     let sources = cron_jobs.sources();
-    runtime::start(&mut tasks, cron_jobs, &scheduler, &queue, sources);
+    watches.add(runtime::Reconciler::name(&*cron_jobs), &queue, sources);
+    runtime::start_workers(&mut tasks, cron_jobs, &queue);
     run!(
         disruption::Disruptions::new(server.clone(), client("disruption-controller"), env.clone()),
         disruption::Disruptions::sources
@@ -153,5 +155,7 @@ pub fn start(server: &Server, env: &Arc<dyn Env>, root_ca: &str) -> JoinSet<()> 
     run!(service_addresses::ServiceAddressObjects::new(repairer, env.clone()), |_: &Arc<_>| {
         service_addresses::ServiceAddressObjects::sources()
     });
+    let watcher = User::component("system:kube-controller-manager");
+    watches.start(&mut tasks, &server.client(watcher, "kube-controller-manager"));
     tasks
 }

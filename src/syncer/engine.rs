@@ -105,9 +105,9 @@ impl Syncer {
                 known.remove(&o.key);
                 return;
             }
-            let labels = Metadata::of(o).labels;
-            let is_changed =
-                known.insert(o.key.clone(), labels.clone()).is_some_and(|before| before != labels);
+            let metadata = Metadata::of(o);
+            let before = known.insert(o.key.clone(), metadata.labels.clone());
+            let is_changed = before.is_some_and(|before| before != metadata.labels);
             if is_changed {
                 let pods = this.client.list(&Gvr::new("", "v1", "pods"), o.name(), &ListOptions::default());
                 let pods = pods.map(|list| list.items).unwrap_or_default();

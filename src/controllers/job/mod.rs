@@ -204,11 +204,11 @@ impl Jobs {
         let is_orphan = |pod: &&Object| {
             // Most pods never had the finalizer, and need not be read for that.
             let is_tracked = std::str::from_utf8(&pod.bytes).is_ok_and(|text| text.contains(TRACKING));
-            let is_ours = |facts: Facts| {
+            let is_ours = |facts: &Facts| {
                 let of_job = |owner: &runtime::OwnerReference| owner.kind == "Job" && owner.name == name;
                 facts.controller().is_none_or(of_job)
             };
-            is_tracked && is_ours(Facts::of(pod))
+            is_tracked && is_ours(&Facts::of(pod))
         };
         let pods = self.client.list(&pods::resource(), namespace, &ListOptions::default())?.items;
         let orphans: Vec<Value> = pods.iter().filter(is_orphan).map(Object::parse).collect();

@@ -1,8 +1,12 @@
-//! The few metadata fields that mappers need, read without building a tree of the whole object.
+//! The few metadata fields that mappers need, read without building a tree of the whole object, and once for all
+//! mappers that are told of it one after the other.
 
 use alcove_apiserver::Object;
+use bytes::Bytes;
 use serde::Deserialize;
+use std::cell::RefCell;
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 /// Metadata of an object. What is missing is empty.
 #[derive(Debug, Default, Deserialize)]
@@ -38,6 +42,11 @@ pub struct OwnerReference {
     pub block_owner_deletion: bool,
 }
 
+thread_local! {
+    /// The object that this thread read last. Its bytes are held, so that no other object comes to lie where it is.
+    static LAST: RefCell<Option<(Bytes, Arc<Facts>)>> = const { RefCell::new(None) };
+}
+
 #[derive(Default, Deserialize)]
 #[serde(default)]
 struct Head {
@@ -53,8 +62,21 @@ impl OwnerReference {
 
 impl Facts {
     /// The metadata of an object; empty for one that was deleted unseen.
-    pub fn of(object: &Object) -> Facts {
-        serde_json::from_slice::<Head>(&object.bytes).unwrap_or_default().metadata
+    pub fn of(object: &Object) -> Arc<Facts> {
+        LAST.with_borrow_mut(|last| match last {
+            Some((bytes, facts)) if std::ptr::eq(&bytes[..], &object.bytes[..]) => facts.clone(),
+            _ => {
+                let head = serde_json::from_slice::<Head>(&object.bytes).unwrap_or_default();
+                let facts = Arc::new(head.metadata);
+                *last = Some((object.bytes.clone(), facts.clone()));
+                facts
+            }
+        })
+    }
+
+    /// Lets go of the object that was read last.
+    pub fn forget() {
+        LAST.take();
     }
 
     /// The reference to the managing controller.

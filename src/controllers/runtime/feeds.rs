@@ -1,6 +1,6 @@
 //! Watches of resources that come and go: those that the registry serves by now, or that somebody has a use for.
 
-use super::{Mapper, Queue, Source, feed};
+use super::{Listener, Mapper, Queue, feed};
 use alcove_apiserver::Client;
 use alcove_object::Gvr;
 use std::collections::HashMap;
@@ -42,8 +42,9 @@ impl Feeds {
             if self.running.contains_key(&table) {
                 continue;
             }
-            let source = Source::new(resource.clone(), mapper(&table, &resource));
-            let feed = feed(self.controller, self.client.clone(), source, self.queue.clone());
+            let mapper = mapper(&table, &resource);
+            let listener = Listener { controller: self.controller, mapper, queue: self.queue.clone() };
+            let feed = feed(self.client.clone(), resource.clone(), vec![listener]);
             self.running.insert(table, (resource, self.tasks.spawn(feed)));
         }
         gone

@@ -11,7 +11,7 @@ pub use facts::{Facts, OwnerReference};
 pub use feeds::Feeds;
 pub use queue::Queue;
 pub use skim::skim;
-pub use watch::{Mapper, Source, by_key, feed};
+pub use watch::{Listener, Mapper, Shared, Source, by_key, feed};
 
 use alcove_apiserver::Client;
 use futures_util::FutureExt;
@@ -61,7 +61,7 @@ pub trait Reconciler: Send + Sync + 'static {
     fn reconcile(&self, key: &Key) -> impl Future<Output = Result<Next, Failure>> + Send;
 }
 
-/// Runs a reconciler until the returned set is dropped: one task per source, one per worker.
+/// Runs a reconciler until the set of tasks is dropped: one task per watched resource, one per worker.
 ///
 /// `queue` is the caller's, so that a reconciler can put keys into it by itself.
 pub fn start<R: Reconciler>(
@@ -71,9 +71,14 @@ pub fn start<R: Reconciler>(
     queue: &Arc<Queue>,
     sources: Vec<Source>,
 ) {
-    for source in sources {
-        tasks.spawn(watch::feed(reconciler.name(), client.clone(), source, queue.clone()));
-    }
+    let mut watches = Shared::default();
+    watches.add(reconciler.name(), queue, sources);
+    watches.start(tasks, client);
+    start_workers(tasks, reconciler, queue);
+}
+
+/// Runs a reconciler whose watches are started elsewhere until the set of tasks is dropped.
+pub fn start_workers<R: Reconciler>(tasks: &mut JoinSet<()>, reconciler: Arc<R>, queue: &Arc<Queue>) {
     for _ in 0..reconciler.workers() {
         tasks.spawn(work(reconciler.clone(), queue.clone()));
     }
@@ -82,7 +87,9 @@ pub fn start<R: Reconciler>(
 async fn work<R: Reconciler>(reconciler: Arc<R>, queue: Arc<Queue>) {
     loop {
         let key = queue.next().await;
-        let (result, busy) = timed(AssertUnwindSafe(reconciler.reconcile(&key)).catch_unwind()).await;
+        // Boxed, so that a worker that waits takes no room for the work.
+        let work = Box::pin(AssertUnwindSafe(reconciler.reconcile(&key)).catch_unwind());
+        let (result, busy) = timed(work).await;
         // A panic is one key's failure, not the end of its worker.
         match result.unwrap_or_else(|_| Err("the reconciler panicked".into())) {
             Ok(next) => queue.finish(&key, next, busy),

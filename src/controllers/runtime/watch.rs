@@ -1,15 +1,16 @@
 //! Watches as sources of keys. A source lists and watches one resource for ever: it starts with the current state,
 //! goes on after its last revision when a watch ends, and starts anew when history is gone.
 
-use super::{Key, Queue};
+use super::{Facts, Key, Queue};
 use alcove_apiserver::options::{ListOptions, VersionMatch};
 use alcove_apiserver::{Client, Event, Object};
 use alcove_object::Gvr;
 use bytes::Bytes;
-use std::collections::HashSet;
+use std::collections::{BTreeMap, HashSet};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::time::Duration;
+use tokio::task::JoinSet;
 
 /// How long to wait before a watch that could not be opened is tried again.
 const REOPEN_DELAY: Duration = Duration::from_secs(1);
@@ -21,8 +22,6 @@ pub type Mapper = Box<dyn Fn(&Event, &mut dyn FnMut(Key)) + Send + Sync>;
 pub struct Source {
     /// What is watched.
     pub resource: Gvr,
-    /// Which objects; only the selectors are read.
-    pub options: ListOptions,
     /// What an event means to the reconciler.
     pub mapper: Mapper,
 }
@@ -30,7 +29,7 @@ pub struct Source {
 impl Source {
     /// All objects of a resource.
     pub fn new(resource: Gvr, mapper: Mapper) -> Source {
-        Source { resource, options: ListOptions::default(), mapper }
+        Source { resource, mapper }
     }
 }
 
@@ -43,14 +42,25 @@ pub fn by_key() -> Mapper {
     })
 }
 
-/// Watches for ever and puts what the mapper finds into the queue.
-pub async fn feed(controller: &'static str, client: Client, source: Source, queue: Arc<Queue>) {
+/// What one reconciler makes of what a watch tells.
+pub struct Listener {
+    /// The reconciler's name, for logs.
+    pub controller: &'static str,
+    /// What an event means to it.
+    pub mapper: Mapper,
+    /// Where its keys go.
+    pub queue: Arc<Queue>,
+}
+
+/// Watches for ever, tells all listeners of every event, and puts what they find into their queues.
+pub async fn feed(client: Client, resource: Gvr, listeners: Vec<Listener>) {
     let mut position = Position::default();
     loop {
-        let mut watch = match client.watch(&source.resource, "", &position.options(&source.options)) {
+        let mut watch = match client.watch(&resource, "", &position.options()) {
             Ok(watch) => watch,
             Err(status) => {
-                tracing::warn!(controller, resource = %source.resource, error = %status, "cannot watch");
+                let controller = listeners.first().map(|first| first.controller);
+                tracing::warn!(controller, %resource, error = %status, "cannot watch");
                 position.revision = None;
                 tokio::time::sleep(REOPEN_DELAY).await;
                 continue;
@@ -64,12 +74,40 @@ pub async fn feed(controller: &'static str, client: Client, source: Source, queu
             };
             for event in &events {
                 for told in position.advance(event).iter().chain([event]) {
-                    let map = || (source.mapper)(told, &mut |key| queue.add(key));
-                    if catch_unwind(AssertUnwindSafe(map)).is_err() {
-                        tracing::error!(controller, resource = %source.resource, "an event was not understood");
-                    }
+                    listeners.iter().for_each(|listener| listener.tell(&resource, told));
                 }
             }
+            Facts::forget();
+        }
+    }
+}
+
+impl Listener {
+    fn tell(&self, resource: &Gvr, event: &Event) {
+        let map = || (self.mapper)(event, &mut |key| self.queue.add(key));
+        if catch_unwind(AssertUnwindSafe(map)).is_err() {
+            tracing::error!(controller = self.controller, %resource, "an event was not understood");
+        }
+    }
+}
+
+/// Watches that several reconcilers share: one for each resource.
+#[derive(Default)]
+pub struct Shared(BTreeMap<Gvr, Vec<Listener>>);
+
+impl Shared {
+    /// Adds one reconciler's sources.
+    pub fn add(&mut self, controller: &'static str, queue: &Arc<Queue>, sources: Vec<Source>) {
+        for Source { resource, mapper } in sources {
+            let listener = Listener { controller, mapper, queue: queue.clone() };
+            self.0.entry(resource).or_default().push(listener);
+        }
+    }
+
+    /// Starts the watches, each in a task of its own.
+    pub fn start(self, tasks: &mut JoinSet<()>, client: &Client) {
+        for (resource, listeners) in self.0 {
+            tasks.spawn(feed(client.clone(), resource, listeners));
         }
     }
 }
@@ -85,14 +123,14 @@ struct Position {
 }
 
 impl Position {
-    fn options(&self, of: &ListOptions) -> ListOptions {
+    fn options(&self) -> ListOptions {
         let whole = self.revision.is_none();
         ListOptions {
             resource_version: self.revision.map_or_else(String::new, |r| r.to_string()),
             send_initial_events: whole.then_some(true),
             version_match: whole.then_some(VersionMatch::NotOlderThan),
             bookmarks: true,
-            ..of.clone()
+            ..ListOptions::default()
         }
     }
 
@@ -160,6 +198,6 @@ mod tests {
         let mut position = Position::default();
         position.advance(&added("a", 5));
         assert_eq!(position.revision, None);
-        assert_eq!(position.options(&ListOptions::default()).send_initial_events, Some(true));
+        assert_eq!(position.options().send_initial_events, Some(true));
     }
 }
