@@ -133,7 +133,7 @@ impl Write<'_> {
             let is_charged = !charges.is_empty();
             let put = Some(stored::body(&self.registry, resource, object));
             let op = Op { table: resource.table.clone(), key: key.as_str().into(), expect: None, put };
-            let committed = self.server.store.commit([vec![op], charges].concat()).await;
+            let committed = self.server.store.commit(std::iter::once(op).chain(charges).collect()).await;
             drop(turns);
             match committed {
                 Ok(entries) => {

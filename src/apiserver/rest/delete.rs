@@ -271,7 +271,7 @@ impl Write<'_> {
         let resource = self.resource();
         let op =
             Op { table: resource.table.clone(), key: entry.key.clone(), expect: Some(entry.revision), put };
-        match self.server.store.commit([vec![op], charges].concat()).await {
+        match self.server.store.commit(std::iter::once(op).chain(charges).collect()).await {
             Ok(entries) => Ok(entries.into_iter().next()),
             Err(CommitError::Conflict { .. }) => Ok(None),
             Err(error) => Err(errors::commit(resource, &self.target.name, error)),

@@ -356,11 +356,12 @@ impl Write<'_> {
         let op =
             Op { table: resource.table.clone(), key: entry.key.clone(), expect: Some(entry.revision), put };
         let is_charged = !charges.is_empty();
+        let ops = std::iter::once(op).chain(charges).collect();
         let is_unchanged = || {
             let found = self.server.store.get(&resource.table, &entry.key);
             found.is_some_and(|found| found.revision == entry.revision)
         };
-        match self.server.store.commit([vec![op], charges].concat()).await {
+        match self.server.store.commit(ops).await {
             Ok(entries) => Ok(entries.into_iter().next()),
             Err(CommitError::Conflict { .. }) if !is_exact || is_charged && is_unchanged() => Ok(None),
             Err(error) => Err(errors::commit(resource, &self.target.name, error)),

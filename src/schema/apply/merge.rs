@@ -53,6 +53,10 @@ fn merge_list(list: ListType<'_>, live: &mut Vec<Value>, patch: &[Value]) {
     if patch.is_empty() {
         return;
     }
+    if list.begins_with(live, patch) {
+        live.iter_mut().zip(patch).for_each(|(live, patch)| merge(list.item, live, patch));
+        return;
+    }
     let plan = {
         let elements = |items| -> Vec<Option<Element<'_>>> {
             <[Value]>::iter(items).map(|i| list.element(i).ok()).collect()

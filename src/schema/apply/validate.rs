@@ -1,11 +1,12 @@
 //! Whether an apply patch fits its schema, with upstream's texts
 //! (sigs.k8s.io/structured-merge-diff/v6/typed/{validate,helpers}.go).
 
+use super::path::Element;
 use super::types::{Atom, ListType, MapType, Scalar, Type};
 use crate::go;
 use alcove_object::Value;
 use std::collections::BTreeSet;
-use std::fmt::Write as _;
+use std::fmt;
 
 /// What is wrong with one value.
 struct Problem {
@@ -13,10 +14,29 @@ struct Problem {
     text: String,
 }
 
+/// Where a walk is. It becomes a text only when there is something to say: most patches are right.
+enum Place<'a> {
+    Root,
+    Field(&'a Place<'a>, &'a str),
+    Item(&'a Place<'a>, &'a Element<'a>),
+    Index(&'a Place<'a>, usize),
+}
+
+impl fmt::Display for Place<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Place::Root => Ok(()),
+            Place::Field(parent, name) => write!(f, "{parent}.{name}"),
+            Place::Item(parent, element) => write!(f, "{parent}{element}"),
+            Place::Index(parent, index) => write!(f, "{parent}[{index}]"),
+        }
+    }
+}
+
 /// All that is wrong with a value, in one text.
 pub(super) fn validate(ty: Type<'_>, value: &Value) -> Result<(), String> {
     let mut problems = Vec::new();
-    check(ty, value, &mut String::new(), &mut problems);
+    check(ty, value, &Place::Root, &mut problems);
     let texts: Vec<String> = problems.into_iter().map(Problem::into_text).collect();
     match &*texts {
         [] => Ok(()),
@@ -26,21 +46,25 @@ pub(super) fn validate(ty: Type<'_>, value: &Value) -> Result<(), String> {
 }
 
 impl Problem {
+    fn new(place: &Place<'_>, text: String) -> Problem {
+        Problem { path: place.to_string(), text }
+    }
+
     fn into_text(self) -> String {
         if self.path.is_empty() { self.text } else { format!("{}: {}", self.path, self.text) }
     }
 }
 
-fn check(ty: Type<'_>, value: &Value, path: &mut String, problems: &mut Vec<Problem>) {
+fn check(ty: Type<'_>, value: &Value, place: &Place<'_>, problems: &mut Vec<Problem>) {
     let wrong = match (ty.atom(Some(value)), value) {
         (_, Value::Null) => None,
-        (Atom::Map(map), Value::Object(_)) => return check_map(map, value, path, problems),
-        (Atom::List(list), Value::Array(items)) => return check_list(list, items, path, problems),
+        (Atom::Map(map), Value::Object(_)) => return check_map(map, value, place, problems),
+        (Atom::List(list), Value::Array(items)) => return check_list(list, items, place, problems),
         (Atom::Map(_), _) => Some(format!("expected map, got &{{{}}}", go::plain(value))),
         (Atom::List(_), _) => Some(format!("expected list, got &{{{}}}", go::plain(value))),
         (Atom::Scalar(scalar), _) => check_scalar(scalar, value),
     };
-    problems.extend(wrong.map(|text| Problem { path: path.clone(), text }));
+    problems.extend(wrong.map(|text| Problem::new(place, text)));
 }
 
 fn check_scalar(scalar: Scalar, value: &Value) -> Option<String> {
@@ -61,48 +85,39 @@ fn check_scalar(scalar: Scalar, value: &Value) -> Option<String> {
 }
 
 /// Stops at the first field that nobody declared, as upstream does.
-fn check_map(map: MapType<'_>, value: &Value, path: &mut String, problems: &mut Vec<Problem>) {
+fn check_map(map: MapType<'_>, value: &Value, place: &Place<'_>, problems: &mut Vec<Problem>) {
     for (key, value) in value.as_object().into_iter().flatten() {
-        let end = path.len();
-        path.push('.');
-        path.push_str(key);
-        let child = map.child(key);
-        match &child {
-            Some(child) => check(child.ty, value, path, problems),
+        let place = Place::Field(place, key);
+        match map.child(key) {
+            Some(child) => check(child.ty, value, &place, problems),
             None => {
-                problems.push(Problem { path: path.clone(), text: "field not declared in schema".to_owned() })
+                problems.push(Problem::new(&place, "field not declared in schema".to_owned()));
+                return;
             }
-        }
-        path.truncate(end);
-        if child.is_none() {
-            return;
         }
     }
 }
 
-fn check_list(list: ListType<'_>, items: &[Value], path: &mut String, problems: &mut Vec<Problem>) {
+fn check_list(list: ListType<'_>, items: &[Value], place: &Place<'_>, problems: &mut Vec<Problem>) {
+    if list.is_atomic() {
+        for (index, item) in items.iter().enumerate() {
+            check(list.item, item, &Place::Index(place, index), problems);
+        }
+        return;
+    }
     let mut seen = BTreeSet::new();
     for (index, item) in items.iter().enumerate() {
-        let end = path.len();
-        if list.is_atomic() {
-            write!(path, "[{index}]").expect("writing to a String cannot fail");
-        } else {
-            let element = match list.element(item) {
-                Ok(element) => element,
-                Err(why) => {
-                    problems.push(Problem { path: path.clone(), text: format!("element {index}: {why}") });
-                    return;
-                }
-            };
-            let shown = element.to_string();
-            if !seen.insert(element) {
-                let text = format!("duplicate entries for key {shown}");
-                problems.push(Problem { path: path.clone(), text });
+        let element = match list.element(item) {
+            Ok(element) => element,
+            Err(why) => {
+                problems.push(Problem::new(place, format!("element {index}: {why}")));
+                return;
             }
-            path.push_str(&shown);
+        };
+        if !seen.insert(element.clone()) {
+            problems.push(Problem::new(place, format!("duplicate entries for key {element}")));
         }
-        check(list.item, item, path, problems);
-        path.truncate(end);
+        check(list.item, item, &Place::Item(place, &element), problems);
     }
 }
 

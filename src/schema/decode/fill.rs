@@ -16,9 +16,7 @@ fn walk(value: &mut Value, view: View<'_>, depth: usize) {
         return;
     }
     match (view.shape(), value) {
-        (Shape::Struct(fields), Value::Object(map)) => {
-            fields.iter().for_each(|field| fill_field(map, field, view, depth));
-        }
+        (Shape::Struct(fields), Value::Object(map)) => fill_struct(map, fields, view, depth),
         (Shape::Map(item), Value::Object(map)) => {
             map.values_mut().for_each(|value| walk(value, view.at(*item), depth + 1));
         }
@@ -33,14 +31,18 @@ fn walk(value: &mut Value, view: View<'_>, depth: usize) {
     }
 }
 
-fn fill_field(map: &mut Map<String, Value>, field: &Field, view: View<'_>, depth: usize) {
-    let child = view.at(field.schema);
-    if let Some(value) = map.get_mut(&*field.name) {
-        return walk(value, child, depth + 1);
+/// Most fields are scalars that are there or may be absent; they cost no look at the tree.
+fn fill_struct(map: &mut Map<String, Value>, fields: &[Field], view: View<'_>, depth: usize) {
+    for field in fields {
+        let child = view.at(field.schema);
+        if let Some(zero) = always(field, child).filter(|_| !map.contains_key(&*field.name)) {
+            map.insert(field.name.to_string(), zero);
+        }
     }
-    if let Some(mut value) = always(field, child) {
-        walk(&mut value, child, depth + 1);
-        map.insert(field.name.to_string(), value);
+    for (key, value) in map.iter_mut().filter(|(_, value)| value.is_object() || value.is_array()) {
+        if let Some(child) = view.child(key) {
+            walk(value, child, depth + 1);
+        }
     }
 }
 
