@@ -196,11 +196,9 @@ impl Garbage {
         match self.client.find(&resource.gvr, namespace, &owner.name)? {
             Some(found) => {
                 let facts = Facts::of(&found);
-                let waits =
-                    facts.deletion_timestamp.is_some() && facts.finalizers.iter().any(|f| f == FOREGROUND);
                 Ok(match facts.uid == owner.uid {
                     false => Owner::Gone,
-                    true if waits => Owner::Waits,
+                    true if waits_in_foreground(&facts) => Owner::Waits,
                     true => Owner::Lives,
                 })
             }
@@ -228,7 +226,24 @@ impl Garbage {
             () if asks_for(FOREGROUND) || waits && has_blocking => Propagation::Foreground,
             () => Propagation::Background,
         };
+        let blocks = facts.owner_references.iter().any(|owner| owner.block_owner_deletion);
+        if waits && blocks && self.dependents(facts)?.iter().any(waits_in_foreground) {
+            // A circle: each would wait for the next one. The change brings this object here again.
+            return self.unblock(resource, object, facts).await;
+        }
         self.delete(resource, object, facts, policy).await
+    }
+
+    /// Lets the owners of an object go before it does.
+    async fn unblock(&self, resource: &Gvr, object: &Object, facts: &Facts) -> Result<(), Status> {
+        let mut owners = alcove_object::meta::owner_references(&object.parse()).to_vec();
+        for owner in &mut owners {
+            owner["blockOwnerDeletion"] = false.into();
+        }
+        let patch = json!({ "metadata": {
+            "uid": facts.uid, "resourceVersion": object.revision.to_string(), "ownerReferences": owners,
+        } });
+        self.patch(resource, object, patch).await
     }
 
     async fn delete(
@@ -315,17 +330,29 @@ impl Garbage {
     }
 
     fn has_dependents_in_the_way(&self, owner: &Facts) -> Result<bool, Status> {
+        let blocks = |dependent: &Arc<Facts>| {
+            dependent.owner_references.iter().any(|o| o.uid == owner.uid && o.block_owner_deletion)
+        };
+        Ok(self.dependents(owner)?.iter().any(blocks))
+    }
+
+    /// The dependents of an object as they are now.
+    fn dependents(&self, owner: &Facts) -> Result<Vec<Arc<Facts>>, Status> {
         let keys = self.graph.lock().dependents_of(&owner.uid);
+        let mut dependents = Vec::with_capacity(keys.len());
         for key in keys {
             let Some((resource, namespace, name)) = read_key(&key) else { continue };
-            let Some(dependent) = self.client.find(&resource, namespace, name)? else { continue };
-            let facts = Facts::of(&dependent);
-            if facts.owner_references.iter().any(|o| o.uid == owner.uid && o.block_owner_deletion) {
-                return Ok(true);
+            if let Some(dependent) = self.client.find(&resource, namespace, name)? {
+                dependents.push(Facts::of(&dependent));
             }
         }
-        Ok(false)
+        Ok(dependents)
     }
+}
+
+/// Whether an object waits for its dependents to go before it does.
+fn waits_in_foreground(facts: &Arc<Facts>) -> bool {
+    facts.deletion_timestamp.is_some() && facts.finalizers.iter().any(|f| f == FOREGROUND)
 }
 
 impl Reconciler for Garbage {
@@ -395,6 +422,27 @@ mod tests {
         assert!(client.get(&maps, "default", "owner").unwrap_err().is(Reason::NOT_FOUND));
         let owned = client.get(&maps, "default", "owned").unwrap().parse();
         assert_eq!(owned["metadata"].get("ownerReferences"), None);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_circle_of_owners_goes_as_a_whole() {
+        let world = crate::testing::World::new().await;
+        let maps = Gvr::new("", "v1", "configmaps");
+        let mut uids = HashMap::new();
+        for name in ["a", "b", "c"] {
+            let map = json!({"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": name, "namespace": "default"}});
+            uids.insert(name, world.create(&maps, map).await["metadata"]["uid"].clone());
+        }
+        for (name, owner) in [("a", "c"), ("b", "a"), ("c", "b")] {
+            let reference = json!({"apiVersion": "v1", "kind": "ConfigMap", "name": owner, "uid": uids[owner],
+                "controller": true, "blockOwnerDeletion": true});
+            world.patch(&maps, name, json!({"metadata": {"ownerReferences": [reference]}})).await;
+        }
+        let options =
+            DeleteOptions { propagation: Some(Propagation::Foreground), ..DeleteOptions::default() };
+        world.client.delete(&maps, "default", "a", &options).await.unwrap();
+        let is_ours = |map: &serde_json::Value| uids.contains_key(alcove_object::meta::name(map));
+        world.until(&maps, |all| !all.iter().any(is_ours)).await;
     }
 
     #[test]
