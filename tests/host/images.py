@@ -122,9 +122,11 @@ def agnhost(root, programs):
     root.copy(programs / "agnhost", "agnhost")
     root.link("agnhost-2", "agnhost")
     (root.path / "uploads").mkdir()
-    # Upstream's image has them here, and its tests of StatefulSets ask for them by HTTP, not by TLS.
-    for name in ["localhost.crt", "localhost.key"]:
-        root.write(name, "")
+    # Upstream's image has them here: its tests serve TLS with them, and ask for them by HTTP.
+    key, certificate = root.path / "localhost.key", root.path / "localhost.crt"
+    request = "openssl req -x509 -newkey rsa:2048 -noenc -days 3650 -subj /CN=localhost".split()
+    subprocess.run([*request, "-keyout", key, "-out", certificate], check=True, capture_output=True)
+    key.chmod(0o644)
 
 
 def nginx(root, _programs):
