@@ -15,11 +15,12 @@ PATTERNS = [
     (r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d+Z", "MICROTIME"),
     (r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ", "TIME"),
     (r"\b10\.96\.\d+\.\d+\b", "CLUSTERIP"),
+    # Before node ports: it may be such a number.
+    (r"127\.0\.0\.1:\d+", "ADDRESS"),
     (r"\b3[012]\d{3}\b", "NODEPORT"),
     (r"kube-api-access-\w{5}", "kube-api-access-SUFFIX"),
     (r"(?s)-----BEGIN CERTIFICATE-----.*-----END CERTIFICATE-----\n", "CERTIFICATE"),
     (r"^\d+s$", "SECONDS"),
-    (r"127\.0\.0\.1:\d+", "ADDRESS"),
     (r"\"?resourceVersion\"?: ?\"?\d+", "resourceVersion: REVISION"),
     (r"too old resource version: \d+ \(\d+\)", "too old resource version: REVISION (REVISION)"),
     (r"current: \d+", "current: REVISION"),
@@ -54,6 +55,9 @@ def tree(value, key=""):
     # Rules come from bindings in the order in which a map of Go gives them.
     if key in ("resourceRules", "nonResourceRules") and isinstance(value, list):
         value = sorted(value, key=lambda rule: json.dumps(rule, sort_keys=True))
+    # So do the endpoints of a slice.
+    if key == "endpoints" and isinstance(value, list):
+        value = sorted(value, key=lambda endpoint: json.dumps(endpoint, sort_keys=True))
     if isinstance(value, dict):
         prefix, name = value.get("generateName"), value.get("name")
         made = isinstance(prefix, str) and isinstance(name, str) and name.startswith(prefix)

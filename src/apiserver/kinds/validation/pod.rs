@@ -1,7 +1,7 @@
 //! Pods and templates of pods (k8s.io/kubernetes/pkg/apis/core/validation: ValidatePodSpec).
 
 use super::container::{self, Surroundings, padded_image};
-use super::{address, by, items, resources, scheduling, security, volume};
+use super::{Rule, address, by, items, resources, scheduling, security, volume};
 use crate::kinds::tree::{field, field_text, flag, int, list, some, text};
 use alcove_object::field::{Error, Path};
 use alcove_object::{Value, meta, name, validate};
@@ -110,27 +110,26 @@ pub(crate) fn pod_spec(spec: &Value, pod: Option<&Value>, path: &Path) -> Vec<Er
 }
 
 fn names(spec: &Value, path: &Path) -> Vec<Error> {
-    let mut errors = hostname(spec, path);
-    for (name, rule) in [
-        ("serviceAccountName", name::is_dns1123_subdomain as fn(&str) -> Vec<String>),
-        ("nodeName", name::is_dns1123_subdomain),
-        ("hostname", name::is_dns1123_label),
-        ("subdomain", name::is_dns1123_label),
-        ("priorityClassName", name::is_dns1123_subdomain),
-    ] {
-        let given = field_text(spec, name);
-        if !given.is_empty() {
-            errors.extend(by(rule, given, &path.child(name)));
+    let judge = |name: &str, rule: Rule| -> Vec<Error> {
+        match field_text(spec, name) {
+            "" => Vec::new(),
+            given => by(rule, given, &path.child(name)).collect(),
         }
-    }
-    if let Some(class) = field(spec, "runtimeClassName").and_then(Value::as_str) {
-        errors.extend(by(name::is_dns1123_subdomain, class, &path.child("runtimeClassName")));
-    }
+    };
+    let mut errors = hostname(spec, path);
+    errors.extend(judge("serviceAccountName", name::is_dns1123_subdomain));
+    errors.extend(judge("nodeName", name::is_dns1123_subdomain));
     if some(spec, "/activeDeadlineSeconds").is_some() {
         let seconds = int(spec, "/activeDeadlineSeconds");
         let wrong = name::is_in_range(seconds, 1, i32::MAX.into()).into_iter();
         let at = path.child("activeDeadlineSeconds");
         errors.extend(wrong.map(|why| Error::invalid(&at, seconds, why)));
+    }
+    errors.extend(judge("hostname", name::is_dns1123_label));
+    errors.extend(judge("subdomain", name::is_dns1123_label));
+    errors.extend(judge("priorityClassName", name::is_dns1123_subdomain));
+    if let Some(class) = field(spec, "runtimeClassName").and_then(Value::as_str) {
+        errors.extend(by(name::is_dns1123_subdomain, class, &path.child("runtimeClassName")));
     }
     errors
 }
