@@ -128,7 +128,7 @@ impl Syncer {
         let api = self.api(rule);
         match self.ask(api.delete(name, &params)).await {
             Err(Error::Host(kube::Error::Api(status))) if status.code == 404 => {
-                self.forget(rule, name, &facts.uid);
+                self.host_object_gone(rule, name, &facts.uid);
                 Ok(())
             }
             answer => answer.map(drop),
