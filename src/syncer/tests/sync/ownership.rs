@@ -180,9 +180,10 @@ async fn an_object_made_again_under_its_name_is_another() {
 async fn a_status_that_somebody_writes_over_in_the_tenant_is_put_back() {
     let host = Host::start().await;
     let side = Side::start(&host, "demo", 2).await;
-    let mut once = pod("web");
-    once["spec"]["restartPolicy"] = "Never".into();
-    side.create("pods", once).await;
+    // What ended may start again: with `Never`, the tenant's word could not be taken back.
+    let mut again = pod("web");
+    again["spec"]["restartPolicy"] = "OnFailure".into();
+    side.create("pods", again).await;
     host.until("pods", "web-x-default-x-demo", |_| true).await;
     host.run("web-x-default-x-demo", "node-1").await;
     let containers = json!([{ "name": "main", "image": "nginx", "imageID": "", "ready": true, "restartCount": 0,
