@@ -60,8 +60,9 @@ impl ApiServer {
         if let Some(revision) = plan.not_older_than {
             self.fresh(revision).await?;
         }
-        self.warm_fields(&Selection::new(target, options)?, plan.exactly).await?;
-        let (selection, listing) = self.listing(target, options, &plan)?;
+        let selection = Selection::new(target, options)?;
+        self.warm_fields(&selection, plan.exactly).await?;
+        let listing = self.listing(&selection, &plan)?;
         stored::warm(&target.resource, &listing.entries).await?;
         Ok(page_of(target, &plan, &selection, &listing))
     }
@@ -88,30 +89,24 @@ impl ApiServer {
                 Err(errors::too_large_version(asked, self.store.revision()))
             }
             _ => {
-                let (selection, listing) = self.listing(target, options, &plan)?;
+                let selection = Selection::new(target, options)?;
+                let listing = self.listing(&selection, &plan)?;
                 Ok(page_of(target, &plan, &selection, &listing))
             }
         }
     }
 
-    fn listing(
-        &self,
-        target: &Target,
-        options: &ListOptions,
-        plan: &Plan,
-    ) -> Result<(Selection, Listing), Status> {
-        let resource = &target.resource;
-        let selection = Selection::new(target, options)?;
+    fn listing(&self, selection: &Selection, plan: &Plan) -> Result<Listing, Status> {
         let after = plan.after.as_ref().map(|after| selection.absolute(&page::TokenKey(after)));
         let range =
             Range { prefix: &selection.prefix, after: after.as_deref(), limit: plan.limit, at: plan.exactly };
-        let listing = self.store.list(&resource.table, &range, &|entry| selection.matches(entry)).map_err(
-            |e| match (e, &plan.after) {
+        let table = &selection.resource().table;
+        self.store.list(table, &range, &|entry| selection.matches(entry)).map_err(|e| {
+            match (e, &plan.after) {
                 (ReadError::Compacted { .. }, Some(after)) => page::expired(page::TokenKey(after)),
                 _ => errors::read(e),
-            },
-        )?;
-        Ok((selection, listing))
+            }
+        })
     }
 }
 

@@ -62,7 +62,7 @@ impl Selection {
     }
 
     /// What is selected from.
-    pub fn resource(&self) -> &Resource {
+    pub fn resource(&self) -> &Arc<Resource> {
         &self.resource
     }
 

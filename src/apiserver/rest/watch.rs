@@ -53,31 +53,31 @@ impl ApiServer {
     /// Events of a collection. Errors that upstream sends on the started stream come from the watch itself.
     pub async fn watch(&self, target: &Target, options: &ListOptions) -> Result<Watch, Status> {
         let plan = Plan::new(options)?;
-        let fresh = match plan {
-            Plan::FromState { at_least, .. } => match self.fresh(at_least).await {
-                Ok(()) => self.warm_fields(&Selection::new(target, options)?, None).await,
-                failed => failed,
-            },
+        let mut fresh = match plan {
+            Plan::FromState { at_least, .. } => self.fresh(at_least).await,
             Plan::After(_) | Plan::FromNow => Ok(()),
         };
-        self.watch_planned(target, options, plan, fresh)
+        let selection = Selection::new(target, options)?;
+        if matches!(plan, Plan::FromState { .. }) && fresh.is_ok() {
+            fresh = self.warm_fields(&selection, None).await;
+        }
+        self.watch_planned(selection, options, plan, fresh)
     }
 
     /// The same without waiting for a revision.
     pub(crate) fn watch_now(&self, target: &Target, options: &ListOptions) -> Result<Watch, Status> {
         let plan = Plan::new(options)?;
-        self.watch_planned(target, options, plan, Ok(()))
+        self.watch_planned(Selection::new(target, options)?, options, plan, Ok(()))
     }
 
     fn watch_planned(
         &self,
-        target: &Target,
+        selection: Selection,
         options: &ListOptions,
         plan: Plan,
         fresh: Result<(), Status>,
     ) -> Result<Watch, Status> {
-        let resource = &target.resource;
-        let selection = Selection::new(target, options)?;
+        let resource = selection.resource().clone();
         let (stage, after) = match (fresh, plan) {
             (Err(status), _) => (Stage::Failed(status), 0),
             (Ok(()), Plan::After(revision)) => (Stage::Live, revision),
@@ -104,7 +104,7 @@ impl ApiServer {
         let now = Instant::now();
         let end = now + Duration::from_secs(seconds.min(u64::from(u32::MAX)));
         let mut watch = Watch {
-            resource: resource.clone(),
+            resource,
             selection,
             stage,
             feed,
