@@ -146,10 +146,9 @@ impl Remote {
 }
 
 fn tls(spec: &Value, proxy: &FrontProxy) -> Result<Tls, String> {
-    let provider = Arc::new(rustls::crypto::ring::default_provider());
-    let builder = Tls::builder_with_provider(provider.clone()).with_safe_default_protocol_versions();
-    let builder = builder.map_err(|error| error.to_string())?;
+    let builder = outbound::builder()?;
     let builder = if spec["insecureSkipTLSVerify"] == true {
+        let provider = builder.crypto_provider().clone();
         builder.dangerous().with_custom_certificate_verifier(Arc::new(Anybody(provider)))
     } else {
         let roots = outbound::bundle(spec["caBundle"].as_str().unwrap_or_default())?;

@@ -13,4 +13,4 @@ mod trust;
 
 pub use peer::{Peer, Place, collect};
 pub use services::{ResolveService, StoreServices};
-pub use trust::{Tls, bundle};
+pub use trust::{Tls, builder, bundle};

@@ -2,12 +2,20 @@
 
 use base64::Engine;
 use base64::prelude::BASE64_STANDARD;
-use rustls::RootCertStore;
 use rustls::pki_types::CertificateDer;
 use rustls::pki_types::pem::PemObject;
+use rustls::{ConfigBuilder, RootCertStore, WantsVerifier};
+use std::sync::Arc;
 
 /// How a TLS connection is made and judged.
 pub type Tls = rustls::ClientConfig;
+
+/// A connection whose judge is still to be named.
+pub fn builder() -> Result<ConfigBuilder<Tls, WantsVerifier>, String> {
+    let provider = Arc::new(rustls::crypto::ring::default_provider());
+    let builder = Tls::builder_with_provider(provider).with_safe_default_protocol_versions();
+    builder.map_err(|error| error.to_string())
+}
 
 /// The authorities of a `caBundle`: PEM in base64. Fails with a sentence. Without one there is nobody to trust: this
 /// process has no authorities of its own.

@@ -60,10 +60,7 @@ fn place(config: &Value) -> Result<(Place, String, String), String> {
 
 /// Trust in this bundle alone.
 fn tls(bundle: &str) -> Result<Tls, String> {
-    let provider = Arc::new(rustls::crypto::ring::default_provider());
-    let builder = Tls::builder_with_provider(provider).with_safe_default_protocol_versions();
-    let builder = builder.map_err(|error| error.to_string())?;
-    Ok(builder.with_root_certificates(outbound::bundle(bundle)?).with_no_client_auth())
+    Ok(outbound::builder()?.with_root_certificates(outbound::bundle(bundle)?).with_no_client_auth())
 }
 
 #[cfg(test)]
