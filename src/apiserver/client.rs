@@ -4,8 +4,8 @@
 //! included); only HTTP and encoding are left out. Reads and watches hand out the store's shared bytes; who needs a
 //! tree parses it and drops it again, so that no object is held twice.
 
+use crate::aggregation::Place;
 use crate::aggregation::read::read;
-use crate::aggregation::{Place, Remote};
 use crate::authorization::Action;
 use crate::options::{DeleteOptions, ListOptions, PatchType, WriteOptions};
 use crate::request::Verb;
@@ -139,8 +139,8 @@ impl Client {
         };
         self.server.authorize(&self.caller.user, &action)?;
         let registry = self.server.registry();
-        let is_its = |remote: &&Arc<Remote>| remote.group == place.group && remote.version == place.version;
-        let remote = registry.remotes().iter().find(is_its).ok_or_else(|| place.unexplained(404, b""))?;
+        let remote = registry.remote_of(place.group, place.version);
+        let remote = remote.ok_or_else(|| place.unexplained(404, b""))?;
         read(remote, place, &self.caller.user).await
     }
 

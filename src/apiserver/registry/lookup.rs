@@ -53,14 +53,16 @@ impl Registry {
         if self.remotes.is_empty() {
             return None;
         }
-        let is_of = |group: &str, version: &str| {
-            self.remotes.iter().find(|remote| remote.group == group && remote.version == version)
-        };
         if info.is_resource {
-            return is_of(&info.group, &info.version);
+            return self.remote_of(&info.group, &info.version);
         }
         let (group, version) = info.path.strip_prefix("/apis/")?.trim_end_matches('/').split_once('/')?;
-        is_of(group, version)
+        self.remote_of(group, version)
+    }
+
+    /// The other server that serves a group-version.
+    pub fn remote_of(&self, group: &str, version: &str) -> Option<&Arc<Remote>> {
+        self.remotes.iter().find(|remote| remote.group == group && remote.version == version)
     }
 
     /// All resources in the order of discovery.
