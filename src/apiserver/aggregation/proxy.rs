@@ -7,7 +7,7 @@ use super::remote::Remote;
 use crate::http::body::Body;
 use crate::http::handle::Call;
 use crate::http::respond::{self, Answer};
-use crate::rest::HttpBody;
+use crate::rest::{HttpBody, no_body};
 use alcove_object::Status;
 use http::request::Parts;
 use http::uri::PathAndQuery;
@@ -90,7 +90,7 @@ fn passed(headers: &HeaderMap) -> HeaderMap {
 fn request(call: &mut Call, protocol: Option<&http::HeaderValue>) -> Request<HttpBody> {
     let body = match call.body.take().filter(|_| protocol.is_none()) {
         Some(body) => HttpBody::new(body.map_err(Into::into)),
-        None => HttpBody::new(http_body_util::Empty::new().map_err(|never| match never {})),
+        None => no_body(),
     };
     let mut request = Request::new(body);
     *request.method_mut() = call.head.method.clone();

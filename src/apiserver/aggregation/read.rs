@@ -2,12 +2,11 @@
 
 use super::remote::Remote;
 use crate::outbound;
-use crate::rest::HttpBody;
+use crate::rest::no_body;
 use crate::user::User;
 use alcove_object::{Reason, Status, Value};
 use bytes::Bytes;
 use http::{HeaderValue, Request, header};
-use http_body_util::{BodyExt, Empty};
 use std::fmt::Write;
 use std::time::Duration;
 
@@ -19,7 +18,7 @@ const DOCUMENT_BYTES_MAX: usize = 16 * 1024 * 1024;
 /// Asks for a path, as this user. Gives the code and body of the answer; fails with a sentence.
 pub(super) async fn get(remote: &Remote, path: &str, user: &User) -> Result<(u16, Bytes), String> {
     let asked = async {
-        let mut request = Request::new(HttpBody::new(Empty::new().map_err(|never| match never {})));
+        let mut request = Request::new(no_body());
         request.headers_mut().insert(header::ACCEPT, HeaderValue::from_static("application/json"));
         let answer = remote.send(user, path, request).await?;
         outbound::collect(answer, DOCUMENT_BYTES_MAX).await

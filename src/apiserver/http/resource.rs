@@ -243,7 +243,7 @@ async fn connect(mut call: Call, target: Target) -> Result<Answer, Status> {
     let caller = caller(&call);
     let body = match call.body.take() {
         Some(body) => HttpBody::new(body.map_err(Into::into)),
-        None => HttpBody::new(http_body_util::Empty::new().map_err(|never| match never {})),
+        None => rest::no_body(),
     };
     let server = call.front.server.clone();
     let tail = std::mem::take(&mut call.info.tail);

@@ -8,6 +8,7 @@ use crate::server::ApiServer;
 use alcove_object::{Status, Value};
 use alcove_schema::Minor;
 use bytes::Bytes;
+use http_body_util::BodyExt;
 use std::any::Any;
 use std::future::Future;
 use std::pin::Pin;
@@ -16,6 +17,11 @@ use std::sync::Arc;
 /// A streamed HTTP body, request or response.
 pub type HttpBody =
     http_body_util::combinators::UnsyncBoxBody<Bytes, Box<dyn std::error::Error + Send + Sync + 'static>>;
+
+/// A body with nothing in it.
+pub fn no_body() -> HttpBody {
+    HttpBody::new(http_body_util::Empty::new().map_err(|never| match never {}))
+}
 
 /// One connection to be answered.
 pub struct Connection {

@@ -29,7 +29,7 @@ mod write;
 pub(crate) use validate::standard_finalizer;
 
 pub use body::{Body, Encoding};
-pub use connect::{Connection, Connector, Held, HttpBody};
+pub use connect::{Connection, Connector, Held, HttpBody, no_body};
 pub(crate) use stored::{converted, tree};
 pub use target::{Caller, Target};
 pub use watch::Watch;

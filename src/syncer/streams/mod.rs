@@ -17,12 +17,11 @@ mod terms;
 use crate::engine::Syncer;
 use crate::rules::{Rule, rule};
 use crate::translate::host_name;
-use alcove_apiserver::rest::{Connection, Connector, HttpBody};
+use alcove_apiserver::rest::{Connection, Connector, HttpBody, no_body};
 use alcove_object::{Status, Value, meta};
 use ask::{Ask, Kind};
 use host::HostConnections;
 use http::{Request, Response, StatusCode};
-use http_body_util::BodyExt;
 use hyper::body::Incoming;
 use std::future::Future;
 use std::pin::Pin;
@@ -131,8 +130,7 @@ impl HostStreams {
         if ask.kind.needs_upgrade() && !is_upgrade {
             return Err(Status::bad_request("Upgrade request required"));
         }
-        let mut ours =
-            Request::new(HttpBody::new(http_body_util::Empty::new().map_err(|never| match never {})));
+        let mut ours = Request::new(no_body());
         *ours.method_mut() = request.method().clone();
         *ours.headers_mut() = headers::to_host(ask.kind, request.headers())?;
         *ours.uri_mut() = ask.uri(&terms, object, query)?;
@@ -201,8 +199,7 @@ impl Syncer {
 
 /// What a pod that is on no node yet has logged.
 fn empty_log() -> Response<HttpBody> {
-    let mut answer =
-        Response::new(HttpBody::new(http_body_util::Empty::new().map_err(|never| match never {})));
+    let mut answer = Response::new(no_body());
     answer.headers_mut().insert(http::header::CONTENT_TYPE, http::HeaderValue::from_static("text/plain"));
     answer
 }

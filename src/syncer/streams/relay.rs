@@ -5,10 +5,9 @@
 //! ends both.
 
 use super::{Lease, headers};
-use alcove_apiserver::rest::HttpBody;
+use alcove_apiserver::rest::{HttpBody, no_body};
 use http::request::Parts;
 use http::{Request, Response, StatusCode};
-use http_body_util::BodyExt;
 use hyper::body::Incoming;
 use hyper_util::rt::TokioIo;
 use std::io;
@@ -29,8 +28,7 @@ const BUFFER_BYTES: usize = 16 * 1024;
 
 /// The client's answer to the host's 101; from then on bytes go both ways until one side or the syncer ends.
 pub fn upgraded(client: Parts, host: Response<Incoming>, lease: Lease) -> Response<HttpBody> {
-    let nothing = HttpBody::new(http_body_util::Empty::new().map_err(|never| match never {}));
-    let mut answer = Response::new(nothing);
+    let mut answer = Response::new(no_body());
     *answer.status_mut() = StatusCode::SWITCHING_PROTOCOLS;
     *answer.headers_mut() = headers::of_upgrade(host.headers());
     tokio::spawn(hand_over(client, host, lease));

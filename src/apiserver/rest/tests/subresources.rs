@@ -10,7 +10,6 @@ use crate::testing;
 use crate::user::User;
 use alcove_object::{Gvr, Status, Value, meta};
 use alcove_schema::Minor;
-use http_body_util::BodyExt;
 use serde_json::json;
 use std::sync::Arc;
 
@@ -199,9 +198,7 @@ async fn connections_need_somebody_to_answer_them() {
         target: w.target("v1", "pods", subresource, name),
         tail: String::new(),
         options: Value::Null,
-        request: http::Request::new(
-            http_body_util::Empty::new().map_err(|never| match never {}).boxed_unsync(),
-        ),
+        request: http::Request::new(crate::rest::no_body()),
     };
     let cases = [("log", "a", 503), ("proxy", "a:80", 503), ("proxy", "https:a:80", 503), ("log", "b", 404)];
     for (subresource, name, code) in cases {

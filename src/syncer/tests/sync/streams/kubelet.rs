@@ -1,10 +1,10 @@
 //! What answers for a host's pods in these tests: it does what the command says, and remembers who asked for what.
 
-use alcove_apiserver::rest::{Connection, Connector, HttpBody};
+use alcove_apiserver::rest::{Connection, Connector, HttpBody, no_body};
 use alcove_object::Status;
 use bytes::Bytes;
 use http::{HeaderMap, Request, Response, StatusCode};
-use http_body_util::{BodyExt, Empty, Full, StreamBody};
+use http_body_util::{BodyExt, Full, StreamBody};
 use hyper::body::Frame;
 use hyper::upgrade::Upgraded;
 use hyper_util::rt::TokioIo;
@@ -159,7 +159,7 @@ impl Drop for Gone {
 }
 
 fn nothing(code: StatusCode) -> Response<HttpBody> {
-    let mut answer = Response::new(HttpBody::new(Empty::new().map_err(|never| match never {})));
+    let mut answer = Response::new(no_body());
     *answer.status_mut() = code;
     answer
 }
