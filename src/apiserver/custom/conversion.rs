@@ -80,15 +80,18 @@ impl Conversion {
     /// Converts what was not converted before. Fails if the webhook does, or changes what it must not.
     pub async fn warm(&self, objects: Vec<Value>, to: &Gvk) -> Result<(), Status> {
         let version = to.api_version();
-        let (mut new, mut results) = (Vec::new(), Vec::new());
+        let (mut keys, mut new, mut results) = (Vec::new(), Vec::new(), Vec::new());
         for object in objects.into_iter().filter(|object| object["apiVersion"] != *version) {
             let key = self.key(&object, &version);
             match self.kept.lock().get(key) {
                 Some(result) => results.push((key, result.clone())),
-                None => new.push(object),
+                None => {
+                    keys.push(key);
+                    new.push(object);
+                }
             }
         }
-        for batch in new.chunks(BATCH_OBJECTS_MAX) {
+        for (batch, keys) in new.chunks(BATCH_OBJECTS_MAX).zip(keys.chunks(BATCH_OBJECTS_MAX)) {
             let from = batch[0]["apiVersion"].as_str().unwrap_or_default();
             let head = format!("conversion webhook for {from}, Kind={}", to.kind);
             let failed = |why: String| Status::new(500, Reason::UNKNOWN, format!("{head} {why}"));
@@ -105,7 +108,7 @@ impl Conversion {
                 let after = checked(before, after, &version).map_err(|why| {
                     failed(format!("returned invalid converted object at index {i}: {why}"))
                 })?;
-                results.push((self.key(before, &version), Arc::new(after)));
+                results.push((keys[i], Arc::new(after)));
             }
         }
         self.kept.lock().add(results);
