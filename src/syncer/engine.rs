@@ -154,18 +154,12 @@ impl Syncer {
     /// A host object went, or another one took its place. Gives the key that this concerns, which is in the queue.
     pub fn host_object_gone(&self, rule: &'static Rule, name: &str, uid: &str) -> Option<Key> {
         let addresses = self.host.addresses(rule, name);
-        let key = self.forget(rule, name, uid)?;
-        self.addresses_moved(&addresses, &[]);
-        self.queue.add(key.clone());
-        Some(key)
-    }
-
-    /// Forgets a host object that went. Gives the key that this concerns.
-    pub fn forget(&self, rule: &'static Rule, name: &str, uid: &str) -> Option<Key> {
         let key = self.host.forget(rule, name, uid)?;
         if rule.asks_for.is_some() {
             self.released.put(key.clone(), self.env.now());
         }
+        self.addresses_moved(&addresses, &[]);
+        self.queue.add(key.clone());
         Some(key)
     }
 
