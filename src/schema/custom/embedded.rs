@@ -1,6 +1,7 @@
 //! Whole objects inside of custom resources: each says what it is, and its metadata is that of an object
 //! (k8s.io/apiextensions-apiserver/pkg/apiserver/schema/objectmeta/validation.go).
 
+use super::walk;
 use crate::types::{Shape, View};
 use alcove_object::field::{Error, Path};
 use alcove_object::validate::{validate_annotations, validate_labels};
@@ -8,32 +9,13 @@ use alcove_object::{Value, name};
 
 /// All that is wrong with the objects inside of a value. The outermost one is judged elsewhere.
 pub(super) fn errors(value: &Value, view: View<'_>, path: &Path, out: &mut Vec<Error>) {
-    if !view.schema().custom {
-        return;
-    }
-    match (view.shape(), value) {
-        (Shape::Struct(_), Value::Object(map)) => {
-            if view.schema().embedded && path.as_str() != "<nil>" && !path.as_str().is_empty() {
-                whole(value, path, out);
-            }
-            for (key, value) in map {
-                if let Some(child) = view.child(key) {
-                    errors(value, child, &path.child(key), out);
-                }
-            }
+    walk::each(value, view, path, &mut |value, view, path| {
+        let is_outermost = path.as_str() == "<nil>" || path.as_str().is_empty();
+        let is_object = matches!(view.shape(), Shape::Struct(_)) && value.is_object();
+        if is_object && view.schema().embedded && !is_outermost {
+            whole(value, path, out);
         }
-        (Shape::Map(item), Value::Object(map)) => {
-            for (key, value) in map {
-                errors(value, view.at(*item), &path.key(key), out);
-            }
-        }
-        (Shape::List(item), Value::Array(items)) => {
-            for (i, value) in items.iter().enumerate() {
-                errors(value, view.at(*item), &path.index(i), out);
-            }
-        }
-        _ => {}
-    }
+    });
 }
 
 fn whole(object: &Value, path: &Path, out: &mut Vec<Error>) {

@@ -1,6 +1,7 @@
 //! Lists whose items are told apart: each is there once
 //! (k8s.io/apiextensions-apiserver/pkg/apiserver/schema/listtype).
 
+use super::walk;
 use crate::types::{ListKind, Shape, View};
 use alcove_object::Value;
 use alcove_object::field::{Error, Path};
@@ -9,36 +10,16 @@ use std::collections::HashMap;
 
 /// All items that are there twice, in lists of type set and map.
 pub(super) fn errors(value: &Value, view: View<'_>, path: &Path, out: &mut Vec<Error>) {
-    if !view.schema().custom {
-        return;
-    }
-    match (view.shape(), value) {
-        (Shape::Struct(_), Value::Object(map)) => {
-            for (key, value) in map {
-                if let Some(child) = view.child(key) {
-                    errors(value, child, &path.child(key), out);
-                }
+    walk::each(value, view, path, &mut |value, view, path| {
+        let (Shape::List(_), Value::Array(items)) = (view.shape(), value) else { return };
+        match &view.schema().list {
+            ListKind::Atomic => {}
+            ListKind::Set => {
+                out.extend(twice(items).map(|i| Error::duplicate(&path.index(i), items[i].clone())));
             }
+            ListKind::Map(keys) => map_errors(items, keys, path, out),
         }
-        (Shape::Map(item), Value::Object(map)) => {
-            for (key, value) in map {
-                errors(value, view.at(*item), &path.key(key), out);
-            }
-        }
-        (Shape::List(item), Value::Array(items)) => {
-            match &view.schema().list {
-                ListKind::Atomic => {}
-                ListKind::Set => {
-                    out.extend(twice(items).map(|i| Error::duplicate(&path.index(i), items[i].clone())));
-                }
-                ListKind::Map(keys) => map_errors(items, keys, path, out),
-            }
-            for (i, value) in items.iter().enumerate() {
-                errors(value, view.at(*item), &path.index(i), out);
-            }
-        }
-        _ => {}
-    }
+    });
 }
 
 fn map_errors(items: &[Value], keys: &[Box<str>], path: &Path, out: &mut Vec<Error>) {

@@ -20,6 +20,7 @@ mod structural;
 #[cfg(test)]
 mod tests;
 mod validate;
+mod walk;
 
 pub use defaults::fill_defaults;
 pub use form::form;
