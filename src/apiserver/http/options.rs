@@ -164,14 +164,12 @@ pub fn connect_options(gvk: &Gvk, query: &Query, tail: &str) -> Value {
     let container = || query.get("container").map(|name| ("container", Value::from(name)));
     let command: Vec<&str> = query.all("command").collect();
     let ports: Vec<i32> = query.all("ports").filter_map(|port| port.parse().ok()).collect();
+    let path = if tail.is_empty() { String::new() } else { format!("/{}", tail.trim_start_matches('/')) };
     let fields: Vec<(&str, Value)> = match gvk.kind.as_str() {
         "PodExecOptions" => streams().chain(container()).chain([("command", json!(command))]).collect(),
         "PodAttachOptions" => streams().chain(container()).collect(),
         "PodPortForwardOptions" => vec![("ports", json!(ports))],
-        "PodProxyOptions" | "ServiceProxyOptions" | "NodeProxyOptions" if tail.is_empty() => Vec::new(),
-        "PodProxyOptions" | "ServiceProxyOptions" | "NodeProxyOptions" => {
-            vec![("path", format!("/{}", tail.trim_start_matches('/')).into())]
-        }
+        "PodProxyOptions" | "ServiceProxyOptions" | "NodeProxyOptions" => vec![("path", path.into())],
         _ => return Value::Null,
     };
     let mut object = json!({ "apiVersion": gvk.api_version(), "kind": gvk.kind });

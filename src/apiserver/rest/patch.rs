@@ -79,8 +79,8 @@ impl Patch {
             }
             (None, api_version, kind)
                 if self.kind != PatchType::Strategic
-                    && (!matches!(kind, "") && kind != gvk.kind
-                        || !matches!(api_version, "") && api_version != gvk.api_version()) =>
+                    && (!kind.is_empty() && kind != gvk.kind
+                        || !api_version.is_empty() && api_version != gvk.api_version()) =>
             {
                 wrong_patch(format!("no kind {kind:?} is registered for version {api_version:?}"))
             }

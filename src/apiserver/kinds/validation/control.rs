@@ -258,7 +258,7 @@ pub(crate) const PRIORITY_LEVEL: &[Rule] = &[
     ("", By(mandatory)),
 ];
 
-const NON_NEGATIVE: &str = "must be a non-negative integer";
+pub(super) const NON_NEGATIVE: &str = "must be a non-negative integer";
 const PERCENT: &str = "must be between 0 and 100, inclusive";
 /// Queues of one level at most.
 const QUEUES_MAX: i64 = 10_000_000;

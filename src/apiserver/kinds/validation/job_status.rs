@@ -15,9 +15,13 @@ struct State<'a> {
 }
 
 impl State<'_> {
-    fn is(&self, condition: &str) -> bool {
+    fn has(&self, condition: &str, status: &str) -> bool {
         let conditions = list(self.job, "/status/conditions").iter();
-        { conditions }.any(|c| text(c, "/type") == condition && text(c, "/status") == "True")
+        { conditions }.any(|c| text(c, "/type") == condition && text(c, "/status") == status)
+    }
+
+    fn is(&self, condition: &str) -> bool {
+        self.has(condition, "True")
     }
 
     fn is_finished(&self) -> bool {
@@ -146,10 +150,7 @@ fn times(new: &State<'_>, was: &State<'_>, path: &Path) -> Vec<Error> {
     if ended.is_some() && was.field("completionTime").is_some() && changed("completionTime") {
         errors.push(Error::invalid(&at, ended.cloned().unwrap_or_default(), "field is immutable"));
     }
-    let resumes = was.is("Suspended") && {
-        let conditions = list(new.job, "/status/conditions").iter();
-        { conditions }.any(|c| text(c, "/type") == "Suspended" && text(c, "/status") == "False")
-    };
+    let resumes = was.is("Suspended") && new.has("Suspended", "False");
     let is_running = was.field("startTime").is_some() && !flag(new.job, "/spec/suspend");
     if changed("startTime") && !resumes && is_running {
         let shown = new.field("startTime").cloned().unwrap_or_default();

@@ -1,6 +1,7 @@
 //! What may be said of a pod through `pods/status` (k8s.io/kubernetes/pkg/apis/core/validation:
 //! ValidatePodStatusUpdate).
 
+use super::control::NON_NEGATIVE;
 use super::pod_change::annotation_changes;
 use super::security::id_errors;
 use super::{address, by, immutable, items};
@@ -28,11 +29,7 @@ pub(crate) fn pod_status_change(new: &Value, old: &Value) -> Vec<Error> {
         errors.push(Error::forbidden(&path.child("nodeName"), "may not be changed directly"));
     }
     errors.extend(nomination(status, old_status, old, &path));
-    let observed = int(status, "/observedGeneration");
-    if observed < 0 {
-        let at = path.child("observedGeneration");
-        errors.push(Error::invalid(&at, observed, "must be a non-negative integer"));
-    }
+    errors.extend(observed(status, &path));
     errors.extend(immutable(new, old, "/status/qosClass", &path.child("qosClass")));
     for (statuses, containers) in STATUSES {
         errors.extend(restarts(status, old_status, spec, statuses, containers, &path));
@@ -54,17 +51,19 @@ pub(crate) fn pod_status_change(new: &Value, old: &Value) -> Vec<Error> {
 fn conditions(status: &Value, path: &Path) -> Vec<Error> {
     let mut errors = Vec::new();
     for (at, condition) in items(status, "conditions", path) {
-        let observed = int(condition, "/observedGeneration");
-        if observed < 0 {
-            let at = at.child("observedGeneration");
-            errors.push(Error::invalid(&at, observed, "must be a non-negative integer"));
-        }
+        errors.extend(observed(condition, &at));
         let kind = text(condition, "/type");
         if !matches!(kind, "PodScheduled" | "Ready" | "Initialized") {
             errors.extend(by(name::is_qualified_name, kind, &at.child("Type")));
         }
     }
     errors
+}
+
+fn observed(value: &Value, path: &Path) -> Option<Error> {
+    let generation = int(value, "/observedGeneration");
+    let at = path.child("observedGeneration");
+    (generation < 0).then(|| Error::invalid(&at, generation, NON_NEGATIVE))
 }
 
 fn nomination(status: &Value, old_status: &Value, old: &Value, path: &Path) -> Vec<Error> {
