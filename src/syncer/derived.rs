@@ -6,6 +6,7 @@ use crate::engine::Syncer;
 use crate::environment;
 use crate::error::Error;
 use crate::features::State;
+use crate::gone::Gone;
 use crate::host::Pauses;
 use crate::host_object::HostObject;
 use crate::tokens;
@@ -88,19 +89,25 @@ type At = (&'static str, String);
 
 /// The derived objects on the host.
 #[derive(Debug, Default)]
-pub struct Derived(Mutex<HashMap<At, Held>>);
+pub struct Derived(Mutex<Known>);
+
+#[derive(Debug, Default)]
+struct Known {
+    held: HashMap<At, Held>,
+    gone: Gone,
+}
 
 impl Derived {
     /// What is known of an object.
     pub fn get(&self, of: &Derivation, name: &str) -> Option<Held> {
-        self.0.lock().get(&(of.feature, name.to_owned())).cloned()
+        self.0.lock().held.get(&(of.feature, name.to_owned())).cloned()
     }
 
     /// Notes an object as the host's watch tells it. Gives the key of what it follows from if somebody else changed it.
     fn observe(&self, of: &Derivation, name: &str, mut seen: Held) -> Option<Key> {
         let mut all = self.0.lock();
         let at = (of.feature, name.to_owned());
-        let known = all.get(&at).filter(|known| known.uid == seen.uid);
+        let known = all.held.get(&at).filter(|known| known.uid == seen.uid);
         if known.is_some_and(|known| known.revision >= seen.revision) {
             return None;
         }
@@ -110,25 +117,32 @@ impl Derived {
         if is_theirs {
             seen.mark = None;
         }
-        all.insert(at, seen);
+        all.held.insert(at, seen);
         is_theirs.then_some(key)
     }
 
-    fn note(&self, of: &Derivation, name: &str, held: Held) {
-        self.0.lock().insert((of.feature, name.to_owned()), held);
+    /// Notes an object as the host answered a write. Gives the key of what it follows from if it went already.
+    fn answered(&self, of: &Derivation, name: &str, held: Held) -> Option<Key> {
+        let mut all = self.0.lock();
+        if all.gone.has(&held.uid) {
+            return Some(held.key);
+        }
+        all.held.insert((of.feature, name.to_owned()), held);
+        None
     }
 
     /// Forgets an object that went. Gives the key of what it follows from.
     fn forget(&self, of: &Derivation, name: &str, uid: &str) -> Option<Key> {
         let mut all = self.0.lock();
+        all.gone.note(uid);
         let at = (of.feature, name.to_owned());
-        all.get(&at).filter(|known| known.uid == uid)?;
-        all.remove(&at).map(|known| known.key)
+        all.held.get(&at).filter(|known| known.uid == uid)?;
+        all.held.remove(&at).map(|known| known.key)
     }
 
     fn known(&self, of: &Derivation) -> HashMap<String, String> {
         let all = self.0.lock();
-        let of_kind = all.iter().filter(|((feature, _), _)| *feature == of.feature);
+        let of_kind = all.held.iter().filter(|((feature, _), _)| *feature == of.feature);
         of_kind.map(|((_, name), held)| (name.clone(), held.uid.clone())).collect()
     }
 }
@@ -202,7 +216,8 @@ impl Syncer {
         let (api, params) = (self.derived_api(of), applying().force());
         let written = self.ask(api.patch(&name, &params, &Patch::Apply(&object))).await?;
         if let Some(held) = self.held(of, &written.into_tree()) {
-            self.derived.note(of, &name, held);
+            let gone = self.derived.answered(of, &name, held);
+            gone.into_iter().for_each(|key| self.queue.add(key));
         }
         Ok(())
     }
@@ -238,12 +253,18 @@ mod tests {
         };
         assert_eq!(derived.observe(of, "a", held(1, "first")), None, "what was there before us");
         assert_eq!(derived.observe(of, "a", held(2, "second")), None, "our write, seen before its answer");
-        derived.note(of, "a", held(2, "second"));
+        assert_eq!(derived.answered(of, "a", held(2, "second")), None);
         assert_eq!(derived.observe(of, "a", held(2, "second")), None);
         assert_eq!(derived.observe(of, "a", held(3, "second")), Some("pods|d/a".into()), "somebody's edit");
         assert_eq!(derived.get(of, "a").unwrap().mark, None);
         assert_eq!(derived.get(&VARIABLES, "a"), None);
         assert_eq!(derived.forget(of, "a", "other"), None);
         assert_eq!(derived.forget(of, "a", "u"), Some("pods|d/a".into()));
+        assert_eq!(
+            derived.answered(of, "a", held(4, "third")),
+            Some("pods|d/a".into()),
+            "an answer too late"
+        );
+        assert_eq!(derived.get(of, "a"), None);
     }
 }

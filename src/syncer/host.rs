@@ -3,6 +3,7 @@
 //! forgotten.
 
 use crate::connection;
+use crate::gone::Gone;
 use crate::rules::Rule;
 use crate::translate::{self, Owner};
 use alcove_controllers::runtime::Key;
@@ -89,6 +90,7 @@ struct State {
     nodes: HashMap<String, String>,
     /// How many of the tenant's pods have an address: two for a moment, when one went and the next got its address.
     addresses: HashMap<IpAddr, usize>,
+    gone: Gone,
 }
 
 impl State {
@@ -112,6 +114,40 @@ impl State {
             }
         }
         before
+    }
+
+    /// Notes an object that was told, or that a write with this digest was answered with. Gives whether that is news.
+    fn note(&mut self, at: At, owner: Option<Owner>, object: &Value, sent: Option<u64>) -> bool {
+        let (uid, revision) = (meta::uid(object), meta::revision(object));
+        let owned = owned_fields(object);
+        let before = self.facts.get(&at);
+        let same = before.filter(|facts| facts.uid == uid);
+        let is_old = before.is_some_and(|facts| facts.revision > revision)
+            || sent.is_none() && same.is_some_and(|facts| facts.revision == revision);
+        if is_old {
+            // An answer overtaken by its own watch still says what was applied.
+            if let (Some(sent), Some(facts)) = (sent, self.facts.get_mut(&at))
+                && facts.uid == uid
+            {
+                facts.applied = Some(Applied { sent, owned });
+            }
+            return false;
+        }
+        let grace = object.pointer("/metadata/deletionGracePeriodSeconds").and_then(Value::as_u64);
+        let facts = Facts {
+            owner,
+            is_deleting: meta::is_deleting(object),
+            grace: grace.unwrap_or(0),
+            revision,
+            owned,
+            applied: sent.map(|sent| Applied { sent, owned }).or(same.and_then(|facts| facts.applied)),
+            conditions: same.and_then(|facts| facts.conditions),
+            told: same.and_then(|facts| facts.told),
+            addresses: own_addresses(object),
+            uid: uid.to_owned(),
+        };
+        self.put(at, Some(facts));
+        true
     }
 }
 
@@ -209,48 +245,20 @@ impl Host {
         }
     }
 
-    /// Notes an object as the host answered or told. `owner`: whose it is. `sent`: the digest of what we wrote, if this
-    /// is the answer. Gives whether that is news: no, if that state or a newer one is known already.
-    pub fn observe(
-        &self,
-        rule: &'static Rule,
-        owner: Option<Owner>,
-        object: &Value,
-        sent: Option<u64>,
-    ) -> bool {
-        let at = (rule.resource, meta::name(object).to_owned());
-        let (uid, revision) = (meta::uid(object), meta::revision(object));
-        let owned = owned_fields(object);
+    /// Notes an object as the host's watch told it. `owner`: whose it is. Gives whether that is news: no, if that state
+    /// or a newer one is known already.
+    pub fn observe(&self, rule: &'static Rule, owner: Option<Owner>, object: &Value) -> bool {
+        self.state.lock().note((rule.resource, meta::name(object).to_owned()), owner, object, None)
+    }
+
+    /// Notes an object as the host answered a write. `owner`: whose it is; `sent`: the digest of what was written. Gives
+    /// whether it is still there: no, if the watch has told already that it went.
+    pub fn answered(&self, rule: &'static Rule, owner: Option<Owner>, object: &Value, sent: u64) -> bool {
         let mut state = self.state.lock();
-        let before = state.facts.get(&at);
-        let same = before.filter(|facts| facts.uid == uid);
-        let is_old = before.is_some_and(|facts| facts.revision > revision)
-            || sent.is_none() && same.is_some_and(|facts| facts.revision == revision);
-        if is_old {
-            // An answer overtaken by its own watch still says what was applied.
-            if let (Some(sent), Some(facts)) = (sent, state.facts.get_mut(&at))
-                && facts.uid == uid
-            {
-                facts.applied = Some(Applied { sent, owned });
-            }
+        if state.gone.has(meta::uid(object)) {
             return false;
         }
-        let facts = Facts {
-            owner,
-            is_deleting: meta::is_deleting(object),
-            grace: object
-                .pointer("/metadata/deletionGracePeriodSeconds")
-                .and_then(Value::as_u64)
-                .unwrap_or(0),
-            revision,
-            owned,
-            applied: sent.map(|sent| Applied { sent, owned }).or(same.and_then(|facts| facts.applied)),
-            conditions: same.and_then(|facts| facts.conditions),
-            told: same.and_then(|facts| facts.told),
-            addresses: own_addresses(object),
-            uid: uid.to_owned(),
-        };
-        state.put(at, Some(facts));
+        state.note((rule.resource, meta::name(object).to_owned()), owner, object, Some(sent));
         true
     }
 
@@ -292,6 +300,7 @@ impl Host {
     pub fn forget(&self, rule: &'static Rule, name: &str, uid: &str) -> Option<Key> {
         let at = (rule.resource, name.to_owned());
         let mut state = self.state.lock();
+        state.gone.note(uid);
         if state.facts.get(&at).is_none_or(|facts| facts.uid != uid) {
             return None;
         }

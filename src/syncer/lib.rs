@@ -19,6 +19,7 @@ mod environment;
 mod error;
 mod events;
 mod features;
+mod gone;
 mod host;
 mod host_object;
 mod kubernetes;

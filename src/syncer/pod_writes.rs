@@ -20,7 +20,7 @@ impl Syncer {
         let (api, params) = (self.api(rule), applying());
         let made = self.ask(api.patch(meta::name(&pod), &params, &Patch::Apply(&pod))).await?;
         let made = made.into_tree();
-        self.host.observe(rule, self.owner(rule, &made), &made, Some(sent));
+        self.answered(rule, &made, sent);
         Ok(())
     }
 
@@ -65,7 +65,7 @@ impl Syncer {
             let applied = self.ask(api.patch(host_name, &params, &Patch::Apply(&changed))).await?;
             newest = applied.into_tree();
         }
-        self.host.observe(rule, self.owner(rule, &newest), &newest, Some(sent));
+        self.answered(rule, &newest, sent);
         meta::unset(&mut newest, "managedFields");
         // What was read may say more than its watch has told, and the watch will not tell it again.
         let is_news = is_written || meta::revision(&newest) > facts.revision;

@@ -55,7 +55,7 @@ impl Syncer {
         match self.ask(api.get_opt(&on_host)).await?.map(HostObject::into_tree) {
             Some(found) => {
                 let owner = self.owner(rule, &found);
-                if self.host.observe(rule, owner, &found, None) {
+                if self.host.observe(rule, owner, &found) {
                     self.host.hand_on(rule, found);
                 }
             }

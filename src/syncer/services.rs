@@ -178,8 +178,7 @@ impl Syncer {
             Ok(host) => {
                 service["spec"] = service_addresses(&service["spec"], &host);
                 if let (false, Ok(wanted)) = (dry_run, rule.to_host(&self.context(), service)) {
-                    let owner = self.owner(rule, &host);
-                    self.host.observe(rule, owner, &host, Some(digest(&wanted.object)));
+                    self.answered(rule, &host, digest(&wanted.object));
                 }
                 Ok(())
             }

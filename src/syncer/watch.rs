@@ -52,7 +52,7 @@ async fn follow_while_allowed(syncer: &Arc<Syncer>, rule: &'static Rule, pause: 
                 let node = node.filter(|node| owner.is_some() && !node.is_empty());
                 node.map(|node| syncer.node_name(node));
                 let addresses = host.addresses(rule, meta::name(&object));
-                if host.observe(rule, owner.clone(), &object, None) {
+                if host.observe(rule, owner.clone(), &object) {
                     syncer.addresses_moved(&addresses, &host.addresses(rule, meta::name(&object)));
                     if let Some(owner) = owner {
                         host.hand_on(rule, object);

@@ -58,6 +58,15 @@ impl Syncer {
         answer
     }
 
+    /// Notes what the host answered to a write with this digest. What went meanwhile is looked at again.
+    pub fn answered(&self, rule: &'static Rule, object: &Value, sent: u64) {
+        let owner = self.owner(rule, object);
+        let key = owner.as_ref().map(|owner| rule.key(&owner.namespace, &owner.name));
+        if !self.host.answered(rule, owner, object, sent) {
+            key.into_iter().for_each(|key| self.queue.add(key));
+        }
+    }
+
     /// Applies what the tenant wants to the host, unless that was applied before and still stands. Gives the host's
     /// object if it was written.
     pub async fn apply(
@@ -82,7 +91,7 @@ impl Syncer {
         let api = self.api(rule);
         let answer = self.ask(api.patch(meta::name(&wanted), &params, &Patch::Apply(&wanted))).await;
         let mut applied = answer?.into_tree();
-        self.host.observe(rule, self.owner(rule, &applied), &applied, Some(sent));
+        self.answered(rule, &applied, sent);
         meta::unset(&mut applied, "managedFields");
         Ok(Some(applied))
     }

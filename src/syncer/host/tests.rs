@@ -27,7 +27,11 @@ fn object(uid: &str, revision: u64, ours: &Value) -> Value {
 }
 
 fn see(host: &Host, object: &Value, sent: Option<u64>) -> bool {
-    host.observe(service(), translate::owner(&tenant(), object), object, sent)
+    let owner = translate::owner(&tenant(), object);
+    match sent {
+        Some(sent) => host.answered(service(), owner, object, sent),
+        None => host.observe(service(), owner, object),
+    }
 }
 
 const NAME: &str = "web-x-default-x-demo";
@@ -60,6 +64,15 @@ fn what_is_older_than_what_is_known_is_passed_over() {
     assert!(facts(&host).is_intact(42));
     assert_eq!(host.forget(service(), NAME, "before"), None);
     assert_eq!(host.forget(service(), NAME, "u").as_deref(), Some("services|default/web"));
+}
+
+#[test]
+fn an_answer_that_comes_after_the_end_is_passed_over() {
+    let (host, ours) = (Host::default(), json!({}));
+    assert_eq!(host.forget(service(), NAME, "u"), None, "made and deleted before the answer was read");
+    assert!(!see(&host, &object("u", 5, &ours), Some(42)));
+    assert_eq!(host.facts(service(), NAME), None);
+    assert!(see(&host, &object("next", 7, &ours), Some(42)));
 }
 
 #[test]
@@ -104,14 +117,14 @@ fn an_address_is_the_tenants_while_a_pod_of_its_own_has_it() {
     };
     let ours = || Some(Owner { namespace: "default".into(), name: "p".into(), uid: "t".into() });
     let (host, address) = (Host::default(), "10.0.0.7".parse().unwrap());
-    host.observe(pods, ours(), &pod(1, json!([{ "ip": "10.0.0.7" }]), "192.0.2.1"), None);
+    host.observe(pods, ours(), &pod(1, json!([{ "ip": "10.0.0.7" }]), "192.0.2.1"));
     assert!(host.is_pod_address(address));
-    host.observe(pods, ours(), &pod(2, json!([{ "ip": "10.0.0.7" }]), "10.0.0.7"), None);
+    host.observe(pods, ours(), &pod(2, json!([{ "ip": "10.0.0.7" }]), "10.0.0.7"));
     assert!(!host.is_pod_address(address), "it is the node's");
-    host.observe(pods, ours(), &pod(3, json!([{ "ip": "10.0.0.7" }]), "192.0.2.1"), None);
+    host.observe(pods, ours(), &pod(3, json!([{ "ip": "10.0.0.7" }]), "192.0.2.1"));
     host.forget(pods, "p", "u");
     assert!(!host.is_pod_address(address));
-    host.observe(pods, None, &pod(4, json!([{ "ip": "10.0.0.7" }]), "192.0.2.1"), None);
+    host.observe(pods, None, &pod(4, json!([{ "ip": "10.0.0.7" }]), "192.0.2.1"));
     assert!(!host.is_pod_address(address), "another's pod");
 }
 
