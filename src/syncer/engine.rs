@@ -90,7 +90,7 @@ impl Syncer {
     pub fn sources(self: &Arc<Self>) -> Vec<Source> {
         let rules = self.features.wanted();
         let mut sources: Vec<Source> = rules.map(|rule| Source::new(rule.gvr(), self.mapper(rule))).collect();
-        sources.extend(virtuals::sources());
+        sources.extend(self.virtual_sources());
         sources.push(Source::new(namespaces(), self.namespace_mapper()));
         sources
     }

@@ -9,6 +9,7 @@ use crate::host::Facts;
 use crate::kubernetes::RESOLVER;
 use crate::rules::Rule;
 use crate::translate::{self, Refusal, host_name};
+use crate::uses::used;
 use alcove_apiserver::options::{DeleteOptions, PatchType, WriteOptions};
 use alcove_controllers::pods::{condition, is_finished};
 use alcove_controllers::runtime::{self, Key, Next};
@@ -220,18 +221,14 @@ impl Syncer {
         };
         let (None, Some(chosen)) = (node(&pod), node(host)) else { return Ok(pod) };
         let chosen = self.node_name(&chosen);
-        self.ensure_node(&chosen).await?;
         let (namespace, name) = (meta::namespace(&pod), meta::name(&pod));
-        let binding = json!({
-            "apiVersion": "v1", "kind": "Binding",
-            "metadata": { "name": name, "namespace": namespace, "uid": meta::uid(&pod),
-                          "resourceVersion": meta::text(&pod, "resourceVersion") },
-            "target": { "apiVersion": "v1", "kind": "Node", "name": chosen },
-        });
-        let refused = match self.client.bind_with_status(binding, translate::pod_status(&pod, host)).await {
-            Ok(bound) => return Ok(bound.parse()),
+        let key = used("pods", namespace, name);
+        self.uses.binds(&key, used("nodes", "", &chosen));
+        let refused = match self.bind_to(&pod, &chosen, host).await {
+            Ok(bound) => return Ok(bound),
             Err(status) => status,
         };
+        self.uses.binds_no_more(&key).into_iter().for_each(|node| self.queue.add(node));
         if !refused.is(Reason::NOT_FOUND) && !refused.is(Reason::CONFLICT) {
             return Err(refused.into());
         }
@@ -241,6 +238,19 @@ impl Syncer {
         };
         let has_changed = meta::uid(&now) == meta::uid(&pod) && meta::revision(&now) != meta::revision(&pod);
         if has_changed && node(&now).is_none() { Err(refused.into()) } else { Ok(now) }
+    }
+
+    /// Binds a pod to a node of the tenant, with what the host says of it. Gives the pod as it is then.
+    async fn bind_to(&self, pod: &Value, node: &str, host: &Value) -> Result<Value, Status> {
+        self.ensure_node(node).await?;
+        let binding = json!({
+            "apiVersion": "v1", "kind": "Binding",
+            "metadata": { "name": meta::name(pod), "namespace": meta::namespace(pod), "uid": meta::uid(pod),
+                          "resourceVersion": meta::text(pod, "resourceVersion") },
+            "target": { "apiVersion": "v1", "kind": "Node", "name": node },
+        });
+        let bound = self.client.bind_with_status(binding, translate::pod_status(pod, host)).await?;
+        Ok(bound.parse())
     }
 
     /// The host's pod is gone, so the tenant's may go.

@@ -43,15 +43,33 @@ impl Uses {
         let Some(of) = user.split_once('|').and_then(|(resource, _)| rule(resource)?.uses) else {
             return Vec::new();
         };
-        let Some(json) = json else { return self.put(user, BTreeSet::new()) };
+        let Some(json) = json else {
+            let mut changed = self.put(user, BTreeSet::new());
+            changed.extend(self.binds_no_more(user));
+            return changed;
+        };
         // Names in a pod's spec stand once it has a node, so most of its events need not be read.
         let may_differ = || json.windows(EPHEMERAL.len()).any(|window| window == EPHEMERAL);
         if self.state.lock().is_on_node(user) && !may_differ() {
             return Vec::new();
         }
         let (namespace, _) = split(user.split_once('|').map_or(user, |(_, object)| object));
-        let tree: Option<Value> = serde_json::from_slice(json).ok();
-        self.put(user, tree.map(|tree| of(namespace, &tree)).unwrap_or_default())
+        let tree: Value = serde_json::from_slice(json).unwrap_or_default();
+        let mut changed = self.put(user, of(namespace, &tree));
+        if !node_name(&tree).is_empty() {
+            changed.extend(self.binds_no_more(user));
+        }
+        changed
+    }
+
+    /// A pod is about to be bound to a node, which is in use from now on; the bound pod's event takes over.
+    pub fn binds(&self, pod: &Key, node: Key) {
+        self.put(&binding(pod), BTreeSet::from([node]));
+    }
+
+    /// A pod was not bound after all, or its event came. Gives the keys that fell out of use.
+    pub fn binds_no_more(&self, pod: &Key) -> Vec<Key> {
+        self.put(&binding(pod), BTreeSet::new())
     }
 
     fn put(&self, user: &Key, wanted: BTreeSet<Key>) -> Vec<Key> {
@@ -129,6 +147,15 @@ pub fn depends(resource: &str, namespace: &str, name: &str) -> Key {
     format!("={resource}|{}", join(namespace, name)).into()
 }
 
+/// Who uses a node while a pod is being bound to it.
+fn binding(pod: &Key) -> Key {
+    format!("binding|{pod}").into()
+}
+
+fn node_name(pod: &Value) -> &str {
+    pod.pointer("/spec/nodeName").and_then(Value::as_str).unwrap_or_default()
+}
+
 /// The claims that a pod mounts. One that comes and goes with the pod is named after it by the tenant's controllers.
 fn claims(pod: &Value) -> impl Iterator<Item = String> {
     let volumes = pod.pointer("/spec/volumes").and_then(Value::as_array).into_iter().flatten();
@@ -151,17 +178,16 @@ pub fn of_pod(namespace: &str, pod: &Value) -> BTreeSet<Key> {
     let account = pod.pointer("/spec/serviceAccountName").and_then(Value::as_str);
     let account = account.map(|name| used("serviceaccounts", namespace, name));
     let more: Vec<Key> = claims.chain(account).collect();
-    // A pod that names its node itself says nothing of whether there is one.
+    // A pod that names its node itself says nothing of whether there is one; it is looked at again when there is.
     let is_placed = condition(pod, "PodScheduled").is_some_and(|scheduled| scheduled["status"] == "True");
-    let node = pod.pointer("/spec/nodeName").and_then(Value::as_str);
-    let node = node.filter(|node| !node.is_empty() && is_placed && !is_daemon(pod));
+    let node = match node_name(pod) {
+        "" => None,
+        node if !is_placed => Some(depends("nodes", "", node)),
+        node => (!is_daemon(pod)).then(|| used("nodes", "", node)),
+    };
     let maps = config_maps.iter().map(|name| used("configmaps", namespace, name));
     let secrets = secrets.iter().map(|name| used("secrets", namespace, name));
-    maps.chain(secrets)
-        .chain(node.map(|node| used("nodes", "", node)))
-        .chain(more)
-        .chain([used(ENVIRONMENT, "", scope(pod))])
-        .collect()
+    maps.chain(secrets).chain(node).chain(more).chain([used(ENVIRONMENT, "", scope(pod))]).collect()
 }
 
 #[cfg(test)]
@@ -210,6 +236,22 @@ mod tests {
         assert!(!uses.is_used("nodes|n"));
         uses.see(&"pods|d/b".into(), Some(pod("ReplicaSet").to_string().as_bytes()));
         assert!(uses.is_used("nodes|n"));
+    }
+
+    #[test]
+    fn a_node_is_in_use_from_before_a_pod_is_bound_to_it() {
+        let uses = Uses::default();
+        let (pod, node): (Key, Key) = ("pods|d/a".into(), "nodes|n".into());
+        uses.binds(&pod, node.clone());
+        uses.see(&pod, Some(b"{}"));
+        assert!(uses.is_used(&node), "what it was before says nothing");
+        let bound = json!({ "spec": { "nodeName": "n" },
+            "status": { "conditions": [{ "type": "PodScheduled", "status": "True" }] } });
+        uses.see(&pod, Some(bound.to_string().as_bytes()));
+        assert!(uses.is_used(&node));
+        assert!(uses.see(&pod, None).contains(&node));
+        uses.binds(&pod, node.clone());
+        assert_eq!(uses.binds_no_more(&pod), [node]);
     }
 
     #[test]

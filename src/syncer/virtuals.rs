@@ -8,8 +8,9 @@ use crate::rules::Rule;
 use crate::translate::{MIRROR, node_name, volume};
 use alcove_apiserver::Event;
 use alcove_apiserver::options::ListOptions;
-use alcove_controllers::runtime::{Mapper, Source, split};
+use alcove_controllers::runtime::{Key, Mapper, Source, split};
 use alcove_object::{Gvr, Reason, Status, Value, meta};
+use std::sync::Arc;
 
 /// Resources of which the tenant is shown some that no rule brings.
 const RESOURCES: [&str; 2] = ["nodes", "persistentvolumes"];
@@ -23,22 +24,28 @@ fn gvr(resource: &str) -> Gvr {
     Gvr::new("", "v1", resource)
 }
 
-/// What the tenant does to them.
-pub fn sources() -> Vec<Source> {
-    let of = |resource: &'static str| {
-        let mapper: Mapper = Box::new(move |event, add| {
+impl Syncer {
+    /// What the tenant does to them.
+    pub fn virtual_sources(self: &Arc<Self>) -> Vec<Source> {
+        RESOURCES
+            .into_iter()
+            .map(|resource| Source::new(gvr(resource), self.virtual_mapper(resource)))
+            .collect()
+    }
+
+    fn virtual_mapper(self: &Arc<Self>, resource: &'static str) -> Mapper {
+        let this = self.clone();
+        Box::new(move |event, add| {
             let (Event::Added(o) | Event::Modified(o) | Event::Deleted(o)) = event else { return };
             // A kubelet's or a user's word about a node is no business of ours.
             if follows(&format!("{resource}|")) || !matches!(event, Event::Modified(_)) {
-                add(format!("{resource}|{}", o.key).into());
+                let key: Key = format!("{resource}|{}", o.key).into();
+                this.uses.users(&format!("={key}")).into_iter().for_each(&mut *add);
+                add(key);
             }
-        });
-        Source::new(gvr(resource), mapper)
-    };
-    RESOURCES.into_iter().map(of).collect()
-}
+        })
+    }
 
-impl Syncer {
     /// Asks for all of them, since who used them may have gone while nobody watched.
     pub fn ask_for_virtuals(&self) {
         for resource in RESOURCES {

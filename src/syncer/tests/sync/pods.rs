@@ -92,6 +92,7 @@ async fn a_pod_with_a_node_of_its_own_goes_to_the_host_if_the_node_is_there() {
     host.until("pods", POD, |_| true).await;
     host.run(POD, "node-1").await;
     side.until("nodes", "node-1", |_| true).await;
+    host.until("pods", "early-x-default-x-demo", |_| true).await;
     side.create("pods", placed("late")).await;
     let on_host = host.until("pods", "late-x-default-x-demo", |_| true).await;
     assert!(on_host["spec"].get("nodeName").is_none(), "the host's scheduler has the last word");
