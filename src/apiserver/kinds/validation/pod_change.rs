@@ -120,6 +120,10 @@ fn gate_change(spec: &Value, old: &Value, path: &Path) -> Vec<Error> {
 
 /// The fields that changed and may not.
 fn changed_fields(new: &Value, old: &Value) -> Vec<String> {
+    // Most changes of pods are not about their specs.
+    if new == old {
+        return Vec::new();
+    }
     let (new, old) = (munged(new, old), munged(old, old));
     let none = serde_json::Map::new();
     let (new, old) = (new.as_object().unwrap_or(&none), old.as_object().unwrap_or(&none));
@@ -128,26 +132,22 @@ fn changed_fields(new: &Value, old: &Value) -> Vec<String> {
     keys.iter().filter(is_changed).map(|key| format!("spec.{key}")).collect()
 }
 
-/// Whether two values mean the same: what is empty is not there, and amounts are compared as amounts.
+/// Whether two values mean the same: what is empty is not there.
 pub(super) fn is_same(a: Option<&Value>, b: Option<&Value>) -> bool {
-    let there = |value: Option<&Value>| -> Option<Value> {
-        let value = value?;
-        let is_empty = match value {
-            Value::Null => true,
-            Value::Array(items) => items.is_empty(),
-            _ => false,
-        };
-        (!is_empty).then(|| value.clone())
-    };
-    match (there(a), there(b)) {
+    match (a.filter(|a| !is_nothing(a)), b.filter(|b| !is_nothing(b))) {
         (Some(Value::Object(a)), Some(Value::Object(b))) => {
-            a.keys().chain(b.keys()).all(|key| is_same(a.get(key), b.get(key)))
+            a.iter().all(|(key, value)| is_same(Some(value), b.get(key)))
+                && b.iter().all(|(key, value)| a.contains_key(key) || is_nothing(value))
         }
         (Some(Value::Array(a)), Some(Value::Array(b))) => {
-            a.len() == b.len() && a.iter().zip(&b).all(|(a, b)| is_same(Some(a), Some(b)))
+            a.len() == b.len() && a.iter().zip(b).all(|(a, b)| is_same(Some(a), Some(b)))
         }
         (a, b) => a == b,
     }
+}
+
+fn is_nothing(value: &Value) -> bool {
+    value.is_null() || value.as_array().is_some_and(Vec::is_empty)
 }
 
 /// The spec without what may change.
@@ -400,4 +400,28 @@ fn without_amounts(spec: &Value, old: &Value) -> Value {
         None => drop(spec.as_object_mut().map(|map| map.remove("resources"))),
     }
     spec
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_empty_is_not_there() {
+        let full = json!({"a": {"b": [{"c": 1, "d": "x"}]}, "e": true});
+        for (other, same) in [
+            (json!({"a": {"b": [{"c": 1, "d": "x", "n": null}]}, "e": true}), true),
+            (json!({"a": {"b": [{"c": 1, "d": "x"}], "l": []}, "e": true, "f": null}), true),
+            (json!({"a": {"b": [{"c": 1, "d": "x"}], "m": {}}, "e": true}), false),
+            (json!({"a": {"b": [{"c": 1, "d": "x"}, null]}, "e": true}), false),
+            (json!({"a": {"b": [{"c": 2, "d": "x"}]}, "e": true}), false),
+            (json!({"a": {"b": []}, "e": true}), false),
+            (json!({"a": {"b": [{"c": 1, "d": "x"}]}}), false),
+            (json!({"a": {"b": [{"c": 1, "d": "x"}]}, "e": true, "g": "new"}), false),
+        ] {
+            assert_eq!(is_same(Some(&full), Some(&other)), same, "{other}");
+            assert_eq!(is_same(Some(&other), Some(&full)), same, "{other}");
+        }
+        assert!(is_same(None, Some(&json!([]))) && !is_same(None, Some(&json!({}))));
+    }
 }
