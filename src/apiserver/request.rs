@@ -14,10 +14,12 @@ pub enum Verb {
     DeleteCollection,
     /// exec, attach, port-forward and the proxies.
     Connect,
+    /// OPTIONS and whatever else no rule has a word for but `*`. The proxies alone know it.
+    Unnamed,
 }
 
 impl Verb {
-    /// The verb in lower case, as rules spell it.
+    /// The verb in lower case, as rules spell it; empty if they cannot.
     pub fn as_str(self) -> &'static str {
         match self {
             Verb::Get => "get",
@@ -29,6 +31,7 @@ impl Verb {
             Verb::Delete => "delete",
             Verb::DeleteCollection => "deletecollection",
             Verb::Connect => "connect",
+            Verb::Unnamed => "",
         }
     }
 }

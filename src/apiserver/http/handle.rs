@@ -339,6 +339,7 @@ fn labels(front: &Front, info: &RequestInfo) -> Labels {
         Verb::Delete => "DELETE",
         Verb::DeleteCollection => "DELETECOLLECTION",
         Verb::Connect => "CONNECT",
+        Verb::Unnamed => "other",
     };
     let registry = front.server.registry();
     let Some(resource) = registry.resource(&info.group, &info.version, &info.resource) else {

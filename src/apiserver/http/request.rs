@@ -64,7 +64,7 @@ pub fn percent_decode(text: &str, plus_is_space: bool) -> Option<String> {
 }
 
 impl RequestInfo {
-    /// What a request is about. 400 for a path that cannot be decoded, 405 for methods that no rule has a verb for.
+    /// What a request is about. 400 for a path that cannot be decoded.
     pub fn parse(method: &Method, uri: &Uri, query: &Query) -> Result<RequestInfo, Status> {
         let path = percent_decode(uri.path(), false)
             .ok_or_else(|| Status::bad_request(format!("invalid URL escape in {:?}", uri.path())))?;
@@ -131,7 +131,7 @@ fn read_verb<'a, 'p>(
         Method::PUT => Verb::Update,
         Method::PATCH => Verb::Patch,
         Method::DELETE => Verb::Delete,
-        _ => return Err(Status::unrouted_method()),
+        _ => Verb::Unnamed,
     };
     Ok(parts)
 }
@@ -236,6 +236,7 @@ mod tests {
             "DELETE /api/v1/namespaces/other/pods | deletecollection  v1 other pods   ",
             "DELETE /apis/extensions/v1/namespaces/other/pods | deletecollection extensions v1 other pods   ",
             "POST /apis/extensions/v1/namespaces/other/pods | create extensions v1 other pods   ",
+            "OPTIONS /api/v1/namespaces/other/pods/foo/proxy/a |   v1 other pods proxy foo a",
             "GET /apis/batch/v1/jobs/foo/scale | get batch v1  jobs scale foo ",
             "GET /apis/rbac.authorization.k8s.io/v1/clusterroles/system%3Anode | get rbac.authorization.k8s.io v1  clusterroles  system:node ",
         ];
@@ -291,7 +292,6 @@ mod tests {
     fn what_cannot_be_read_is_refused() {
         assert_eq!(parse("GET", "/api/v1/pods/%zz").unwrap_err().code, 400);
         assert_eq!(parse("GET", "/api/v1/pods/%ff").unwrap_err().code, 400);
-        assert_eq!(parse("OPTIONS", "/api/v1/pods").unwrap_err().code, 405);
         assert_eq!(parse("GET", "/api/v1/watch").unwrap_err().code, 500);
         assert_eq!(parse("GET", "/apis/g/v1/watch").unwrap_err().code, 500);
     }

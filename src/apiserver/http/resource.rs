@@ -57,6 +57,7 @@ async fn dispatch(call: Call, target: Target) -> Result<Answer, Status> {
         Verb::Delete => delete(call, target).await,
         Verb::DeleteCollection => delete_collection(call, target).await,
         Verb::Connect => plain::unserved(&call.front.server.registry(), &call.info.path),
+        Verb::Unnamed => Err(Status::unrouted_method()),
     }
 }
 

@@ -273,6 +273,21 @@ async fn proxies_give_the_application_in_the_tenants_place() {
 }
 
 #[tokio::test]
+async fn proxies_pass_every_method_that_a_right_can_name() {
+    let world = World::new().await;
+    let send =
+        |method: &str| Request::builder().method(method).uri(format!("{POD}/proxy/a")).body(Body::empty());
+    for method in ["GET", "POST", "PUT", "PATCH", "DELETE"] {
+        let said = text(world.send(send(method).unwrap()).await).await;
+        assert_eq!(serde_json::from_str::<Value>(&said).unwrap()["method"], method);
+    }
+    let (code, why) = refusal(world.send(send("OPTIONS").unwrap()).await).await;
+    let refused =
+        r#"pods "web" is forbidden: this cluster may not do that on its host; ask the platform team"#;
+    assert_eq!((code, &*why), (403, refused), "the chart gives no right to everything");
+}
+
+#[tokio::test]
 async fn services_are_proxied_when_they_select_pods() {
     let world = World::new().await;
     world.side.create("services", service("front")).await;
