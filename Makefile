@@ -65,13 +65,15 @@ conformance: ## run the upstream conformance tests that pass against a tenant (m
 	tests/conformance/build.sh $(CACHE)/conformance
 	tests/conformance/run.py target/debug/alcove $(CACHE)/conformance $(CONFORMANCE_ARGS)
 
-conformance-host: image host-up ## the same against a tenant on the test host, those in passing-host.txt
-	@echo "make conformance-host: running the tests in tests/conformance/passing-host.txt on the test host"
+conformance-host: image host-up ## the same against a tenant on the test host, those in its two lists
+	@echo "make conformance-host: running the tests in tests/conformance/passing-{host,privileged}.txt on the test host"
 	cargo build
 	tests/conformance/build.sh $(CACHE)/conformance
 	tests/host/host.py import $(CACHE)/image/alcove.tar
 	KUBECONFIG=$(CURDIR)/$(CACHE)/host/admin.kubeconfig tests/conformance/run.py target/debug/alcove $(CACHE)/conformance \
 		--host conformance --list tests/conformance/passing-host.txt $(CONFORMANCE_ARGS)
+	KUBECONFIG=$(CURDIR)/$(CACHE)/host/admin.kubeconfig tests/conformance/run.py target/debug/alcove $(CACHE)/conformance \
+		--host conformance --privileged --list tests/conformance/passing-privileged.txt $(CONFORMANCE_ARGS)
 
 fuzz: ## give random input to all that reads input, FUZZ_SECONDS (60) for each; CHECKS='json cel' chooses
 	@echo "make fuzz: building the fuzzer with instrumentation, then running its checks"

@@ -1,12 +1,12 @@
 #!/usr/bin/env python3
 """Runs upstream's conformance tests against a tenant of a fresh `alcove dev`, or of a real host.
 
-run.py ALCOVE TOOLS [--host NAMESPACE] [--list FILE] [--procs N] [--keep DIR]
+run.py ALCOVE TOOLS [--host NAMESPACE [--privileged]] [--list FILE] [--procs N] [--keep DIR]
 
 ALCOVE is the binary, TOOLS the folder that build.sh filled. With --host the tenant is made by `alcove create` in that
-namespace of the cluster that KUBECONFIG names, and deleted in the end. FILE names tests, one a line; passing.txt unless given.
-Every test in it is run once; exit code 1 if one fails or is not found. DIR keeps the log, the report and the lists
-passed.txt and failed.txt.
+namespace of the cluster that KUBECONFIG names, with host.yaml as its values, and deleted in the end; --privileged takes
+privileged.yaml and adds privileged-rights.yaml. FILE names tests, one a line; passing.txt unless given. Every test in it
+is run once; exit code 1 if one fails or is not found. DIR keeps the log, the report and the lists passed.txt and failed.txt.
 """
 
 import argparse
@@ -23,7 +23,7 @@ import xml.etree.ElementTree as ElementTree
 
 HERE = pathlib.Path(__file__).resolve().parent
 # Tests poll for minutes before they give up; the slowest that passes waits for a compaction.
-WHOLE_RUN_LIMIT = "1h"
+WHOLE_RUN_LIMIT = "2h"
 START_LIMIT_SECONDS = 60
 
 
@@ -53,14 +53,17 @@ def start(alcove, data):
     sys.exit(f"alcove dev did not become ready:\n{log.read()}")
 
 
-def create(alcove, namespace, data):
+def create(alcove, namespace, is_privileged, data):
     """Makes a tenant on a real host, reached on a port of the machine that the host's API server is on. Gives its
     kubeconfig."""
     address = json.loads(kubectl("config", "view", "--minify", "--output=json"))["clusters"][0]["cluster"]["server"]
     address = re.match(r"https://(.*):\d+", address).group(1)
     tenant = [namespace, "-n", namespace]
-    values = ["--values", HERE / "host.yaml", "--set", f"expose.names=[{address}]", "--expose=NodePort"]
+    file = "privileged.yaml" if is_privileged else "host.yaml"
+    values = ["--values", HERE / file, "--set", f"expose.names=[{address}]", "--expose=NodePort"]
     subprocess.run([alcove, "create", *tenant, "--connect=false", *values], check=True)
+    if is_privileged:
+        kubectl("apply", "--namespace", namespace, "--filename", HERE / "privileged-rights.yaml")
     service = json.loads(kubectl("get", "service", *tenant, "--output=json"))
     server = f"https://{address}:{service['spec']['ports'][0]['nodePort']}"
     printed = subprocess.run([alcove, "connect", *tenant, "--print", "--server", server], check=True, capture_output=True)
@@ -76,8 +79,8 @@ def kubectl(*arguments):
 
 def run(tools, kubeconfig, wanted, procs, out):
     """Runs the tests and gives the outcome of each by its name."""
-    # ginkgo puts the suite's name before a test's, and its labels, in brackets, behind it.
-    focus = ["--focus=" + re.sub(r"[][().*+?^$|{}\\]", r"\\\g<0>", text(name) + " [") for name in wanted]
+    # ginkgo puts the suite's name before a test's, and most of its labels, in brackets, behind it.
+    focus = ["--focus=" + re.sub(r"[][().*+?^$|{}\\]", r"\\\g<0>", text(name)) + r"( \[|$)" for name in wanted]
     command = [tools / "ginkgo", "run", f"--procs={procs}", "--no-color", f"--timeout={WHOLE_RUN_LIMIT}"]
     command += ["--junit-report=junit.xml", f"--output-dir={out}", *focus, tools / "e2e.test", "--"]
     command += [f"--kubeconfig={kubeconfig}", "--provider=skeleton", "--num-nodes=1", f"--report-dir={out}"]
@@ -97,6 +100,7 @@ def main():
     parser.add_argument("alcove", type=pathlib.Path)
     parser.add_argument("tools", type=pathlib.Path)
     parser.add_argument("--host", metavar="NAMESPACE")
+    parser.add_argument("--privileged", action="store_true")
     parser.add_argument("--list", type=pathlib.Path, default=HERE / "passing.txt")
     parser.add_argument("--procs", type=int, default=4)
     parser.add_argument("--keep", type=pathlib.Path)
@@ -107,7 +111,10 @@ def main():
     out.mkdir(parents=True, exist_ok=True)
     (out / "junit.xml").unlink(missing_ok=True)
     alcove = options.alcove.resolve()
-    process, kubeconfig = (None, create(alcove, options.host, work)) if options.host else start(alcove, work)
+    if options.host:
+        process, kubeconfig = None, create(alcove, options.host, options.privileged, work)
+    else:
+        process, kubeconfig = start(alcove, work)
     try:
         outcomes = run(options.tools.resolve(), kubeconfig, wanted, options.procs, out)
     finally:

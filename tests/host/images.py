@@ -112,6 +112,8 @@ def nonewprivs(root, _programs):
 
 def busybox(root, _programs):
     root.shell()
+    (root.path / "bin/sh").unlink()
+    root.compile("sh.c", "bin/sh")
 
 
 def agnhost(root, programs):
@@ -179,7 +181,7 @@ IMAGES = {
 def sources(programs, used):
     """What an image is made from, as one text: our scripts, our programs' pins, Debian's packages."""
     digest = hashlib.sha256()
-    for path in [HERE / "images.py", HERE / "pause.c", HERE / "euid.c", pathlib.Path(oci.__file__)]:
+    for path in [HERE / "images.py", HERE / "pause.c", HERE / "euid.c", HERE / "sh.c", pathlib.Path(oci.__file__)]:
         digest.update(path.read_bytes())
     for program in used:
         digest.update((programs / f".{program}.pins").read_bytes())
