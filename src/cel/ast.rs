@@ -36,7 +36,7 @@ pub(crate) enum Kind {
     /// `Name{field: value}`.
     Struct {
         name: Box<str>,
-        fields: Vec<(Box<str>, Expr)>,
+        fields: Vec<Member>,
     },
     Fold(Box<Fold>),
 }
@@ -50,6 +50,15 @@ pub(crate) struct Call {
     pub builtin: Option<Builtin>,
     /// The pattern of a call whose pattern is a literal.
     pub pattern: Option<Regex>,
+}
+
+/// One field of a struct literal.
+#[derive(Clone, Debug)]
+pub(crate) struct Member {
+    pub at: usize,
+    pub name: Box<str>,
+    pub value: Expr,
+    pub optional: bool,
 }
 
 /// One entry of a map literal.
@@ -119,7 +128,7 @@ impl Expr {
             Kind::Call(call) => call.target.as_deref().into_iter().chain(&call.args).collect(),
             Kind::List { items, .. } => items.iter().collect(),
             Kind::Map(entries) => entries.iter().flat_map(|e| [&e.key, &e.value]).collect(),
-            Kind::Struct { fields, .. } => fields.iter().map(|(_, value)| value).collect(),
+            Kind::Struct { fields, .. } => fields.iter().map(|field| &field.value).collect(),
             Kind::Fold(f) => vec![&f.range, &f.init, &f.condition, &f.step, &f.result],
         }
     }

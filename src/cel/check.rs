@@ -1,10 +1,13 @@
 //! Finds the type of every expression, and what is wrong with it (cel-go, checker/checker.go).
 
-use crate::ast::{Call, Expr, Fold, Kind, Literal};
+use crate::Dialect;
+use crate::ast::{Call, Expr, Fold, Kind, Literal, Member};
 use crate::issue::Issue;
 use crate::library;
 use crate::limits::PATTERN_BYTES_MAX;
-use crate::signatures::{Overload, overloads};
+use crate::literals::mixed;
+use crate::record::Record;
+use crate::signatures::{OPTIONAL_LIBRARIES, Overload, overloads};
 use crate::types::Type;
 use crate::unify::{Bindings, instance};
 use regex::{Regex, RegexBuilder};
@@ -18,6 +21,7 @@ pub(crate) struct Checked {
 
 pub(crate) struct Checker<'v> {
     variables: &'v [(&'static str, Type)],
+    dialect: Dialect,
     scopes: Vec<(Box<str>, Type)>,
     /// Inside of how many calls whose lists may hold values of any types.
     mixed: usize,
@@ -35,10 +39,12 @@ pub(crate) fn check(
     expr: &mut Expr,
     count: usize,
     variables: &[(&'static str, Type)],
+    dialect: Dialect,
 ) -> Result<Checked, Vec<Issue>> {
     let checked = Checked { types: vec![Type::Error; count], overloads: vec![Vec::new(); count] };
     let mut checker = Checker {
         variables,
+        dialect,
         scopes: Vec::new(),
         mixed: 0,
         bindings: Bindings::default(),
@@ -53,7 +59,10 @@ pub(crate) fn check(
     for kind in &mut checked.types {
         *kind = bindings.resolve(kind, true);
     }
-    Ok(checked)
+    match mixed(expr, &checked.types) {
+        issues if issues.is_empty() => Ok(checked),
+        issues => Err(issues),
+    }
 }
 
 impl Checker<'_> {
@@ -109,10 +118,22 @@ impl Checker<'_> {
                 Type::Map(Arc::new((key, value)))
             }
             Kind::Struct { name, fields } => {
-                for (_, value) in fields.iter_mut() {
-                    self.expr(value);
+                let Some(record) = Record::find(self.dialect.records, name) else {
+                    return self.wrong(at, format!("undeclared reference to '{name}' (in container '')"));
+                };
+                for Member { at, name, value, optional } in fields.iter_mut() {
+                    let mut found = self.expr(value);
+                    if *optional {
+                        found = self.unwrapped(value.at, &found);
+                    }
+                    match record.field(name) {
+                        Some(wanted) => self.fits(*at, name, &found, &wanted),
+                        None => {
+                            self.wrong(*at, format!("undefined field '{name}'"));
+                        }
+                    }
                 }
-                self.wrong(at, format!("undeclared reference to '{name}' (in container '')"))
+                Type::Record(name.clone().into())
             }
             Kind::Fold(fold) => self.fold(fold),
         };
@@ -144,8 +165,19 @@ impl Checker<'_> {
                 Some(field) => field.decl.type_of(),
                 None => self.wrong(at, format!("undefined field '{field}'")),
             },
+            Type::Record(name) => {
+                let found = Record::find(self.dialect.records, &name).and_then(|record| record.field(field));
+                found.unwrap_or_else(|| self.wrong(at, format!("undefined field '{field}'")))
+            }
             other => self.wrong(at, format!("type '{other}' does not support field selection")),
         }
+    }
+
+    /// The signatures of a function that the dialect knows.
+    fn overloads(&self, function: &str) -> Option<&'static [Overload]> {
+        let library = function.split('.').next().unwrap_or_default();
+        let is_known = !OPTIONAL_LIBRARIES.contains(&library) || self.dialect.libraries.contains(&library);
+        overloads(function).filter(|_| is_known)
     }
 
     fn unwrapped(&mut self, at: usize, kind: &Type) -> Type {
@@ -182,13 +214,13 @@ impl Checker<'_> {
             let is_variable = self.scopes.iter().any(|(known, _)| **known == *first)
                 || self.variables.iter().any(|(known, _)| *known == first);
             let joined = format!("{name}.{}", call.function);
-            (!is_variable && overloads(&joined).is_some()).then_some(joined)
+            (!is_variable && self.overloads(&joined).is_some()).then_some(joined)
         });
         if let Some(joined) = joined {
             call.function = joined.into();
             call.target = None;
         }
-        let Some(known) = overloads(&call.function) else {
+        let Some(known) = self.overloads(&call.function) else {
             for child in call.target.as_deref_mut().into_iter().chain(&mut call.args) {
                 self.expr(child);
             }
@@ -329,6 +361,15 @@ impl Checker<'_> {
         let result = self.expr(&mut fold.result);
         self.scopes.truncate(depth - 1);
         self.bindings.resolve(&result, false)
+    }
+
+    fn fits(&mut self, at: usize, field: &str, found: &Type, wanted: &Type) {
+        if !self.bindings.take_all(std::slice::from_ref(found), std::slice::from_ref(wanted)) {
+            let found = self.bindings.resolve(found, false);
+            let why =
+                format!("expected type of field '{field}' is '{wanted}' but provided type is '{found}'");
+            self.wrong(at, why);
+        }
     }
 
     fn same(&mut self, at: usize, found: &Type, wanted: &Type) {

@@ -114,7 +114,7 @@ impl Estimator<'_> {
                 total
             }
             Kind::Struct { fields, .. } => {
-                fields.iter().map(|(_, value)| self.cost(value)).fold(40, u64::saturating_add)
+                fields.iter().map(|field| self.cost(&field.value)).fold(40, u64::saturating_add)
             }
             Kind::Fold(fold) if is_bind(fold) => self.bind(expr, fold),
             Kind::Fold(fold) => self.fold(expr, fold),
@@ -293,9 +293,14 @@ impl Estimator<'_> {
                 (tenth(size(0).max), Some(Size::up_to(size(0).max.saturating_mul(2).saturating_add(2))))
             }
             "format" => (tenth(size(0).max), None),
-            "cidr" | "isIP" | "isCIDR" | "quantity" | "isQuantity" | "semver" | "isSemver" => {
-                (tenth(size(0).max), None)
-            }
+            "cidr"
+            | "isIP"
+            | "isCIDR"
+            | "quantity"
+            | "isQuantity"
+            | "semver"
+            | "isSemver"
+            | "jsonpatch.escapeKey" => (tenth(size(0).max), None),
             "ip" if overload == "string_to_ip" => (tenth(size(0).max), None),
             "ip.isCanonical" => (twice(size(0)), None),
             "containsIP" | "containsCIDR" => {

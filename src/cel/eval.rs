@@ -1,8 +1,9 @@
 //! Evaluates a checked tree, and counts what it costs (cel-go, interpreter).
 
-use crate::ast::{Call, Expr, Fold, Kind, Literal};
+use crate::ast::{Call, Expr, Fold, Kind, Literal, Member};
 use crate::library::Builtin;
 use crate::macros::ACCU;
+use crate::record::Made;
 use crate::value::{Key, Value};
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -34,6 +35,7 @@ pub(crate) struct Machine<'a, 'v> {
 
 const LIST_COST: u64 = 10;
 const MAP_COST: u64 = 30;
+const STRUCT_COST: u64 = 40;
 
 impl<'a, 'v> Machine<'a, 'v> {
     pub fn new(variables: &'v [(&'static str, Value<'a>)], limit: u64) -> Machine<'a, 'v> {
@@ -95,9 +97,23 @@ impl<'a, 'v> Machine<'a, 'v> {
                 }
                 Ok(Value::Map(Arc::new(out)))
             }
-            Kind::Struct { .. } => no_overload(),
+            Kind::Struct { name, fields } => self.record(name, fields),
             Kind::Fold(fold) => self.fold(fold),
         }
+    }
+
+    fn record(&mut self, name: &'a str, members: &'a [Member]) -> Eval<'a> {
+        self.charge(STRUCT_COST)?;
+        let mut fields = BTreeMap::new();
+        for member in members {
+            let value = match (self.eval(&member.value)?, member.optional) {
+                (Value::Optional(None), true) => continue,
+                (Value::Optional(Some(inner)), true) => *inner,
+                (value, _) => value,
+            };
+            fields.insert(&*member.name, value);
+        }
+        Ok(Value::Made(Arc::new(Made { name, fields })))
     }
 
     fn variable(&self, name: &str) -> Eval<'a> {
@@ -299,6 +315,7 @@ pub(crate) fn select<'a>(operand: &Value<'a>, field: &str, test: bool) -> Eval<'
     }
     match operand.get(&Key::String(field.into())) {
         Some(found) if test => Ok(Value::Bool(found.is_some())),
+        Some(Some(Value::Failed(why))) => failed(&*why),
         Some(Some(found)) => Ok(found),
         Some(None) => failed(format!("no such key: {field}")),
         None => no_overload(),

@@ -19,8 +19,10 @@ mod issue;
 mod lexer;
 mod library;
 pub mod limits;
+mod literals;
 mod macros;
 mod parser;
+mod record;
 mod signatures;
 #[cfg(test)]
 mod tests;
@@ -30,6 +32,7 @@ mod value;
 
 pub use eval::EvalError;
 pub use issue::Issues;
+pub use record::{Made, Record};
 pub use types::{Decl, Field, Merge, Shape, Type, escape};
 pub use value::{Key, Value};
 
@@ -63,6 +66,15 @@ impl Variable {
     }
 }
 
+/// What expressions know beyond the language and the libraries that all of them know.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Dialect {
+    /// Types whose values they may make.
+    pub records: &'static [Record],
+    /// Names of libraries: `jsonpatch`.
+    pub libraries: &'static [&'static str],
+}
+
 /// An expression that was read and checked.
 #[derive(Debug)]
 pub struct Program {
@@ -83,10 +95,15 @@ pub struct Outcome<'a> {
 impl Program {
     /// Reads and checks an expression over these variables. Fails with all that is wrong with it.
     pub fn compile(source: &str, variables: &[Variable]) -> Result<Program, Issues> {
+        Program::compile_in(Dialect::default(), source, variables)
+    }
+
+    /// The same in a dialect.
+    pub fn compile_in(dialect: Dialect, source: &str, variables: &[Variable]) -> Result<Program, Issues> {
         let wrong = |issues| Issues::new(source, issues);
         let parser::Parsed { mut expr, count } = parser::parse(source).map_err(wrong)?;
         let types: Vec<_> = variables.iter().map(|variable| (variable.name, variable.kind.clone())).collect();
-        let checked = check::check(&mut expr, count, &types).map_err(wrong)?;
+        let checked = check::check(&mut expr, count, &types, dialect).map_err(wrong)?;
         let cost_max = estimate::estimate(&expr, &checked, variables);
         let result = checked.types[expr.id].clone();
         Ok(Program { expr, result, cost_max })

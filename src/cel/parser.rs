@@ -3,7 +3,7 @@
 //! **Invariant.** No source makes the stack deep: nesting is limited, chains of `&&` and `||` become balanced trees,
 //! and chains of other operators count as nesting.
 
-use crate::ast::{Call, Entry, Expr, Kind, Literal};
+use crate::ast::{Call, Entry, Expr, Kind, Literal, Member};
 use crate::issue::Issue;
 use crate::lexer::{Tok, Token, tokens};
 use crate::limits::{DEPTH_MAX, SOURCE_CHARACTERS_MAX};
@@ -395,9 +395,10 @@ impl Parser {
         let at = self.need("{")?;
         let mut fields = Vec::new();
         while !self.is("}") {
-            let field = self.name()?;
-            self.need(":")?;
-            fields.push((field, self.expr()?));
+            let optional = self.take("?").is_some();
+            let name = self.name()?;
+            let at = self.need(":")?;
+            fields.push(Member { at, name, value: self.expr()?, optional });
             if self.take(",").is_none() {
                 break;
             }

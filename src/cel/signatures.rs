@@ -4,6 +4,9 @@ use crate::types::Type;
 use std::collections::HashMap;
 use std::sync::{Arc, LazyLock};
 
+/// Libraries that only those expressions know for which they are declared.
+pub(crate) const OPTIONAL_LIBRARIES: [&str; 1] = ["jsonpatch"];
+
 /// One signature of a function.
 pub(crate) struct Overload {
     pub id: &'static str,

@@ -1,6 +1,6 @@
 //! Tables: expressions and what they come to over one object; what does not compile; costs.
 
-use crate::{Decl, Field, Merge, Program, Shape, Type, Value, Variable, limits};
+use crate::{Decl, Dialect, Field, Merge, Program, Record, Shape, Type, Value, Variable, limits};
 use serde_json::json;
 use std::sync::Arc;
 
@@ -117,6 +117,84 @@ fn what_holds() {
     ] {
         assert_eq!(evaluate(source), "true", "{source}");
     }
+}
+
+const PATCHES: Dialect = Dialect {
+    records: &[
+        Record { name: "Object", fields: None },
+        Record { name: "JSONPatch", fields: Some(&[("op", Type::String), ("value", Type::Dyn)]) },
+    ],
+    libraries: &["jsonpatch"],
+};
+
+/// The JSON of what an expression makes, and which of its types have wrong names.
+fn make(source: &str) -> String {
+    let decl = spec();
+    let program = match Program::compile_in(PATCHES, source, &[Variable::declared("self", &decl)]) {
+        Ok(program) => program,
+        Err(issues) => return issues.to_string().lines().next().unwrap_or_default().to_owned(),
+    };
+    let json = data();
+    let value = Value::of(&json, Some(&decl));
+    match program.evaluate(&[("self", value)], limits::CALL_COST_MAX).result {
+        Ok(value) => match (value.json(), &*value.misnamed()) {
+            (Ok(json), []) => format!("{} {json}", program.result()),
+            (Ok(_), wrong) => wrong.join("; "),
+            (Err(why), _) => why,
+        },
+        Err(error) => error.to_string(),
+    }
+}
+
+#[test]
+fn what_is_made() {
+    let mixed = "{'a': self.either, 'b': 'c'}";
+    assert!(make(mixed).contains("1:25: expected type 'dyn' but found 'string'"), "{}", make(mixed));
+    assert!(make("[self.either, dyn(1), 'c']").contains("1:23: expected type 'dyn' but found 'string'"));
+
+    let large = "lists.range(20000).map(i, self)";
+    for (source, expected) in [
+        ("Object{}", "Object {}"),
+        (
+            "Object{spec: Object.spec{replicas: self.replicas + 1, tags: self.tags, none: null}}",
+            r#"Object {"spec":{"none":null,"replicas":4,"tags":["a","b"]}}"#,
+        ),
+        (
+            "Object{metadata: Object.metadata{labels: {'a': self.name}, ?namespace: self.?missing, ?name: self.?name}}",
+            r#"Object {"metadata":{"labels":{"a":"web"},"name":"web"}}"#,
+        ),
+        (
+            "Object{spec: Object.spec{items: [Object.spec.items{a: 1}]}}",
+            r#"Object {"spec":{"items":[{"a":1}]}}"#,
+        ),
+        ("Object{a: Object.a{b: 1.5}}.a.b", "dyn 1.5"),
+        (
+            "Object{} == Object{} && Object{a: 1} != Object{a: 2} && !has(Object{}.a) ? [Object{}] : []",
+            "list(Object) [{}]",
+        ),
+        (
+            "[JSONPatch{op: 'add', value: self.data}, JSONPatch{op: 'x'}]",
+            r#"list(JSONPatch) [{"op":"add","value":"aGk="},{"op":"x"}]"#,
+        ),
+        ("'/a/' + jsonpatch.escapeKey('b/c~d')", r#"string "/a/b~1c~0d""#),
+        (
+            "Object{spec: Object.wrong{}}",
+            "unexpected type name \"Object.wrong\", expected \"Object.spec\", which matches field name path from root Object type",
+        ),
+        ("Object{a: {1: 2}}", "map key 1 is not of type string"),
+        ("Object{a: ip('::1')}", "a value of type net.IP has no form in JSON"),
+        (large, "the value is larger than a request may be"),
+        ("Other{}", "ERROR: <input>:1:6: undeclared reference to 'Other' (in container '')"),
+        (
+            "JSONPatch{op: 1}",
+            "ERROR: <input>:1:13: expected type of field 'op' is 'string' but provided type is 'int'",
+        ),
+        ("JSONPatch{to: 1}", "ERROR: <input>:1:13: undefined field 'to'"),
+    ] {
+        assert_eq!(make(source), expected, "{source}");
+    }
+    assert!(evaluate("Object{} == Object{}").contains("undeclared reference to 'Object'"));
+    assert!(evaluate("jsonpatch.escapeKey('a') == 'a'").contains("undeclared reference to"));
 }
 
 #[test]

@@ -30,6 +30,8 @@ pub enum Type {
     Type,
     /// A type of a library.
     Opaque(&'static str),
+    /// A value that the expression makes, by the name of its type.
+    Record(Arc<str>),
     /// A parameter of a function's signature.
     Param(usize),
     /// What follows from something wrong; agrees with everything.
@@ -135,6 +137,7 @@ impl Type {
             (Type::Map(a), Type::Map(b)) => a.0.is(&b.0) && a.1.is(&b.1),
             (Type::Object(a), Type::Object(b)) => Arc::ptr_eq(a, b),
             (Type::Opaque(a), Type::Opaque(b)) => a == b,
+            (Type::Record(a), Type::Record(b)) => a == b,
             (Type::Param(a), Type::Param(b)) => a == b,
             _ => std::mem::discriminant(self) == std::mem::discriminant(other),
         }
@@ -160,6 +163,7 @@ impl fmt::Display for Type {
             Type::Optional(inner) => write!(f, "optional_type({inner})"),
             Type::Type => f.write_str("type"),
             Type::Opaque(name) => f.write_str(name),
+            Type::Record(name) => f.write_str(name),
             Type::Param(n) => write!(f, "<{n}>"),
             Type::Error => f.write_str("!error!"),
         }

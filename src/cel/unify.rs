@@ -79,6 +79,7 @@ impl Bindings {
                     | Type::Timestamp
                     | Type::Duration
                     | Type::Opaque(_)
+                    | Type::Record(_)
                     | Type::Optional(_)
             ),
             (a, b) => a.is(b),

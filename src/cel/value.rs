@@ -2,6 +2,7 @@
 //! only what an expression touches becomes a value.
 
 use crate::library::{Cidr, Format, Semver, Url, read_duration, read_timestamp};
+use crate::record::Made;
 use crate::types::{Decl, Merge, Shape, Type};
 use alcove_object::Quantity;
 use jiff::Timestamp;
@@ -30,6 +31,7 @@ pub enum Value<'a> {
     Tree(Tree<'a>),
     List(Arc<Vec<Value<'a>>>),
     Map(Arc<BTreeMap<Key<'a>, Value<'a>>>),
+    Made(Arc<Made<'a>>),
     /// A type, by its name.
     Type(&'static str),
     Optional(Option<Box<Value<'a>>>),
@@ -39,6 +41,8 @@ pub enum Value<'a> {
     Url(Arc<Url>),
     Semver(Arc<Semver>),
     Format(&'static Format),
+    /// What could not be evaluated: whoever selects it from what holds it fails with the reason.
+    Failed(Arc<str>),
 }
 
 /// JSON, and what is declared of it.
@@ -120,6 +124,8 @@ impl<'a> Value<'a> {
             Value::Duration(_) => "google.protobuf.Duration",
             Value::Tree(Tree { json: Json::Array(_), .. }) | Value::List(_) => "list",
             Value::Tree(_) | Value::Map(_) => "map",
+            Value::Made(made) if made.name == "JSONPatch" => "JSONPatch",
+            Value::Made(_) => "Object",
             Value::Type(_) => "type",
             Value::Optional(_) => "optional_type",
             Value::Ip(_) => "net.IP",
@@ -128,6 +134,7 @@ impl<'a> Value<'a> {
             Value::Url(_) => "kubernetes.URL",
             Value::Semver(_) => "kubernetes.Semver",
             Value::Format(_) => "kubernetes.NamedFormat",
+            Value::Failed(_) => "error",
         }
     }
 
@@ -164,6 +171,10 @@ impl<'a> Value<'a> {
     pub(crate) fn get(&self, key: &Key<'_>) -> Option<Option<Value<'a>>> {
         match self {
             Value::Map(map) => Some(map.get(key).cloned()),
+            Value::Made(made) => match key {
+                Key::String(name) => Some(made.fields.get(&**name).cloned()),
+                _ => Some(None),
+            },
             Value::Tree(Tree { json: Json::Object(map), decl }) => {
                 let Key::String(name) = key else { return Some(None) };
                 let (json, inner) = match decl.map(|decl| (decl, &decl.shape)) {
@@ -234,6 +245,7 @@ impl<'a> Value<'a> {
             (Value::Url(a), Value::Url(b)) => a == b,
             (Value::Semver(a), Value::Semver(b)) => a.cmp(b) == Ordering::Equal,
             (Value::Format(a), Value::Format(b)) => std::ptr::eq(*a, *b),
+            (Value::Made(a), Value::Made(b)) => a.equals(b),
             _ => match (self.items(), other.items()) {
                 (Some(a), Some(b)) => same_items(self, &a, &b),
                 (None, None) => match (self.number(), other.number()) {
@@ -293,7 +305,12 @@ impl<'a> Value<'a> {
     }
 }
 
-impl Tree<'_> {
+impl<'a> Tree<'a> {
+    /// What it is.
+    pub(crate) fn json(&self) -> &'a Json {
+        self.json
+    }
+
     fn is_object_of(&self, other: &Tree<'_>) -> bool {
         match (self.decl, other.decl) {
             (Some(a), Some(b)) => std::ptr::eq(a, b) && matches!(a.shape, Shape::Object(_)),

@@ -199,6 +199,7 @@ pub(crate) fn find(function: &str, is_method: bool) -> Option<Builtin> {
         ("hasValue", true) => (optional::has_value, Price::One),
         ("url", false) => (url::parse, read(1)),
         ("isURL", false) => (url::is_url, Price::One),
+        ("jsonpatch.escapeKey", false) => (strings::escape_pointer, read(1)),
         ("getScheme" | "getHost" | "getHostname" | "getPort" | "getEscapedPath" | "getQuery", true) => {
             (url::part(function)?, Price::One)
         }

@@ -196,6 +196,12 @@ pub fn join<'a>(args: Args<'_, 'a>, _: Option<&Regex>) -> Eval<'a> {
     Ok(Value::text(out))
 }
 
+/// The text as a step of a path in a JSON patch (k8s.io/apiserver/pkg/cel/library/jsonpatch.go).
+pub fn escape_pointer<'a>(args: Args<'_, 'a>, _: Option<&Regex>) -> Eval<'a> {
+    let Some(subject) = text(args, 0) else { return no_overload() };
+    Ok(Value::text(subject.replace('~', "~0").replace('/', "~1")))
+}
+
 pub fn quote<'a>(args: Args<'_, 'a>, _: Option<&Regex>) -> Eval<'a> {
     let Some(subject) = text(args, 0) else { return no_overload() };
     let mut out = String::from("\"");

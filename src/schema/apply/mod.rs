@@ -1,7 +1,7 @@
 //! Server-side apply: who owns which field of an object, and merging by that (the rules of
 //! sigs.k8s.io/structured-merge-diff and k8s.io/apimachinery/pkg/util/managedfields).
 //!
-//! Two entry points. [`track_update`] is for every write that is not an apply: it compares the old and the new
+//! Two entry points for what clients write, and [`configure`] for what policies do. [`track_update`] is for every write that is not an apply: it compares the old and the new
 //! object and writes down who changed what. [`apply`] merges a patch into the live object, takes away what its
 //! manager no longer applies, and refuses to overwrite what others own unless forced. [`keep_times`] ends either: a write
 //! that changed nothing but times is none.
@@ -13,6 +13,7 @@
 //! that of the objects, which decoding limits. Field sets borrow from the objects they describe.
 
 mod compare;
+mod configure;
 mod error;
 mod fields;
 mod fieldset;
@@ -29,6 +30,7 @@ mod validate;
 #[cfg(test)]
 mod tests;
 
+pub use configure::configure;
 pub use error::{ApplyError, Conflict};
 pub use path::{Element, KeyField};
 pub use scale::Replicas;

@@ -24,6 +24,9 @@ pub fn json_patch(document: &mut Value, operations: &Value) -> Result<(), PatchE
     Ok(())
 }
 
+/// How the failure of a `test` ends.
+pub(super) const TEST_FAILED: &str = "failed: test failed";
+
 /// One operation; what is missing stays `None`, since the library complains only when it needs it.
 #[derive(Default)]
 struct Operation<'a> {
@@ -149,7 +152,7 @@ fn replace(document: &mut Value, path: &str, value: Value) -> Result<(), String>
 }
 
 fn test(document: &mut Value, path: &str, expected: Option<&Value>) -> Result<(), String> {
-    let failed = || format!("testing value {path} failed: test failed");
+    let failed = || format!("testing value {path} {TEST_FAILED}");
     let expected = expected.unwrap_or(&Value::Null);
     if path.is_empty() {
         return if document == expected { Ok(()) } else { Err(failed()) };

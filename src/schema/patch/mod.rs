@@ -37,6 +37,11 @@ pub enum PatchError {
 }
 
 impl PatchError {
+    /// Whether the patch itself asked to be given up: an operation `test` found something else.
+    pub fn is_test(&self) -> bool {
+        matches!(self, PatchError::Failed(text) if text.ends_with(json::TEST_FAILED))
+    }
+
     /// The answer to the request.
     pub fn to_status(&self) -> Status {
         match self {
