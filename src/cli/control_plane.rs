@@ -4,8 +4,9 @@ use crate::error::Error;
 use crate::files;
 use alcove_apiserver::admission::{
     AddressConfig, AddressObjects, Admission, Certificates, DefaultTolerationSeconds, Escalation,
-    LimitRanger, LocalAddresses, MutatingWebhooks, NamespaceLifecycle, Priority, ResourceQuota, RuntimeClass,
-    ServiceAccount, ServiceIp, StoreLimits, StoreQuota, ValidatingPolicies, ValidatingWebhooks,
+    LimitRanger, LocalAddresses, MutatingPolicies, MutatingWebhooks, NamespaceLifecycle, Priority,
+    ResourceQuota, RuntimeClass, ServiceAccount, ServiceIp, StoreLimits, StoreQuota, ValidatingPolicies,
+    ValidatingWebhooks,
 };
 use alcove_apiserver::aggregation::{Aggregation, FrontProxy};
 use alcove_apiserver::authn::{Authenticator, ClientCertificates, ServiceAccountTokens, SigningKeys};
@@ -259,6 +260,7 @@ fn server(options: &Options, store: Store, env: Arc<dyn Env>, tokens: Arc<Servic
         Arc::new(RuntimeClass::new(store.clone())),
         Arc::new(Certificates::new(rbac.clone())),
         Arc::new(Escalation::new(rbac.clone())),
+        Arc::new(MutatingPolicies::new(store.clone())),
         Arc::new(MutatingWebhooks::new(store.clone(), outside.clone(), env.clone())),
         // Upstream's storage does this, so that webhooks see what the client sent.
         services,

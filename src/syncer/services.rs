@@ -71,6 +71,10 @@ impl Admission for HostServices {
         "HostServices"
     }
 
+    fn is_storage(&self) -> bool {
+        true
+    }
+
     fn mutate<'a>(&'a self, attributes: &'a mut Attributes<'_>) -> Admitting<'a> {
         if is_service(attributes) && attributes.verb == Verb::Create {
             list_of_one(attributes.object);

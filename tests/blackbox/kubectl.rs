@@ -29,7 +29,7 @@ macro_rules! transcripts {
     )* };
 }
 
-transcripts! { access create apply change rollout stateful get describe discover delete custom quota cron autoscale ephemeral flow }
+transcripts! { access create apply change rollout stateful get describe discover delete custom quota cron autoscale ephemeral flow policy }
 
 /// What concerns a whole cluster, on one of its own.
 fn run_alone(transcript: &str) {

@@ -1,18 +1,22 @@
 //! `matchConditions`: expressions that say which requests a webhook or a policy is about
 //! (k8s.io/apiserver/pkg/admission/plugin/webhook/matchconditions).
 
+use super::seen::Bound;
 use alcove_cel::limits::{CALL_COST_MAX, CONDITIONS_COST_MAX};
 use alcove_cel::{Program, Type, Value as Cel, Variable};
 use alcove_object::Value;
 
 /// What expressions of admission may speak of. The authorizer is not among it.
-pub(super) const VARIABLES: [&str; 5] = ["object", "oldObject", "request", "params", "namespaceObject"];
+pub(super) fn known(has_params: bool) -> Vec<Variable> {
+    let all = ["object", "oldObject", "request", "namespaceObject"].into_iter();
+    all.chain(has_params.then_some("params")).map(Variable::anything).collect()
+}
 
 /// Conditions that must all hold.
 pub(super) struct Conditions(Vec<Condition>);
 
 struct Condition {
-    name: String,
+    source: String,
     program: Result<Program, String>,
 }
 
@@ -21,31 +25,24 @@ pub(super) fn boolean(source: &str, variables: &[Variable]) -> Result<Program, S
     let program =
         Program::compile(source, variables).map_err(|issues| format!("compilation failed: {issues}"))?;
     match program.result() {
-        Type::Bool | Type::Dyn => Ok(program),
-        _ => Err("must evaluate to bool".to_owned()),
+        Type::Bool => Ok(program),
+        other => Err(format!("must evaluate to bool but got {other}")),
     }
 }
 
 /// Why a condition is none, if it is not. One that speaks of the authorizer, which expressions do not know here, is left
 /// to the failure policy.
 pub(crate) fn condition_error(source: &str, has_params: bool) -> Option<String> {
-    let known = |name: &&&str| match **name {
-        "params" => has_params,
-        "namespaceObject" => false,
-        _ => true,
-    };
-    let variables: Vec<Variable> =
-        VARIABLES.iter().filter(known).map(|name| Variable::anything(name)).collect();
-    boolean(source, &variables).err().filter(|_| !source.contains("authorizer"))
+    boolean(source, &known(has_params)).err().filter(|_| !source.contains("authorizer"))
 }
 
 impl Conditions {
     /// Reads a list of conditions.
-    pub fn read(list: &Value) -> Conditions {
-        let variables = VARIABLES.map(Variable::anything);
+    pub fn read(list: &Value, has_params: bool) -> Conditions {
+        let variables = known(has_params);
         let one = |condition: &Value| {
-            let text = |field: &str| condition[field].as_str().unwrap_or_default();
-            Condition { name: text("name").to_owned(), program: boolean(text("expression"), &variables) }
+            let source = condition["expression"].as_str().unwrap_or_default().to_owned();
+            Condition { program: boolean(&source, &variables), source }
         };
         Conditions(list.as_array().into_iter().flatten().map(one).collect())
     }
@@ -56,14 +53,14 @@ impl Conditions {
     }
 
     /// Whether all hold. One that does not decides, whatever is wrong with the others.
-    pub fn hold(&self, variables: &[(&'static str, Cel<'_>)]) -> Result<bool, String> {
+    pub fn hold(&self, variables: &[Bound<'_>]) -> Result<bool, String> {
         let mut budget = CONDITIONS_COST_MAX;
         let mut wrong = Vec::new();
-        for Condition { name, program } in &self.0 {
+        for Condition { source, program } in &self.0 {
             let program = match program {
                 Ok(program) => program,
                 Err(why) => {
-                    wrong.push(format!("[condition {name}] {why}"));
+                    wrong.push(format!("compilation error: {why}"));
                     continue;
                 }
             };
@@ -78,9 +75,13 @@ impl Conditions {
             match outcome.result {
                 Ok(Cel::Bool(true)) => {}
                 Ok(_) => return Ok(false),
-                Err(error) => wrong.push(format!("expression '{name}' resulted in error: {error}")),
+                Err(error) => wrong.push(format!("expression '{source}' resulted in error: {error}")),
             }
         }
-        if wrong.is_empty() { Ok(true) } else { Err(wrong.join(", ")) }
+        match &*wrong {
+            [] => Ok(true),
+            [one] => Err(one.clone()),
+            all => Err(format!("[{}]", all.join(", "))),
+        }
     }
 }

@@ -11,8 +11,11 @@ mod matching;
 mod namespace;
 mod pods;
 mod policies;
+mod reform;
+mod reinvocation;
 mod resource_quota;
 mod runtime_class;
+mod seen;
 mod service_account;
 mod service_ip;
 mod store_quota;
@@ -26,8 +29,9 @@ pub use escalation::Escalation;
 pub use limit_ranger::LimitRanger;
 pub use namespace::NamespaceLifecycle;
 pub use pods::{DefaultTolerationSeconds, Priority, TOLERATION_SECONDS};
-pub use policies::ValidatingPolicies;
-pub(crate) use policies::policy_errors;
+pub use policies::{MutatingPolicies, ValidatingPolicies};
+pub(crate) use policies::{mutation_error, validating_errors, variable_errors};
+pub use reinvocation::Reinvocation;
 pub use resource_quota::ResourceQuota;
 pub use runtime_class::RuntimeClass;
 pub use service_account::ServiceAccount;
@@ -70,6 +74,8 @@ pub struct Attributes<'a> {
     pub old: Option<&'a Value>,
     /// Nothing will be written.
     pub dry_run: bool,
+    /// Who of those who may change the object is to be asked again.
+    pub reinvocation: &'a mut Reinvocation,
     /// Texts for `Warning` headers.
     pub warnings: &'a mut Vec<String>,
 }
@@ -104,6 +110,11 @@ pub type Charging<'a> = Pin<Box<dyn Future<Output = Result<Option<Charge>, Statu
 pub trait Admission: Send + Sync {
     /// Name for metrics, audit and error texts, upstream's where there is one.
     fn name(&self) -> &'static str;
+
+    /// Whether upstream's storage does this: it changes objects once, after all that admission changes.
+    fn is_storage(&self) -> bool {
+        false
+    }
 
     /// May change the object, before validation.
     fn mutate<'a>(&'a self, attributes: &'a mut Attributes<'_>) -> Admitting<'a> {

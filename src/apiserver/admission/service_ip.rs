@@ -277,6 +277,10 @@ impl Admission for ServiceIp {
         "ServiceIp"
     }
 
+    fn is_storage(&self) -> bool {
+        true
+    }
+
     fn mutate<'a>(&'a self, attributes: &'a mut Attributes<'_>) -> Admitting<'a> {
         Box::pin(self.assign(attributes))
     }

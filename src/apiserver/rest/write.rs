@@ -1,7 +1,7 @@
 //! What create, update, patch and delete share: one write under way, its admission, and its field manager.
 
 use super::{Body, Caller, Target, decode, metadata, stored, target};
-use crate::admission::{Admission, Attributes, Charge, Edit};
+use crate::admission::{Admission, Attributes, Charge, Edit, Reinvocation};
 use crate::errors;
 use crate::options::WriteOptions;
 use crate::registry::{Context, Registry, Resource, SubresourceKind};
@@ -31,6 +31,7 @@ macro_rules! attributes {
             object: &mut *$object,
             old: $old,
             dry_run: $write.options.dry_run,
+            reinvocation: &mut $write.reinvocation,
             warnings: &mut $write.warnings,
         }
     };
@@ -47,6 +48,8 @@ pub(super) struct Write<'a> {
     pub name: String,
     /// When it began, as `metav1.Time`.
     pub now: String,
+    /// Who of those who change objects is to be asked again.
+    reinvocation: Reinvocation,
     /// Texts for `Warning` headers.
     pub warnings: Vec<String>,
 }
@@ -68,6 +71,7 @@ impl<'a> Write<'a> {
             options,
             name,
             now,
+            reinvocation: Reinvocation::default(),
             warnings: Vec::new(),
         }
     }
@@ -190,7 +194,16 @@ impl<'a> Write<'a> {
         old: Option<&Value>,
     ) -> Result<(), Status> {
         let server = self.server;
-        for step in &server.admission {
+        self.reinvocation = Reinvocation::default();
+        loop {
+            for step in server.admission.iter().filter(|step| !step.is_storage()) {
+                step.mutate(&mut attributes!(self, verb, object, old)).await?;
+            }
+            if !self.reinvocation.begins_again() {
+                break;
+            }
+        }
+        for step in server.admission.iter().filter(|step| step.is_storage()) {
             step.mutate(&mut attributes!(self, verb, object, old)).await?;
         }
         if matches!(verb, Verb::Create | Verb::Update) {

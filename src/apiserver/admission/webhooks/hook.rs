@@ -3,11 +3,11 @@
 use super::unjudged;
 use crate::admission::Attributes;
 use crate::admission::conditions::Conditions;
-use crate::admission::matching::{Constraints, Match, request};
+use crate::admission::matching::{Constraints, Match};
+use crate::admission::seen::Seen;
 use crate::outbound::ResolveService;
 use crate::webhook::Webhook;
-use alcove_cel::Value as Cel;
-use alcove_object::{Status, Value};
+use alcove_object::{Status, Value, meta};
 use alcove_store::Store;
 use std::sync::Arc;
 use std::time::Duration;
@@ -18,6 +18,8 @@ const TIMEOUT: Duration = Duration::from_secs(10);
 /// A webhook.
 pub(super) struct Hook {
     pub name: String,
+    /// What tells it from those of other configurations.
+    pub key: String,
     pub client: Result<Webhook, String>,
     pub constraints: Constraints,
     pub conditions: Conditions,
@@ -30,17 +32,19 @@ pub(super) struct Hook {
 /// The webhooks of a configuration.
 pub(super) fn read(configuration: &Value, services: &Arc<dyn ResolveService>) -> Vec<Hook> {
     let hooks = configuration["webhooks"].as_array().into_iter().flatten();
-    hooks.map(|hook| one(hook, services)).collect()
+    let of = meta::name(configuration);
+    hooks.map(|hook| one(of, hook, services)).collect()
 }
 
-fn one(hook: &Value, services: &Arc<dyn ResolveService>) -> Hook {
+fn one(configuration: &str, hook: &Value, services: &Arc<dyn ResolveService>) -> Hook {
     let text = |field: &str| hook[field].as_str().unwrap_or_default();
     let timeout = hook["timeoutSeconds"].as_u64().filter(|seconds| *seconds > 0).map(Duration::from_secs);
     Hook {
         name: text("name").to_owned(),
+        key: format!("{configuration}/{}", text("name")),
         client: Webhook::read(&hook["clientConfig"], services),
         constraints: Constraints::read(hook),
-        conditions: Conditions::read(&hook["matchConditions"]),
+        conditions: Conditions::read(&hook["matchConditions"], false),
         fails_closed: text("failurePolicy") != "Ignore",
         takes_dry_runs: matches!(text("sideEffects"), "None" | "NoneOnDryRun"),
         wants_again: text("reinvocationPolicy") == "IfNeeded",
@@ -64,12 +68,6 @@ impl Hook {
         if self.conditions.is_empty() {
             return Ok(true);
         }
-        let request = request(attributes, found, "");
-        let (object, old) = (found.object(attributes), found.old(attributes));
-        self.conditions.hold(&[
-            ("object", Cel::of(&object, None)),
-            ("oldObject", Cel::of(&old, None)),
-            ("request", Cel::of(&request, None)),
-        ])
+        self.conditions.hold(&Seen::new(attributes, found).variables(&Value::Null))
     }
 }

@@ -17,17 +17,19 @@ mod tests;
 use self::hook::Hook;
 use self::review::{Review, Verdict};
 use super::matching::Match;
+use super::reform::reform;
 use super::{Admission, Admitting, Attributes};
 use crate::outbound::ResolveService;
 use crate::request::Verb;
 use alcove_object::{Env, Reason, Status, Value};
-use alcove_schema::decode::{Report, conform};
 use alcove_schema::patch::json_patch;
 use alcove_store::{Range, Store, Watch};
 use futures_util::FutureExt;
 use futures_util::future::join_all;
 use parking_lot::Mutex;
 use std::sync::Arc;
+
+const MUTATING: &str = "MutatingAdmissionWebhook";
 
 /// Changes of configurations taken in at once; any number makes them all be read again.
 const CHANGES_AT_ONCE: usize = 256;
@@ -105,38 +107,39 @@ impl MutatingWebhooks {
         if hooks.is_empty() || is_exempt(attributes) {
             return Ok(());
         }
-        // What the object was after each webhook that wants to hear of later changes.
-        let mut seen: Vec<(usize, Value)> = Vec::new();
-        for (i, hook) in hooks.iter().enumerate() {
-            if self.ask(hook, attributes).await? && hook.wants_again {
-                seen.push((i, attributes.object.clone()));
+        attributes.reinvocation.begin(MUTATING, attributes.object);
+        for hook in hooks.iter() {
+            let Some(found) = hook.concerns(attributes, &self.hooks.store)? else { continue };
+            if attributes.reinvocation.skips(MUTATING, &hook.key) {
+                continue;
+            }
+            if self.ask(hook, &found, attributes).await? {
+                attributes.reinvocation.changed(MUTATING);
+            }
+            if hook.wants_again {
+                attributes.reinvocation.is_willing(MUTATING, &hook.key);
             }
         }
-        for (i, before) in seen {
-            if before != *attributes.object {
-                self.ask(&hooks[i], attributes).await?;
-            }
-        }
+        attributes.reinvocation.end(MUTATING, attributes.object);
         Ok(())
     }
 
-    /// Asks one webhook, if the request concerns it; whether it was asked.
-    async fn ask(&self, hook: &Hook, attributes: &mut Attributes<'_>) -> Result<bool, Status> {
-        let Some(found) = hook.concerns(attributes, &self.hooks.store)? else { return Ok(false) };
-        let review = Review::new(attributes, &found, self.env.uid());
+    /// Asks one webhook; whether it changed the object.
+    async fn ask(&self, hook: &Hook, found: &Match, attributes: &mut Attributes<'_>) -> Result<bool, Status> {
+        let review = Review::new(attributes, found, self.env.uid());
         let verdict = match call(hook, &review, attributes.dry_run, true).await {
             Ok(verdict) => verdict,
             Err(status) => return Err(status),
         };
-        let Some(verdict) = verdict else { return Ok(true) };
+        let Some(verdict) = verdict else { return Ok(false) };
         attributes.warnings.extend(verdict.warnings);
         if let Some(denied) = verdict.denied {
             return Err(denied);
         }
-        if let Some(patch) = verdict.patch {
-            apply(hook, attributes, &found, &review, &patch)?;
-        }
-        Ok(true)
+        let Some(patch) = verdict.patch else { return Ok(false) };
+        let before = attributes.object.clone();
+        apply(hook, attributes, found, &review, &patch)?;
+        Ok(before != *attributes.object)
     }
 }
 
@@ -228,8 +231,7 @@ fn apply(
     if matches!(attributes.subresource, "" | "status") {
         let resource = attributes.resource;
         let view = resource.types.view(resource.schema);
-        let read = conform(&mut object, view, &mut Report::default());
-        read.map_err(|error| Status::internal(error.to_string()))?;
+        reform(&mut object, view, false).map_err(Status::internal)?;
         resource.strategy.default(&mut object);
     }
     *attributes.object = object;
@@ -238,7 +240,7 @@ fn apply(
 
 impl Admission for MutatingWebhooks {
     fn name(&self) -> &'static str {
-        "MutatingAdmissionWebhook"
+        MUTATING
     }
 
     fn mutate<'a>(&'a self, attributes: &'a mut Attributes<'_>) -> Admitting<'a> {

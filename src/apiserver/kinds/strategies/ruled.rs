@@ -4,7 +4,7 @@ use crate::kinds::defaults::{self, kinds, workload};
 use crate::kinds::validation::rules::{Rule, check};
 use crate::kinds::validation::{
     autoscaling, claims, claims_of_devices, control, devices, endpoints, immutable, limits, network,
-    statuses, storage, templates, webhooks,
+    policies, statuses, storage, templates, webhooks,
 };
 use crate::registry::{Context, Strategy};
 use alcove_object::field::{Error, Path};
@@ -242,13 +242,13 @@ pub(crate) static MUTATING_WEBHOOKS: Ruled =
 pub(crate) static VALIDATING_WEBHOOKS: Ruled =
     Ruled::of(webhooks::VALIDATING_WEBHOOKS).filled(kinds::VALIDATING_WEBHOOKS);
 pub(crate) static VALIDATING_POLICY: Ruled =
-    Ruled::of(webhooks::VALIDATING_POLICY).filled(kinds::ADMISSION_POLICY);
+    Ruled::of(policies::VALIDATING_POLICY).filled(kinds::ADMISSION_POLICY);
 pub(crate) static MUTATING_POLICY: Ruled =
-    Ruled::of(webhooks::MUTATING_POLICY).filled(kinds::ADMISSION_POLICY);
+    Ruled::of(policies::MUTATING_POLICY).filled(kinds::ADMISSION_POLICY);
 pub(crate) static VALIDATING_BINDING: Ruled =
-    Ruled::of(webhooks::VALIDATING_BINDING).filled(kinds::ADMISSION_POLICY_BINDING);
+    Ruled::of(policies::VALIDATING_BINDING).filled(kinds::ADMISSION_POLICY_BINDING);
 pub(crate) static MUTATING_BINDING: Ruled =
-    Ruled::of(webhooks::MUTATING_BINDING).filled(kinds::ADMISSION_POLICY_BINDING);
+    Ruled::of(policies::MUTATING_BINDING).filled(kinds::ADMISSION_POLICY_BINDING);
 
 /// Rules of autoscalers, whose strategy also converts.
 pub(crate) fn autoscaler(object: &Value) -> Vec<Error> {

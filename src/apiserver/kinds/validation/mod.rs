@@ -21,6 +21,7 @@ pub(super) mod node;
 mod pod;
 mod pod_change;
 mod pod_status;
+pub(super) mod policies;
 mod quota;
 mod resources;
 pub(super) mod rules;

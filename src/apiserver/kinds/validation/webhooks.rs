@@ -1,26 +1,23 @@
-//! Webhook configurations, admission policies and their bindings
-//! (k8s.io/kubernetes/pkg/apis/admissionregistration/validation).
+//! Webhook configurations (k8s.io/kubernetes/pkg/apis/admissionregistration/validation).
 
 use super::by;
-use super::rules::Check::{
-    By, Inside, OneOf, Required, RequiredNamed, RequiredOneOf, Selector, Unique, Within,
-};
+use super::rules::Check::{By, Inside, OneOf, Required, RequiredNamed, Selector, Unique, Within};
 use super::rules::{Rule, wildcard_alone};
-use crate::admission::{condition_error, policy_errors};
-use crate::kinds::tree::{field, int, list, some, text};
+use crate::admission::condition_error;
+use crate::kinds::tree::{field, int, some, text};
 use alcove_object::field::{Error, Path};
 use alcove_object::{Value, name};
 
 /// Conditions of one webhook or policy. Past it: 422.
 const MATCH_CONDITIONS_MAX: usize = 64;
 
-const FAILURE_POLICIES: &[&str] = &["Fail", "Ignore"];
-const MATCH_POLICIES: &[&str] = &["Equivalent", "Exact"];
+pub(super) const FAILURE_POLICIES: &[&str] = &["Fail", "Ignore"];
+pub(super) const MATCH_POLICIES: &[&str] = &["Equivalent", "Exact"];
 const OPERATIONS: &[&str] = &["*", "CONNECT", "CREATE", "DELETE", "UPDATE"];
 const SCOPES: &[&str] = &["*", "Cluster", "Namespaced"];
 const REVIEW_VERSIONS: [&str; 2] = ["v1", "v1beta1"];
 
-const CONDITIONS: &[Rule] = &[
+pub(super) const CONDITIONS: &[Rule] = &[
     ("matchConditions", By(condition_count)),
     ("matchConditions/*/expression", By(expression)),
     ("matchConditions/*/name", RequiredNamed(name::is_qualified_name)),
@@ -53,7 +50,7 @@ pub(crate) const MUTATING_WEBHOOKS: &[Rule] = &[
     ("webhooks", Unique("name")),
 ];
 
-const RULE: &[Rule] = &[
+pub(super) const RULE: &[Rule] = &[
     ("operations", Required("")),
     ("operations", By(|value, path| wildcard_alone(value, "operations", path).into_iter().collect())),
     ("operations/*", OneOf(OPERATIONS)),
@@ -91,7 +88,7 @@ fn full_name(value: &Value, path: &Path) -> Vec<Error> {
 }
 
 /// Resources with their subresources, and what stands for all of either.
-fn resources(value: &Value, path: &Path) -> Vec<Error> {
+pub(super) fn resources(value: &Value, path: &Path) -> Vec<Error> {
     let all: Vec<&str> = value.as_array().into_iter().flatten().filter_map(Value::as_str).collect();
     let mut errors = Vec::new();
     for (i, given) in all.iter().enumerate() {
@@ -200,7 +197,7 @@ fn condition_count(value: &Value, path: &Path) -> Vec<Error> {
 }
 
 /// Conditions that are expressions.
-fn compiled(conditions: &Value, has_params: bool, path: &Path) -> Vec<Error> {
+pub(super) fn compiled(conditions: &Value, has_params: bool, path: &Path) -> Vec<Error> {
     let sources =
         conditions.as_array().into_iter().flatten().map(|condition| text(condition, "/expression").trim());
     let given = sources.enumerate().filter(|(_, source)| !source.is_empty());
@@ -209,11 +206,6 @@ fn compiled(conditions: &Value, has_params: bool, path: &Path) -> Vec<Error> {
         Some(Error::invalid(&path.index(i).child("expression"), source, why))
     });
     wrong.collect()
-}
-
-fn policy_conditions(spec: &Value, path: &Path) -> Vec<Error> {
-    let conditions = spec.get("matchConditions").unwrap_or(&Value::Null);
-    compiled(conditions, field(spec, "paramKind").is_some(), &path.child("matchConditions"))
 }
 
 fn expression(value: &Value, path: &Path) -> Vec<Error> {
@@ -239,178 +231,6 @@ fn review_versions(value: &Value, path: &Path) -> Vec<Error> {
     errors
 }
 
-const MATCH: &[Rule] = &[
-    ("matchPolicy", OneOf(MATCH_POLICIES)),
-    ("namespaceSelector", Selector),
-    ("objectSelector", Selector),
-    ("resourceRules/*", Inside(RULE)),
-    ("resourceRules/*/resources", By(resources)),
-    ("excludeResourceRules/*", Inside(RULE)),
-    ("excludeResourceRules/*/resources", By(resources)),
-];
-
-const POLICY: &[Rule] = &[
-    ("failurePolicy", OneOf(FAILURE_POLICIES)),
-    ("paramKind", By(param_kind)),
-    ("matchConstraints", Required("")),
-    ("matchConstraints", Inside(MATCH)),
-    ("matchConstraints/resourceRules", Required("")),
-    ("", Inside(CONDITIONS)),
-    ("variables/*/name", By(variable_name)),
-    ("variables/*/expression", By(variable_expression)),
-];
-
-fn variable_name(value: &Value, path: &Path) -> Vec<Error> {
-    match value.as_str().unwrap_or_default() {
-        "" => vec![Error::required(path, "name is not specified")],
-        given => {
-            let is_word = !given.starts_with(|c: char| c.is_ascii_digit())
-                && given.chars().all(|c| c.is_ascii_alphanumeric() || c == '_');
-            let why = "must be a valid CEL identifier";
-            if is_word { Vec::new() } else { vec![Error::invalid(path, given, why)] }
-        }
-    }
-}
-
-fn variable_expression(value: &Value, path: &Path) -> Vec<Error> {
-    let is_missing = value.as_str().unwrap_or_default().trim().is_empty();
-    if is_missing { vec![Error::required(path, "expression is not specified")] } else { Vec::new() }
-}
-
-fn param_kind(kind: &Value, path: &Path) -> Vec<Error> {
-    if kind.is_null() {
-        return Vec::new();
-    }
-    let (version, at) = (text(kind, "/apiVersion"), path.child("apiVersion"));
-    let mut errors = Vec::new();
-    match version.matches('/').count() {
-        _ if version.is_empty() => errors.push(Error::required(&at, "")),
-        0 | 1 => {
-            let (group, bare) = version.split_once('/').unwrap_or(("", version));
-            let wrong = name::is_dns1123_subdomain(group);
-            if !group.is_empty() && !wrong.is_empty() {
-                errors.push(Error::invalid(&at, group, wrong.join(",")));
-            }
-            match (bare, name::is_dns1035_label(bare)) {
-                ("", _) => errors.push(Error::invalid(&at, version, "version must be specified")),
-                (_, wrong) if wrong.is_empty() => {}
-                (bare, wrong) => errors.push(Error::invalid(&at, bare, wrong.join(","))),
-            }
-        }
-        _ => errors.push(Error::invalid(&at, version, format!("unexpected GroupVersion string: {version}"))),
-    }
-    let (kind, at) = (text(kind, "/kind"), path.child("kind"));
-    match (kind, name::is_dns1035_label(&kind.to_lowercase())) {
-        ("", _) => errors.push(Error::required(&at, "")),
-        (_, wrong) if wrong.is_empty() => {}
-        (kind, wrong) => {
-            let why = format!("may have mixed case, but should otherwise match: {}", wrong.join(","));
-            errors.push(Error::invalid(&at, kind, why));
-        }
-    }
-    errors
-}
-
-pub(crate) const VALIDATING_POLICY: &[Rule] = &[
-    ("spec", Inside(POLICY)),
-    ("spec", By(validations)),
-    ("spec", By(policy_conditions)),
-    ("spec/validations/*/expression", By(policy_expression)),
-    ("spec", By(policy_errors)),
-    ("spec/auditAnnotations/*/valueExpression", By(value_expression)),
-    ("spec/auditAnnotations/*/key", RequiredNamed(|_| Vec::new())),
-    ("spec/auditAnnotations", Unique("key")),
-];
-
-fn validations(spec: &Value, path: &Path) -> Vec<Error> {
-    if !list(spec, "/validations").is_empty() || !list(spec, "/auditAnnotations").is_empty() {
-        return Vec::new();
-    }
-    let why = "validations or auditAnnotations must contain at least one item";
-    ["validations", "auditAnnotations"].map(|field| Error::required(&path.child(field), why)).into()
-}
-
-fn policy_expression(value: &Value, path: &Path) -> Vec<Error> {
-    variable_expression(value, path)
-}
-
-fn value_expression(value: &Value, path: &Path) -> Vec<Error> {
-    let is_missing = value.as_str().unwrap_or_default().trim().is_empty();
-    if is_missing { vec![Error::required(path, "valueExpression is not specified")] } else { Vec::new() }
-}
-
-pub(crate) const MUTATING_POLICY: &[Rule] = &[
-    ("spec", Inside(POLICY)),
-    ("spec/mutations", Required("mutations must contain at least one item")),
-    ("spec/reinvocationPolicy", RequiredOneOf(&["IfNeeded", "Never"])),
-];
-
-const BINDING: &[Rule] = &[
-    ("policyName", RequiredNamed(name::is_dns1123_subdomain)),
-    ("paramRef", By(param_ref)),
-    ("matchResources", Inside(MATCH)),
-];
-
-fn param_ref(reference: &Value, path: &Path) -> Vec<Error> {
-    if reference.is_null() {
-        return Vec::new();
-    }
-    let (name, selector) = (text(reference, "/name"), field(reference, "selector"));
-    let mut errors = Vec::new();
-    if !name.is_empty() {
-        errors.extend(by(super::rules::path_segment, name, &path.child("name")));
-        if selector.is_some() {
-            let why = "name and selector are mutually exclusive";
-            errors.push(Error::forbidden(&path.child("name"), why));
-        }
-    }
-    if let Some(selector) = selector {
-        let at = path.child("selector");
-        errors.extend(alcove_object::validate::validate_label_selector(Some(selector), false, &at));
-        if !name.is_empty() {
-            errors.push(Error::forbidden(&at, "name and selector are mutually exclusive"));
-        }
-    }
-    if name.is_empty() && selector.is_none() {
-        errors.push(Error::required(path, "one of name or selector must be specified"));
-    }
-    let (action, at) = (text(reference, "/parameterNotFoundAction"), path.child("parameterNotFoundAction"));
-    match action {
-        "" => errors.push(Error::required(&at, "")),
-        "Allow" | "Deny" => {}
-        other => errors.push(Error::not_supported(&at, other, &["Deny", "Allow"])),
-    }
-    errors
-}
-
-pub(crate) const VALIDATING_BINDING: &[Rule] = &[
-    ("spec", Inside(BINDING)),
-    ("spec/validationActions", Required("at least one validation action is required")),
-    ("spec/validationActions", By(actions)),
-];
-
-fn actions(value: &Value, path: &Path) -> Vec<Error> {
-    const ACTIONS: [&str; 3] = ["Audit", "Deny", "Warn"];
-    let all = value.as_array().map_or(&[][..], Vec::as_slice);
-    let mut errors = Vec::new();
-    for (i, action) in all.iter().enumerate() {
-        if !ACTIONS.iter().any(|known| action == known) {
-            errors.push(Error::not_supported(&path.index(i), action.clone(), &ACTIONS));
-        }
-        if all[..i].contains(action) {
-            errors.push(Error::duplicate(&path.index(i), action.clone()));
-        }
-    }
-    let has = |name: &str| all.iter().any(|action| action == name);
-    if has("Deny") && has("Warn") {
-        let why = "must not contain both Deny and Warn (repeating the same validation failure information in the API response and headers serves no purpose)";
-        errors.push(Error::invalid(path, value.clone(), why));
-    }
-    errors
-}
-
-pub(crate) const MUTATING_BINDING: &[Rule] = &[("spec", Inside(BINDING))];
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -432,31 +252,10 @@ mod tests {
                 false,
                 "c[0].expression: Invalid value: \"params.a == 1\": compilation failed: ERROR: <input>:1:1: undeclared reference to 'params' (in container '')\n | params.a == 1\n | ^",
             ),
-            ("'a'", false, "c[0].expression: Invalid value: \"'a'\": must evaluate to bool"),
+            ("'a'", false, "c[0].expression: Invalid value: \"'a'\": must evaluate to bool but got string"),
         ] {
             let conditions = json!([{"name": "n", "expression": source}]);
             assert_eq!(shown(&compiled(&conditions, has_params, &at)), expected);
-        }
-        let unknown = "compilation failed: ERROR: <input>:1:10: undefined field 'none'\n | variables.none\n | .........^";
-        for (spec, expected) in [
-            (
-                json!({"variables": [{"name": "a", "expression": "object.spec"}], "validations": [{"expression": "variables.a.b == 1"}]}),
-                String::new(),
-            ),
-            (
-                json!({"validations": [{"expression": "variables.none"}]}),
-                format!("spec.validations[0].expression: Invalid value: \"variables.none\": {unknown}"),
-            ),
-            (
-                json!({"variables": [{"name": "a", "expression": "variables.none"}]}),
-                format!("spec.variables[0].expression: Invalid value: \"variables.none\": {unknown}"),
-            ),
-            (
-                json!({"validations": [{"expression": "1"}]}),
-                "spec.validations[0].expression: Invalid value: \"1\": must evaluate to bool".to_owned(),
-            ),
-        ] {
-            assert_eq!(shown(&policy_errors(&spec, &Path::new("spec"))), expected);
         }
     }
 }

@@ -1,79 +1,24 @@
-//! Tables: (policy, binding, name of a ConfigMap) to the verdict, through the whole pipeline.
+//! Tables: (policy, binding) to the verdict.
 
-use super::ValidatingPolicies;
-use crate::admission::Admission;
-use crate::client::Client;
-use crate::kinds;
+use super::{World, config_map, config_maps, merge};
 use crate::options::WriteOptions;
 use crate::rest::{Body, Caller, Target};
-use crate::server::Server;
-use crate::testing::{TestEnv, server_with};
-use crate::user::User;
-use alcove_object::{Gvr, Value};
-use alcove_schema::Minor;
+use alcove_object::Value;
 use serde_json::json;
-use std::sync::Arc;
 
-struct World {
-    server: Server,
-    client: Client,
-}
-
-fn config_maps() -> Gvr {
-    Gvr::new("", "v1", "configmaps")
-}
-
-fn config_map(name: &str, size: &str) -> Value {
-    json!({"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": name}, "data": {"size": size}})
-}
-
-impl World {
-    async fn new(policy: Value, binding: Value) -> World {
-        let env = Arc::new(TestEnv::new(7));
-        let server = server_with(kinds::resources(Minor::DEFAULT), env, |store| {
-            vec![Arc::new(ValidatingPolicies::new(store.clone())) as Arc<dyn Admission>]
-        });
-        let client = server.client(User::component("tester"), "tester");
-        let namespace = json!({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": "default", "labels": {"tier": "low"}}});
-        client.create(&Gvr::new("", "v1", "namespaces"), "", namespace).await.unwrap();
-        client.create(&config_maps(), "default", config_map("limits", "3")).await.unwrap();
-        let rules = json!([{"operations": ["CREATE"], "apiGroups": [""], "apiVersions": ["v1"], "resources": ["configmaps"]}]);
-        let mut spec =
-            json!({"matchConstraints": {"resourceRules": rules}, "validations": [{"expression": "true"}]});
-        merge(&mut spec, &policy);
-        let mut bound = json!({"policyName": "p", "validationActions": ["Deny"]});
-        merge(&mut bound, &binding);
-        for (kind, resource, name, spec) in [
-            ("ValidatingAdmissionPolicy", "validatingadmissionpolicies", "p", spec),
-            ("ValidatingAdmissionPolicyBinding", "validatingadmissionpolicybindings", "b", bound),
-        ] {
-            let version = "admissionregistration.k8s.io/v1";
-            let object =
-                json!({"apiVersion": version, "kind": kind, "metadata": {"name": name}, "spec": spec});
-            client
-                .create(&Gvr::new("admissionregistration.k8s.io", "v1", resource), "", object)
-                .await
-                .unwrap();
-        }
-        World { server, client }
-    }
-
-    async fn create(&self) -> Result<(), (u16, String)> {
-        let created = self.client.create(&config_maps(), "default", config_map("x", "5")).await;
-        created.map(|_| ()).map_err(|status| (status.code, status.message.clone()))
-    }
-}
-
-fn merge(into: &mut Value, from: &Value) {
-    for (key, value) in from.as_object().into_iter().flatten() {
-        into[key] = value.clone();
-    }
+async fn world(policy: &Value, binding: &Value) -> World {
+    let world = World::new().await;
+    let mut bound = json!({"validationActions": ["Deny"]});
+    merge(&mut bound, binding);
+    let spec = json!({"validations": [{"expression": "true"}]});
+    world.bind("ValidatingAdmissionPolicy", "p", spec, policy, &bound).await;
+    world
 }
 
 #[tokio::test]
 async fn policies_judge() {
     let head =
-        "configmaps \"x\" is forbidden: ValidatingAdmissionPolicy 'p' with binding 'b' denied request: ";
+        "configmaps \"x\" is forbidden: ValidatingAdmissionPolicy 'p' with binding 'p' denied request: ";
     let params = json!({"apiVersion": "v1", "kind": "ConfigMap"});
     let validation = |validation: Value| json!({"validations": [validation]});
     for (policy, binding, expected) in [
@@ -110,6 +55,22 @@ async fn policies_judge() {
             }),
             json!({}),
             Some((422, "failed expression: variables.twice < 10")),
+        ),
+        (
+            json!({
+                "variables": [{"name": "none", "expression": "object.data.none"}, {"name": "b", "expression": "variables.none + 'b'"}],
+                "validations": [{"expression": "has(object.data.none) ? variables.b == 'b' : true"}, {"expression": "variables.b == 'b'"}],
+            }),
+            json!({}),
+            Some((
+                422,
+                "expression 'variables.b == 'b'' resulted in error: composited variable \"b\" fails to evaluate: composited variable \"none\" fails to evaluate: no such key: none",
+            )),
+        ),
+        (
+            json!({"matchConditions": [{"name": "c", "expression": "object.none == 1"}, {"name": "d", "expression": "true"}]}),
+            json!({}),
+            Some((422, "expression 'object.none == 1' resulted in error: no such key: none")),
         ),
         (
             json!({"paramKind": params, "validations": [{"expression": "int(object.data.size) <= int(params.data.size)"}]}),
@@ -151,20 +112,20 @@ async fn policies_judge() {
         ),
         (validation(json!({"expression": "false"})), json!({"validationActions": ["Audit"]}), None),
     ] {
-        let world = World::new(policy.clone(), binding.clone()).await;
+        let world = world(&policy, &binding).await;
         let expected = expected.map_or(Ok(()), |(code, message)| Err((code, format!("{head}{message}"))));
-        assert_eq!(world.create().await, expected, "{policy} {binding}");
+        assert_eq!(world.create().await.map(|_| ()), expected, "{policy} {binding}");
     }
 }
 
 #[tokio::test]
 async fn a_policy_may_only_warn() {
     let policy = json!({"validations": [{"expression": "false", "message": "hm"}]});
-    let world = World::new(policy, json!({"validationActions": ["Warn"]})).await;
+    let world = world(&policy, &json!({"validationActions": ["Warn"]})).await;
     let registry = world.server.registry();
     let target = Target::named(&registry, &config_maps(), "", "default", "").unwrap();
     let body = Body::Tree(config_map("x", "5"));
     let made =
         world.server.create(&Caller::default(), &target, body, &WriteOptions::default()).await.unwrap();
-    assert_eq!(made.warnings, ["Validation failed for ValidatingAdmissionPolicy 'p' with binding 'b': hm"]);
+    assert_eq!(made.warnings, ["Validation failed for ValidatingAdmissionPolicy 'p' with binding 'p': hm"]);
 }
