@@ -26,6 +26,15 @@ impl User {
         }
     }
 
+    /// A service account, as far as its name says who it is.
+    pub fn service_account(namespace: &str, name: &str) -> User {
+        User {
+            name: format!("system:serviceaccount:{namespace}:{name}"),
+            groups: vec!["system:serviceaccounts".into(), format!("system:serviceaccounts:{namespace}")],
+            ..User::default()
+        }
+    }
+
     /// Nobody in particular.
     pub fn anonymous() -> User {
         User {

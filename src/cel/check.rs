@@ -71,7 +71,20 @@ impl Checker<'_> {
         Type::Error
     }
 
+    /// Names with dots that are declared as a whole mean a variable, not a field.
+    fn name_whole(&self, expr: &mut Expr) {
+        let Some(name) = expr.qualified() else { return };
+        let first = name.split('.').next().unwrap_or_default();
+        let is_hidden = self.scopes.iter().any(|(known, _)| **known == *first);
+        if !is_hidden && self.variables.iter().any(|(known, _)| *known == name) {
+            expr.kind = Kind::Ident(name.into());
+        }
+    }
+
     fn expr(&mut self, expr: &mut Expr) -> Type {
+        if matches!(expr.kind, Kind::Select { .. }) {
+            self.name_whole(expr);
+        }
         let at = expr.at;
         let id = expr.id;
         let kind = match &mut expr.kind {
@@ -168,6 +181,10 @@ impl Checker<'_> {
             Type::Record(name) => {
                 let found = Record::find(self.dialect.records, &name).and_then(|record| record.field(field));
                 found.unwrap_or_else(|| self.wrong(at, format!("undefined field '{field}'")))
+            }
+            // To cel-go most of Kubernetes' own types are structs of which it finds no fields.
+            Type::Opaque(name) if !name.starts_with("net.") => {
+                self.wrong(at, format!("unexpected failed resolution of '{name}'"))
             }
             other => self.wrong(at, format!("type '{other}' does not support field selection")),
         }

@@ -3,7 +3,7 @@
 
 use crate::ast::{Call, Expr, Fold, Kind, Literal};
 use crate::check::Checked;
-use crate::library::tenth;
+use crate::library::{CHECK_COST, selector_cost, tenth};
 use crate::macros::ACCU;
 use crate::types::{Decl, Shape, Type};
 use std::sync::{Arc, LazyLock};
@@ -308,6 +308,8 @@ impl Estimator<'_> {
                 let masked = if function == "containsCIDR" { 3 } else { 0 };
                 (given.saturating_add(4 + masked), None)
             }
+            "check" => (CHECK_COST, None),
+            "fieldSelector" | "labelSelector" => (selector_cost(size(1).max), None),
             "validate" => (tenth(size(1).max).saturating_mul(32), None),
             _ => (1, None),
         }

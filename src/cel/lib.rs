@@ -32,6 +32,7 @@ mod value;
 
 pub use eval::EvalError;
 pub use issue::Issues;
+pub use library::{AUTHORIZER, Access, Authorizer, Decision, Question, RESOURCE_CHECK};
 pub use record::{Made, Record};
 pub use types::{Decl, Field, Merge, Shape, Type, escape};
 pub use value::{Key, Value};
@@ -60,9 +61,14 @@ impl Variable {
         Variable { name, kind: Type::Optional(Arc::new(decl.type_of())), decl: Some(decl.clone()) }
     }
 
+    /// A variable of a type.
+    pub fn of(name: &'static str, kind: Type) -> Variable {
+        Variable { name, kind, decl: None }
+    }
+
     /// A variable of which nothing is known.
     pub fn anything(name: &'static str) -> Variable {
-        Variable { name, kind: Type::Dyn, decl: None }
+        Variable::of(name, Type::Dyn)
     }
 }
 

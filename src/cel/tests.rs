@@ -1,6 +1,9 @@
 //! Tables: expressions and what they come to over one object; what does not compile; costs.
 
-use crate::{Decl, Dialect, Field, Merge, Program, Record, Shape, Type, Value, Variable, limits};
+use crate::{
+    AUTHORIZER, Access, Authorizer, Decision, Decl, Dialect, Field, Merge, Program, Question, RESOURCE_CHECK,
+    Record, Shape, Type, Value, Variable, limits,
+};
 use serde_json::json;
 use std::sync::Arc;
 
@@ -195,6 +198,88 @@ fn what_is_made() {
     }
     assert!(evaluate("Object{} == Object{}").contains("undeclared reference to 'Object'"));
     assert!(evaluate("jsonpatch.escapeKey('a') == 'a'").contains("undeclared reference to"));
+}
+
+#[derive(Debug)]
+struct Roles;
+
+impl Authorizer for Roles {
+    fn decide(&self, question: &Question) -> Decision {
+        let who = question.account.as_ref().map(|(namespace, name)| format!("{namespace}:{name} "));
+        let reason = match &question.path {
+            Some(path) => format!("{} {path}", question.verb),
+            None => [
+                &question.verb,
+                &question.group,
+                &question.resource,
+                &question.subresource,
+                &question.namespace,
+                &question.name,
+            ]
+            .map(String::as_str)
+            .join("/"),
+        };
+        Decision { allowed: question.verb == "get", reason: who.unwrap_or_default() + &reason }
+    }
+}
+
+#[test]
+fn what_somebody_may_do() {
+    let variables = [
+        Variable::of("authorizer", Type::Opaque(AUTHORIZER)),
+        Variable::of("authorizer.requestResource", Type::Opaque(RESOURCE_CHECK)),
+    ];
+    let own = Question { group: "apps".into(), resource: "deployments".into(), ..Question::default() };
+    for (source, expected) in [
+        ("authorizer.path('/healthz').check('get').allowed()", "true"),
+        ("authorizer.path('/healthz').check('post').allowed()", "false"),
+        ("authorizer.path('/healthz').check('get').reason() == 'get /healthz'", "true"),
+        (
+            "authorizer.group('g').resource('r').subresource('s').namespace('n').name('m').check('list').reason() == 'list/g/r/s/n/m'",
+            "true",
+        ),
+        (
+            "authorizer.serviceAccount('n', 'a').group('').resource('pods').labelSelector('a=b').fieldSelector('c=d').check('get').reason() == 'n:a get//pods///'",
+            "true",
+        ),
+        (
+            "authorizer.requestResource.subresource('scale').check('get').reason() == 'get/apps/deployments/scale//'",
+            "true",
+        ),
+        (
+            "!authorizer.requestResource.check('x').errored() && authorizer.requestResource.check('x').error() == ''",
+            "true",
+        ),
+        ("authorizer.path(' ').check('get').allowed()", "error: path must not be empty"),
+        (
+            "authorizer.serviceAccount('a', '-').path('/').check('get').allowed()",
+            "error: Invalid service account name",
+        ),
+        (
+            "['a', 'b', 'c'].exists(v, authorizer.path('/').check(v).allowed())",
+            "error: operation cancelled: actual cost limit exceeded",
+        ),
+        (
+            "authorizer.check('get').allowed()",
+            "ERROR: <input>:1:17: found no matching overload for 'check' applied to 'kubernetes.authorization.Authorizer.(string)'",
+        ),
+    ] {
+        let found = match Program::compile(source, &variables) {
+            Err(issues) => issues.to_string().lines().next().unwrap_or_default().to_owned(),
+            Ok(program) => {
+                let values = [
+                    ("authorizer", Access::of(&Roles)),
+                    ("authorizer.requestResource", Access::of_resource(&Roles, own.clone())),
+                ];
+                match program.evaluate(&values, limits::CALL_COST_MAX).result {
+                    Ok(Value::Bool(b)) => b.to_string(),
+                    Ok(other) => format!("{other:?}"),
+                    Err(error) => format!("error: {error}"),
+                }
+            }
+        };
+        assert_eq!(found, expected, "{source}");
+    }
 }
 
 #[test]

@@ -1,7 +1,7 @@
 //! Values while an expression is evaluated. Data stays where it is: a tree of JSON is read through its declaration, and
 //! only what an expression touches becomes a value.
 
-use crate::library::{Cidr, Format, Semver, Url, read_duration, read_timestamp};
+use crate::library::{Access, Cidr, Format, Semver, Url, read_duration, read_timestamp};
 use crate::record::Made;
 use crate::types::{Decl, Merge, Shape, Type};
 use alcove_object::Quantity;
@@ -41,6 +41,8 @@ pub enum Value<'a> {
     Url(Arc<Url>),
     Semver(Arc<Semver>),
     Format(&'static Format),
+    /// A question that is put together of what somebody may do, or its answer.
+    Access(Arc<Access<'a>>),
     /// What could not be evaluated: whoever selects it from what holds it fails with the reason.
     Failed(Arc<str>),
 }
@@ -134,6 +136,7 @@ impl<'a> Value<'a> {
             Value::Url(_) => "kubernetes.URL",
             Value::Semver(_) => "kubernetes.Semver",
             Value::Format(_) => "kubernetes.NamedFormat",
+            Value::Access(access) => access.type_name(),
             Value::Failed(_) => "error",
         }
     }

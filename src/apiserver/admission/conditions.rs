@@ -3,13 +3,16 @@
 
 use super::seen::Bound;
 use alcove_cel::limits::{CALL_COST_MAX, CONDITIONS_COST_MAX};
-use alcove_cel::{Program, Type, Value as Cel, Variable};
+use alcove_cel::{AUTHORIZER, Program, RESOURCE_CHECK, Type, Value as Cel, Variable};
 use alcove_object::Value;
 
-/// What expressions of admission may speak of. The authorizer is not among it.
+/// What expressions of admission may speak of.
 pub(super) fn known(has_params: bool) -> Vec<Variable> {
     let all = ["object", "oldObject", "request", "namespaceObject"].into_iter();
-    all.chain(has_params.then_some("params")).map(Variable::anything).collect()
+    let mut all: Vec<Variable> = all.chain(has_params.then_some("params")).map(Variable::anything).collect();
+    all.push(Variable::of("authorizer", Type::Opaque(AUTHORIZER)));
+    all.push(Variable::of("authorizer.requestResource", Type::Opaque(RESOURCE_CHECK)));
+    all
 }
 
 /// Conditions that must all hold.
@@ -30,10 +33,9 @@ pub(super) fn boolean(source: &str, variables: &[Variable]) -> Result<Program, S
     }
 }
 
-/// Why a condition is none, if it is not. One that speaks of the authorizer, which expressions do not know here, is left
-/// to the failure policy.
+/// Why a condition is none, if it is not.
 pub(crate) fn condition_error(source: &str, has_params: bool) -> Option<String> {
-    boolean(source, &known(has_params)).err().filter(|_| !source.contains("authorizer"))
+    boolean(source, &known(has_params)).err()
 }
 
 impl Conditions {

@@ -42,6 +42,7 @@ pub use service_ip::{
 pub use store_quota::{StoreLimits, StoreQuota};
 pub use webhooks::{MutatingWebhooks, ValidatingWebhooks};
 
+use crate::authorization::Authorizer;
 use crate::registry::{Registry, Resource};
 use crate::request::Verb;
 use crate::user::User;
@@ -68,6 +69,8 @@ pub struct Attributes<'a> {
     pub name: &'a str,
     /// The caller.
     pub user: &'a User,
+    /// Says what users may do.
+    pub authorizer: &'a dyn Authorizer,
     /// The object as it would be stored; null on delete.
     pub object: &'a mut Value,
     /// The object as it is stored; `None` on create.

@@ -266,12 +266,8 @@ fn user(claims: &Claims) -> User {
             add(uid, reference.uid.clone());
         }
     }
-    User {
-        name: format!("system:serviceaccount:{namespace}:{}", serviceaccount.name),
-        uid: serviceaccount.uid.clone(),
-        groups: vec!["system:serviceaccounts".into(), format!("system:serviceaccounts:{namespace}")],
-        extra,
-    }
+    let account = User::service_account(namespace, &serviceaccount.name);
+    User { uid: serviceaccount.uid.clone(), extra, ..account }
 }
 
 impl Tokens for ServiceAccountTokens {

@@ -28,6 +28,7 @@ macro_rules! attributes {
             namespace: &$write.target.namespace,
             name: &$write.name,
             user: &$write.caller.user,
+            authorizer: &*$write.server.authorizer,
             object: &mut *$object,
             old: $old,
             dry_run: $write.options.dry_run,

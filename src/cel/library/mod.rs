@@ -1,6 +1,7 @@
 //! The functions: those of the language, and those that Kubernetes adds. One file per subject; here is which name means
 //! what, and what a call costs (k8s.io/apiserver/pkg/cel/library, cel-go interpreter/runtimecost.go).
 
+mod access;
 mod address;
 mod core;
 mod format;
@@ -12,6 +13,7 @@ mod strings;
 mod time;
 mod url;
 
+pub use access::{AUTHORIZER, Access, Authorizer, Decision, Question, RESOURCE_CHECK};
 pub use address::Cidr;
 pub use format::Format;
 pub use semver::Semver;
@@ -65,6 +67,18 @@ pub(crate) enum Price {
     Written,
     /// Checking a text by a named format.
     Validate,
+    /// Asking what somebody may do: twice in an expression at most.
+    Check,
+    /// Reading a selector.
+    Selector,
+}
+
+/// The cost of asking what somebody may do.
+pub(crate) const CHECK_COST: u64 = 350_000;
+
+/// The cost of reading a selector of so many characters.
+pub(crate) fn selector_cost(size: u64) -> u64 {
+    tenth(size).saturating_add(size.div_ceil(2).saturating_mul(50)).saturating_add(10)
 }
 
 /// A tenth of the characters, rounded up.
@@ -97,6 +111,8 @@ impl Price {
                 None => tenth(size(0)),
             },
             Price::Validate => pattern(size(1), 128),
+            Price::Check => CHECK_COST,
+            Price::Selector => selector_cost(size(1)),
         }
     }
 
@@ -236,6 +252,13 @@ pub(crate) fn find(function: &str, is_method: bool) -> Option<Builtin> {
         ("semver", false) => (semver::parse, read(1)),
         ("isSemver", false) => (semver::is_semver, read(1)),
         ("major" | "minor" | "patch", true) => (semver::part(function)?, Price::One),
+        ("check", true) => (access::function(function)?, Price::Check),
+        ("fieldSelector" | "labelSelector", true) => (access::function(function)?, Price::Selector),
+        (
+            "path" | "group" | "serviceAccount" | "resource" | "subresource" | "namespace" | "name"
+            | "allowed" | "reason" | "errored" | "error",
+            true,
+        ) => (access::function(function)?, Price::One),
         ("validate", true) => (format::validate, Price::Validate),
         ("format.named", false) => (format::named, Price::One),
         (name, false) if name.starts_with("format.") => (format::constant(name)?, Price::One),

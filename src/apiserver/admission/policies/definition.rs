@@ -58,8 +58,19 @@ impl Binding {
 fn with_own(has_params: bool, own: &BTreeMap<Box<str>, Type>) -> Vec<Variable> {
     let mut fields = BTreeMap::new();
     for (name, kind) in own {
-        // Collections and objects are read as they come.
-        let is_plain = !matches!(kind, Type::List(_) | Type::Map(_) | Type::Object(_) | Type::Record(_));
+        // All but plain values are read as they come.
+        let is_plain = matches!(
+            kind,
+            Type::Bool
+                | Type::Bytes
+                | Type::Double
+                | Type::Duration
+                | Type::Int
+                | Type::Null
+                | Type::String
+                | Type::Timestamp
+                | Type::Uint
+        );
         let kind = if is_plain { kind.clone() } else { Type::Dyn };
         let decl = Decl::scalar(kind, 1, REQUEST_BYTES_MAX);
         fields.insert(name.clone(), Field { json: name.clone(), decl });
@@ -181,11 +192,9 @@ impl Definition {
     }
 }
 
-/// An expression that does not compile. Of the authorizer, expressions know nothing here: that is left to the failure
-/// policy. That something is missing is told elsewhere.
+/// An expression that does not compile. That something is missing is told elsewhere.
 pub(super) fn compile_error(at: Path, source: &str, why: &str) -> Option<Error> {
-    let is_told = !source.contains("authorizer") && !source.trim().is_empty();
-    is_told.then(|| Error::invalid(&at, source, why))
+    (!source.trim().is_empty()).then(|| Error::invalid(&at, source, why))
 }
 
 /// What the expressions of one evaluation may still cost.

@@ -111,7 +111,7 @@ impl Invocation<'_> {
     fn mutate(
         &self,
         mutation: &Mutation,
-        seen: &Seen,
+        seen: &Seen<'_>,
         attributes: &Attributes<'_>,
     ) -> Result<Value, Failure> {
         let program = mutation.program.as_ref().map_err(Clone::clone)?;

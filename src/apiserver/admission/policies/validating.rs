@@ -105,7 +105,7 @@ impl Validating {
         if self.definition.fails_closed { vec![refusal] } else { Vec::new() }
     }
 
-    fn judge_with(&self, seen: &Seen, params: &Value) -> Vec<Refusal> {
+    fn judge_with(&self, seen: &Seen<'_>, params: &Value) -> Vec<Refusal> {
         match self.definition.conditions.hold(&seen.without_namespace(params)) {
             Ok(true) => {}
             Ok(false) => return Vec::new(),

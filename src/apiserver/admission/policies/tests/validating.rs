@@ -68,6 +68,16 @@ async fn policies_judge() {
             )),
         ),
         (
+            validation(json!({"expression": "!authorizer.requestResource.check('create').allowed()"})),
+            json!({}),
+            Some((422, "failed expression: !authorizer.requestResource.check('create').allowed()")),
+        ),
+        (
+            json!({"matchConditions": [{"name": "c", "expression": "!authorizer.path('/').check('get').allowed()"}], "validations": [{"expression": "false"}]}),
+            json!({}),
+            None,
+        ),
+        (
             json!({"matchConditions": [{"name": "c", "expression": "object.none == 1"}, {"name": "d", "expression": "true"}]}),
             json!({}),
             Some((422, "expression 'object.none == 1' resulted in error: no such key: none")),
