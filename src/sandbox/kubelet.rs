@@ -13,9 +13,6 @@ use serde_json::{Value, json};
 use std::sync::Arc;
 use std::time::Duration;
 
-/// How long the containers of a pod that is meant to end run.
-const RUN_TIME: Duration = Duration::from_secs(1);
-
 /// All simulated kubelets.
 pub struct Kubelet {
     client: Client,
@@ -81,12 +78,10 @@ impl Kubelet {
 
     /// How long until the pod's containers end; `None` for pods that run for ever.
     fn time_left(&self, pod: &Value) -> Option<Duration> {
-        if !pod_status::is_meant_to_end(pod) {
-            return None;
-        }
+        let run_time = pod_status::run_time(pod)?;
         let started = pod.pointer("/status/startTime").and_then(Value::as_str).and_then(time::parse);
         let ran = started.map_or(Duration::ZERO, |s| self.env.now().duration_since(s).unsigned_abs());
-        Some(RUN_TIME.saturating_sub(ran))
+        Some(run_time.saturating_sub(ran))
     }
 }
 

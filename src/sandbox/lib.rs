@@ -1,8 +1,9 @@
 //! The embedded host for `alcove dev`: simulated nodes for a control plane of our own.
 //!
 //! A host cluster is our own API server and controllers plus this room: a scheduler that binds pods, and nodes whose
-//! pods become Running and Ready at once and, when they are meant to end, Succeeded soon after. Nothing is run; what
-//! clients see of pods, and the order in which they see it, is what a kubelet would tell.
+//! pods become Running and Ready at once and, when they are meant to end, Succeeded soon after, or when they have slept
+//! as long as their command says. Nothing is run; what clients see of pods, and the order in which they see it, is what
+//! a kubelet would tell.
 //!
 //! **Invariants.** Speaks to the host through the Kubernetes API alone, as a scheduler and kubelets do. Keeps keys and
 //! addresses, no objects. Everything it knows is rebuilt from the API at a start.

@@ -3,9 +3,41 @@
 use alcove_object::{meta, time};
 use jiff::Timestamp;
 use serde_json::{Value, json};
+use std::time::Duration;
+
+/// How long a container runs that is meant to end and does not sleep.
+const RUN_TIME: Duration = Duration::from_secs(1);
+
+/// How long the pod's containers run: as long as the one that sleeps the longest. `None`: for ever.
+pub fn run_time(pod: &Value) -> Option<Duration> {
+    let containers =
+        pod.pointer("/spec/containers").and_then(Value::as_array).filter(|_| is_meant_to_end(pod))?;
+    containers.iter().try_fold(RUN_TIME, |longest, container| Some(longest.max(time_of(container)?)))
+}
+
+/// How long `sleep 30` or `sleep 5m` takes; `None` for `sleep infinity`. Whatever else a container does takes a moment.
+fn time_of(container: &Value) -> Option<Duration> {
+    let words = |field: &str| container[field].as_array().into_iter().flatten().filter_map(Value::as_str);
+    let line: Vec<&str> = words("command").chain(words("args")).collect();
+    let &[program, time] = line.as_slice() else { return Some(RUN_TIME) };
+    if program.rsplit('/').next() != Some("sleep") {
+        return Some(RUN_TIME);
+    }
+    let (count, unit) = time.split_at(time.trim_end_matches(|c: char| c.is_ascii_lowercase()).len());
+    let seconds = match unit {
+        "" | "s" => 1,
+        "m" => 60,
+        "h" => 3_600,
+        "d" => 86_400,
+        "infinity" => return None,
+        _ => return Some(RUN_TIME),
+    };
+    let count: u64 = count.parse::<u32>().map_or(0, u64::from);
+    Some(Duration::from_secs(count * seconds))
+}
 
 /// Whether the pod's containers are meant to end: a Job's pod, or one that is not restarted.
-pub fn is_meant_to_end(pod: &Value) -> bool {
+fn is_meant_to_end(pod: &Value) -> bool {
     let of_job = meta::controller_of(pod).is_some_and(|owner| owner["kind"] == "Job");
     of_job || pod.pointer("/spec/restartPolicy").and_then(Value::as_str).is_some_and(|p| p != "Always")
 }
@@ -136,10 +168,31 @@ mod tests {
 
     #[test]
     fn pods_that_are_not_restarted_end() {
-        assert!(!is_meant_to_end(&pod("Always")));
-        assert!(is_meant_to_end(&pod("Never")));
+        assert_eq!(run_time(&pod("Always")), None);
+        assert_eq!(run_time(&pod("Never")), Some(RUN_TIME));
         let status = succeeded(&pod("Never"), at("2026-01-01T00:00:00Z"));
         assert_eq!(status["containerStatuses"][0]["state"]["terminated"]["exitCode"], 0);
         assert_eq!(status["phase"], "Succeeded");
+    }
+
+    #[test]
+    fn containers_that_sleep_run_so_long() {
+        for (command, args, seconds) in [
+            (json!(["sleep", "300"]), json!(null), Some(300)),
+            (json!(["/bin/sleep"]), json!(["5m"]), Some(300)),
+            (json!(null), json!(["sleep", "1d"]), Some(86_400)),
+            (json!(["sleep", "infinity"]), json!(null), None),
+            (json!(["sleep", "0"]), json!(null), Some(1)),
+            (json!(["sleep", "-1"]), json!(null), Some(1)),
+            (json!(["sleep", "99999999999999999999"]), json!(null), Some(1)),
+            (json!(["sleep", "1x"]), json!(null), Some(1)),
+            (json!(["sleep"]), json!(null), Some(1)),
+            (json!(["sh", "-c", "sleep 300"]), json!(null), Some(1)),
+        ] {
+            let mut pod = pod("Never");
+            pod["spec"]["containers"][0]["command"] = command.clone();
+            pod["spec"]["containers"][0]["args"] = args;
+            assert_eq!(run_time(&pod), seconds.map(Duration::from_secs), "{command}");
+        }
     }
 }
