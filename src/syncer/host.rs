@@ -258,7 +258,14 @@ impl Host {
         if state.gone.has(meta::uid(object)) {
             return false;
         }
-        state.note((rule.resource, meta::name(object).to_owned()), owner, object, Some(sent));
+        let at = (rule.resource, meta::name(object).to_owned());
+        // The watch will not tell of this state again, so it takes the place of an older one that waits.
+        let is_older = |seen: &&mut Value| meta::revision(seen) < meta::revision(object);
+        if let Some(seen) = state.seen.get_mut(&at).filter(is_older) {
+            *seen = object.clone();
+            meta::unset(seen, "managedFields");
+        }
+        state.note(at, owner, object, Some(sent));
         true
     }
 

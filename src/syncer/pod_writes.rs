@@ -49,7 +49,7 @@ impl Syncer {
         }
         let changes = translate::amended(FIELD_MANAGER, &host, &wanted, meta::generation(pod) > 1);
         let is_written = changes != Amended::default();
-        let mut newest = host;
+        let (mut newest, mut rest) = (host, changes.pod);
         for (part, patch) in [("ephemeralcontainers", changes.ephemeral), ("resize", changes.resize)] {
             let Some(mut patch) = patch else { continue };
             meta::set(&mut patch, "uid", facts.uid.clone());
@@ -58,8 +58,10 @@ impl Syncer {
             let patched =
                 self.ask(api.patch_subresource(part, host_name, &params, &Patch::Strategic(&patch))).await?;
             newest = patched.into_tree();
+            // What was applied once and went another way now is no longer ours to apply.
+            rest = translate::amended(FIELD_MANAGER, &newest, &wanted, false).pod;
         }
-        if let Some(mut changed) = changes.pod {
+        if let Some(mut changed) = rest {
             meta::set(&mut changed, "uid", facts.uid.clone());
             let params = applying().force();
             let applied = self.ask(api.patch(host_name, &params, &Patch::Apply(&changed))).await?;

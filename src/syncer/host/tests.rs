@@ -91,6 +91,21 @@ fn a_state_is_handed_on_once_and_to_its_own_object_only() {
 }
 
 #[test]
+fn an_answer_takes_the_place_of_an_older_state_that_waits() {
+    let (host, ours) = (Host::default(), json!({}));
+    let revision = |host: &Host| host.take_seen(service(), NAME, "t").map(|seen| meta::revision(&seen));
+    host.hand_on(service(), object("u", 5, &ours));
+    see(&host, &object("u", 6, &ours), Some(42));
+    assert_eq!(revision(&host), Some(6));
+    assert_eq!(revision(&host), None);
+    host.hand_on(service(), object("u", 8, &ours));
+    see(&host, &object("u", 7, &ours), Some(42));
+    assert_eq!(revision(&host), Some(8), "the watch was ahead");
+    see(&host, &object("u", 9, &ours), Some(42));
+    assert_eq!(revision(&host), None, "nothing waited");
+}
+
+#[test]
 fn who_was_blocked_is_told_when_the_name_is_free() {
     let host = Host::default();
     let foreign = json!({ "metadata": { "name": NAME, "uid": "f", "resourceVersion": "3" } });

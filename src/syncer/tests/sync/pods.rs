@@ -73,7 +73,10 @@ async fn resources_are_resized_in_place() {
     let patch = json!({ "spec": { "containers": [{ "name": "main", "resources": { "requests": { "cpu": "2" } } }] } });
     side.patch_part("pods", "resize", "web", patch).await;
     host.until("pods", POD, |p| p["spec"]["containers"][0]["resources"]["requests"]["cpu"] == "2").await;
+    host.until("pods", POD, |p| p["metadata"]["annotations"]["alcove.dev/generation"] == "2").await;
     side.settled(&host).await;
+    let events = crate::support::list(&side.client, "events", "default");
+    assert!(events.iter().all(|event| event["reason"] != "HostRefused"), "{events:?}");
 }
 
 #[tokio::test]
