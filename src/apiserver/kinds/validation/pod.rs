@@ -20,9 +20,8 @@ const HOSTNAME_BYTES_MAX: usize = 64;
 
 /// A pod's metadata and spec. What only a new pod is asked for is the business of its strategy.
 pub(crate) fn pod(pod: &Value) -> Vec<Error> {
-    let (metadata, path) = (pod.get("metadata").unwrap_or(&Value::Null), Path::new("spec"));
-    let spec = pod.get("spec").unwrap_or(&Value::Null);
-    let mut errors = annotations(metadata, spec, &Path::new("metadata").child("annotations"));
+    let (spec, path) = (pod.get("spec").unwrap_or(&Value::Null), Path::new("spec"));
+    let mut errors = pod_annotations(pod);
     errors.extend(pod_spec(spec, Some(pod), &path));
     if field_text(spec, "serviceAccountName").is_empty() {
         let why = "must not be specified when serviceAccountName is not set";
@@ -37,6 +36,12 @@ pub(crate) fn pod(pod: &Value) -> Vec<Error> {
         errors.extend(items(spec, name, &path).filter_map(|(at, container)| padded_image(container, &at)));
     }
     errors
+}
+
+/// What a pod's annotations say about its spec.
+pub(super) fn pod_annotations(pod: &Value) -> Vec<Error> {
+    let part = |name: &str| pod.get(name).unwrap_or(&Value::Null);
+    annotations(part("metadata"), part("spec"), &Path::new("metadata").child("annotations"))
 }
 
 /// Annotations that mean something for pods.

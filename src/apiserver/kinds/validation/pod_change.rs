@@ -1,7 +1,7 @@
 //! What may change about a pod, through itself and through its subresources (k8s.io/kubernetes/pkg/apis/core/validation:
 //! ValidatePodUpdate, ValidatePodEphemeralContainersUpdate, ValidatePodResize).
 
-use super::pod::pod;
+use super::pod::{pod, pod_annotations};
 use super::{items, quality_of_service, scheduling};
 use crate::kinds::tree::{field, int, list, some, text};
 use alcove_object::field::{Error, Path, quote};
@@ -22,6 +22,12 @@ const CHANGEABLE: &str = "`spec.containers[*].image`,`spec.initContainers[*].ima
 pub(crate) fn pod_change(new: &Value, old: &Value) -> Vec<Error> {
     let path = Path::new("spec");
     let (Some(spec), Some(old_spec)) = (new.get("spec"), old.get("spec")) else { return Vec::new() };
+    if spec == old_spec {
+        // It was judged when it came, and only annotations say more about it.
+        let mut errors = pod_annotations(new);
+        errors.extend(annotation_changes(new, old));
+        return errors;
+    }
     let mut errors = pod(new);
     errors.extend(annotation_changes(new, old));
     for field in ["containers", "initContainers"] {
@@ -120,10 +126,6 @@ fn gate_change(spec: &Value, old: &Value, path: &Path) -> Vec<Error> {
 
 /// The fields that changed and may not.
 fn changed_fields(new: &Value, old: &Value) -> Vec<String> {
-    // Most changes of pods are not about their specs.
-    if new == old {
-        return Vec::new();
-    }
     let (new, old) = (munged(new, old), munged(old, old));
     let none = serde_json::Map::new();
     let (new, old) = (new.as_object().unwrap_or(&none), old.as_object().unwrap_or(&none));
