@@ -7,6 +7,7 @@ use crate::client::Object;
 use crate::http::negotiate::MetaVersion;
 use crate::http::splice;
 use crate::registry::{Cell, Column, Resource};
+use crate::rest;
 use alcove_object::tree::at;
 use alcove_object::{Status, Value, meta, time};
 use jiff::Timestamp;
@@ -154,8 +155,8 @@ impl Table {
     /// What cells are computed from. Built-in columns show nothing of managed fields, so those are not even read.
     fn tree(&self, object: &Object) -> Value {
         let is_built_in = matches!(&self.columns, Columns::Of(resource) if resource.custom.is_none());
-        let lean = is_built_in.then(|| splice::without_managed_fields(&object.bytes)).flatten();
-        lean.unwrap_or_else(|| object.parse())
+        let lean = is_built_in.then(|| rest::apart(&object.bytes)).flatten();
+        lean.map_or_else(|| object.parse(), |(tree, _)| tree)
     }
 
     fn cells(&self, object: &Value) -> Vec<Value> {

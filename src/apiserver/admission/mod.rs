@@ -119,6 +119,11 @@ pub trait Admission: Send + Sync {
         false
     }
 
+    /// Whether the step may look at `managedFields` now. While none does, applies leave them out of the trees.
+    fn reads_owners(&self) -> bool {
+        false
+    }
+
     /// May change the object, before validation.
     fn mutate<'a>(&'a self, attributes: &'a mut Attributes<'_>) -> Admitting<'a> {
         let _ = attributes;

@@ -55,10 +55,15 @@ impl StoreQuota {
         self.store.usage(&EXEMPT)
     }
 
+    /// Why nothing may grow any more.
+    fn ungrown(&self) -> Option<String> {
+        let bytes = self.limits.bytes / 100 * GROWTH_PERCENT;
+        broken(StoreLimits { objects: 0, bytes }, self.usage())
+    }
+
     /// Why an object may not grow any more. One that shrinks always may.
     fn outgrown(&self, attributes: &Attributes<'_>) -> Option<String> {
-        let bytes = self.limits.bytes / 100 * GROWTH_PERCENT;
-        let full = broken(StoreLimits { objects: 0, bytes }, self.usage())?;
+        let full = self.ungrown()?;
         let size = |object: &alcove_object::Value| object.to_string().len();
         let before = attributes.old.map_or(0, size);
         (size(attributes.object) > before).then_some(full)
@@ -77,6 +82,11 @@ fn broken(limits: StoreLimits, usage: Usage) -> Option<String> {
 impl Admission for StoreQuota {
     fn name(&self) -> &'static str {
         "StoreQuota"
+    }
+
+    // They count when an object's size does.
+    fn reads_owners(&self) -> bool {
+        self.limits.bytes != 0 && self.ungrown().is_some()
     }
 
     fn validate<'a>(&'a self, attributes: &'a mut Attributes<'_>) -> Admitting<'a> {

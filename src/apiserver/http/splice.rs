@@ -1,14 +1,10 @@
 //! Reading and cutting stored objects as bytes, without a tree: the metadata's span, and where kind and apiVersion
 //! stand.
 
-use alcove_object::Value;
 use bytes::Bytes;
-use serde::de::{DeserializeSeed, IgnoredAny, MapAccess, Visitor};
-use serde::{Deserialize, Deserializer};
-use serde_json::Map;
+use serde::Deserialize;
 use serde_json::value::RawValue;
 use std::borrow::Cow;
-use std::fmt;
 use std::ops::Range;
 
 #[derive(Deserialize)]
@@ -21,59 +17,6 @@ struct Spans<'a> {
 pub fn metadata(json: &[u8]) -> &str {
     let spans: Option<Spans<'_>> = serde_json::from_slice(json).ok();
     spans.and_then(|spans| spans.metadata).map_or("{}", RawValue::get)
-}
-
-/// An object as a tree without `metadata.managedFields`, which are half of most objects. `None`: it is no JSON object.
-pub fn without_managed_fields(json: &[u8]) -> Option<Value> {
-    let mut reader = serde_json::Deserializer::from_slice(json);
-    Members { chosen: "metadata", then: Then::Open }.deserialize(&mut reader).ok()
-}
-
-/// Reads an object's members as a tree; what is done with the chosen one is said by `then`.
-struct Members {
-    chosen: &'static str,
-    then: Then,
-}
-
-enum Then {
-    /// It is read as metadata.
-    Open,
-    /// It is passed over.
-    Skip,
-}
-
-impl<'de> DeserializeSeed<'de> for Members {
-    type Value = Value;
-
-    fn deserialize<D: Deserializer<'de>>(self, reader: D) -> Result<Value, D::Error> {
-        reader.deserialize_map(self)
-    }
-}
-
-impl<'de> Visitor<'de> for Members {
-    type Value = Value;
-
-    fn expecting(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
-        out.write_str("an object")
-    }
-
-    fn visit_map<A: MapAccess<'de>>(self, mut members: A) -> Result<Value, A::Error> {
-        let mut map = Map::new();
-        while let Some(key) = members.next_key::<String>()? {
-            let value = match self.then {
-                _ if key != self.chosen => members.next_value()?,
-                Then::Open => {
-                    members.next_value_seed(Members { chosen: "managedFields", then: Then::Skip })?
-                }
-                Then::Skip => {
-                    members.next_value::<IgnoredAny>()?;
-                    continue;
-                }
-            };
-            map.insert(key, value);
-        }
-        Ok(Value::Object(map))
-    }
 }
 
 /// What the plainest tables show.
@@ -182,18 +125,6 @@ mod tests {
         assert_eq!(cut(r#"{"kind":"A","apiVersion":"b","metadata":{}}"#), r#"{"metadata":{}}"#);
         for untouched in [r#"{"metadata":{}}"#, r#"{"kind":"A","metadata":{}}"#, "{}", "", r#"{"kind"#] {
             assert_eq!(cut(untouched), untouched);
-        }
-    }
-
-    #[test]
-    fn managed_fields_are_left_out() {
-        let json = br#"{"managedFields":1,"metadata":{"managedFields":[{"a":[]}],"name":"a"},"x":[{"metadata":{"managedFields":2}}]}"#;
-        let expected = serde_json::json!({
-            "managedFields": 1, "metadata": {"name": "a"}, "x": [{"metadata": {"managedFields": 2}}],
-        });
-        assert_eq!(without_managed_fields(json), Some(expected));
-        for broken in ["", "[]", "{", r#"{"metadata":1}"#] {
-            assert_eq!(without_managed_fields(broken.as_bytes()), None, "{broken}");
         }
     }
 

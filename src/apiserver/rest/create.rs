@@ -131,7 +131,7 @@ impl Write<'_> {
         loop {
             let (charges, turns) = self.charges(Verb::Create, object, None).await?;
             let is_charged = !charges.is_empty();
-            let put = Some(stored::body(&self.registry, resource, object));
+            let put = Some(stored::body(&self.registry, resource, object, ""));
             let op = Op { table: resource.table.clone(), key: key.as_str().into(), expect: None, put };
             let committed = self.server.store.commit(std::iter::once(op).chain(charges).collect()).await;
             drop(turns);

@@ -257,7 +257,7 @@ impl Write<'_> {
             return Ok(Some(self.deleted_object(options, shown, false)));
         }
         stored::warm_body(resource, &marked).await?;
-        let body = stored::body(&self.registry, resource, &mut marked);
+        let body = stored::body(&self.registry, resource, &mut marked, "");
         let written = self.commit_delete(entry, Some(body), Vec::new()).await?;
         Ok(written.map(|entry| self.deleted_object(options, stored::present(resource, &entry), false)))
     }

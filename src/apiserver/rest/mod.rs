@@ -4,6 +4,7 @@
 //! Callers have authenticated and authorized; what is left to authorize (a PUT that creates) is asked here.
 //! Every answer is bytes of the stored object in the version that was asked for; every failure is a `Status`.
 
+mod apart;
 mod body;
 mod connect;
 mod create;
@@ -28,6 +29,7 @@ mod write;
 
 pub(crate) use validate::standard_finalizer;
 
+pub(crate) use apart::apart;
 pub use body::{Body, Encoding};
 pub use connect::{Connection, Connector, Held, HttpBody, no_body};
 pub(crate) use stored::{converted, tree};

@@ -37,13 +37,24 @@ impl Patch {
         if !self.is_apply() {
             return Err(write.not_found());
         }
-        self.applied(None, write)
+        let object = write.apply(None, &self.tree)?;
+        self.applied(object, write)
     }
 
-    /// The object that a stored one becomes.
-    pub fn apply_to(&self, old: &Value, write: &mut Write<'_>) -> Result<Value, Status> {
+    /// The object that a stored one becomes. `owners`: the managed fields of the stored one if they are held apart, as
+    /// those of the new one then are too. Only applies do that.
+    pub fn apply_to(
+        &self,
+        old: &Value,
+        owners: Option<&str>,
+        write: &mut Write<'_>,
+    ) -> Result<Value, Status> {
         if self.is_apply() {
-            return self.applied(Some(old), write);
+            let object = match owners {
+                Some(owners) => write.apply_apart(old, owners, &self.tree),
+                None => write.apply(Some(old), &self.tree),
+            };
+            return self.applied(object?, write);
         }
         let mut object = old.clone();
         self.merge_into(&mut object, write.schema())?;
@@ -94,8 +105,8 @@ impl Patch {
         }
     }
 
-    fn applied(&self, live: Option<&Value>, write: &mut Write<'_>) -> Result<Value, Status> {
-        let mut object = write.apply(live, &self.tree)?;
+    /// What an apply made, in the form of its kind.
+    fn applied(&self, mut object: Value, write: &mut Write<'_>) -> Result<Value, Status> {
         match (write.options.field_validation, self.twice.is_empty()) {
             (FieldValidation::Strict, false) => {
                 let why = strict_message(&self.twice);

@@ -20,7 +20,7 @@ impl ApiServer {
         let mut count = 0;
         for entry in all.entries {
             let Some(mut pod) = rewound(stored::tree(resource, &entry)) else { continue };
-            let put = Some(stored::body(&registry, resource, &mut pod));
+            let put = Some(stored::body(&registry, resource, &mut pod, ""));
             let op = Op {
                 table: resource.table.clone(),
                 key: entry.key.clone(),

@@ -38,6 +38,11 @@ pub(crate) fn tree(resource: &Resource, entry: &Entry) -> Value {
     object
 }
 
+/// The same with its managed fields apart, as text; `None` for what is stored in another form than it is served in.
+pub(crate) fn apart<'e>(resource: &Resource, entry: &'e Entry) -> Option<(Value, &'e str)> {
+    is_in_form(resource, entry).then(|| super::apart(&entry.json)).flatten()
+}
+
 /// Makes of a custom object that was written in another version, or under another schema, what this version serves.
 fn bring_into_form(resource: &Resource, object: &mut Value) {
     let conversion = resource.custom.as_ref().and_then(|custom| custom.conversion.as_ref());
@@ -91,22 +96,28 @@ fn convert(resource: &Resource, object: &mut Value, from: &alcove_object::Gvk, t
     resource.strategy.convert(object, to);
 }
 
-/// The store's form of an object in the served version: converted, encoded without a resourceVersion, indexed.
-pub(crate) fn body(registry: &Registry, resource: &Resource, object: &mut Value) -> alcove_store::Body {
+/// The store's form of an object in the served version: converted, encoded without a resourceVersion, indexed. `owners`:
+/// its managed fields, if they were held [`apart`], or nothing.
+pub(crate) fn body(
+    registry: &Registry,
+    resource: &Resource,
+    object: &mut Value,
+    owners: &str,
+) -> alcove_store::Body {
     meta::unset(object, "resourceVersion");
     if resource.gvk == resource.stored {
-        return stored_body(registry, resource, object);
+        return stored_body(registry, resource, object, owners);
     }
     let mut stored = object.clone();
     match registry.kind(&resource.stored).filter(|storage| storage.custom.is_some()) {
         Some(storage) => bring_into_form(storage, &mut stored),
         None => convert(resource, &mut stored, &resource.gvk, &resource.stored),
     }
-    stored_body(registry, resource, &stored)
+    stored_body(registry, resource, &stored, owners)
 }
 
-fn stored_body(registry: &Registry, resource: &Resource, object: &Value) -> alcove_store::Body {
-    let (json, revision_at) = encode(object);
+fn stored_body(registry: &Registry, resource: &Resource, object: &Value, owners: &str) -> alcove_store::Body {
+    let (json, revision_at) = encode(object, owners);
     alcove_store::Body { json, revision_at, index: index(registry, resource, object) }
 }
 
@@ -126,15 +137,17 @@ pub(crate) fn is_same(entry: &Entry, body: &alcove_store::Body) -> bool {
 }
 
 /// Compact JSON, and where in it `"resourceVersion":"N",` belongs: among the sorted keys of `metadata`. There is always
-/// a key behind it, since every stored object has a uid.
-fn encode(object: &Value) -> (Vec<u8>, usize) {
-    let mut out = Vec::with_capacity(1024);
+/// a key behind it, since every stored object has a uid. `owners` are its managed fields if they are not in the tree.
+fn encode(object: &Value, owners: &str) -> (Vec<u8>, usize) {
+    let mut out = Vec::with_capacity(1024 + owners.len());
     let mut revision_at = 0;
     out.push(b'{');
     for (i, (key, value)) in object.as_object().into_iter().flatten().enumerate() {
         begin(&mut out, i, key);
         match (key.as_str(), value) {
-            ("metadata", Value::Object(metadata)) => revision_at = encode_metadata(&mut out, metadata),
+            ("metadata", Value::Object(metadata)) => {
+                revision_at = encode_metadata(&mut out, metadata, owners);
+            }
             _ => write(&mut out, value),
         }
     }
@@ -142,11 +155,22 @@ fn encode(object: &Value) -> (Vec<u8>, usize) {
     (out, revision_at)
 }
 
-fn encode_metadata(out: &mut Vec<u8>, metadata: &Map<String, Value>) -> usize {
+fn encode_metadata(out: &mut Vec<u8>, metadata: &Map<String, Value>, owners: &str) -> usize {
+    const OWNERS: &str = "managedFields";
     let mut revision_at = None;
+    let mut owners = Some(owners).filter(|owners| !owners.is_empty());
+    let is_apart = owners.is_some();
+    let mut position = 0;
     out.push(b'{');
-    for (i, (key, value)) in metadata.iter().enumerate() {
-        if i > 0 {
+    for (key, value) in metadata.iter().filter(|(key, _)| !is_apart || *key != OWNERS) {
+        if key.as_str() > OWNERS
+            && let Some(owners) = owners.take()
+        {
+            begin(out, position, OWNERS);
+            out.extend_from_slice(owners.as_bytes());
+            position += 1;
+        }
+        if position > 0 {
             out.push(b',');
         }
         if key.as_str() > "resourceVersion" {
@@ -154,6 +178,7 @@ fn encode_metadata(out: &mut Vec<u8>, metadata: &Map<String, Value>) -> usize {
         }
         begin(out, 0, key);
         write(out, value);
+        position += 1;
     }
     let end = out.len();
     out.push(b'}');
@@ -200,7 +225,7 @@ mod tests {
     fn the_resource_version_belongs_between_its_neighbours() {
         let object =
             json!({"apiVersion": "v1", "metadata": {"name": "a", "namespace": "b", "uid": "c"}, "x": [1]});
-        let (json, at) = encode(&object);
+        let (json, at) = encode(&object, "");
         let text = String::from_utf8(json).unwrap();
         let spliced = format!("{}\"resourceVersion\":\"7\",{}", &text[..at], &text[at..]);
         assert_eq!(
@@ -210,9 +235,24 @@ mod tests {
     }
 
     #[test]
+    fn managed_fields_that_were_apart_come_back_to_their_place() {
+        let owners = json!([{"manager": "m", "fieldsV1": {"f:x": {}}}]);
+        for metadata in [
+            json!({"labels": {"a": "b"}, "name": "n", "uid": "u"}),
+            json!({"uid": "u"}),
+            json!({"annotations": {}, "managedFields": [], "name": "n", "uid": "u"}),
+        ] {
+            let mut whole = json!({"kind": "K", "metadata": metadata});
+            let (json, at) = encode(&whole, &owners.to_string());
+            whole["metadata"]["managedFields"] = owners.clone();
+            assert_eq!((json, at), encode(&whole, ""));
+        }
+    }
+
+    #[test]
     fn equal_bytes_but_for_the_version_are_the_same() {
         let object = json!({"metadata": {"name": "a", "uid": "c"}});
-        let (json, at) = encode(&object);
+        let (json, at) = encode(&object, "");
         let text = String::from_utf8(json.clone()).unwrap();
         let entry = Entry {
             key: "a".into(),
@@ -223,7 +263,7 @@ mod tests {
         };
         let body = |json: Vec<u8>| alcove_store::Body { json, revision_at: at, index: Index::default() };
         assert!(is_same(&entry, &body(json)));
-        assert!(!is_same(&entry, &body(encode(&json!({"metadata": {"name": "a", "uid": "d"}})).0)));
-        assert!(!is_same(&entry, &body(encode(&json!({"metadata": {"name": "a", "uid": "cc"}})).0)));
+        assert!(!is_same(&entry, &body(encode(&json!({"metadata": {"name": "a", "uid": "d"}}), "").0)));
+        assert!(!is_same(&entry, &body(encode(&json!({"metadata": {"name": "a", "uid": "cc"}}), "").0)));
     }
 }

@@ -29,10 +29,14 @@ pub(super) enum Change<'a> {
 }
 
 impl Change<'_> {
+    fn is_apply(&self) -> bool {
+        matches!(self, Change::Patch(patch) if patch.is_apply())
+    }
+
     /// Whether the change itself wrote down who changed what.
     fn is_tracked(&self) -> bool {
         match self {
-            Change::Patch(patch) => patch.is_apply(),
+            Change::Patch(_) => self.is_apply(),
             // What the server itself does for a subresource, nobody manages.
             Change::Scale(_) | Change::Edit(_) => true,
             Change::Replace(_) => false,
@@ -171,8 +175,12 @@ impl Write<'_> {
     ) -> Result<Option<Answered>, Status> {
         let resource = self.resource();
         stored::warm(resource, std::slice::from_ref(entry)).await?;
-        let old = stored::tree(resource, entry);
-        let mut object = self.changed(change, &old)?;
+        let (old, owners) = match self.holds_owners_apart(change).then(|| stored::apart(resource, entry)) {
+            Some(Some((old, owners))) => (old, Some(owners)),
+            _ => (stored::tree(resource, entry), None),
+        };
+        self.owners.clear();
+        let mut object = self.changed(change, &old, owners)?;
         self.place(&mut object)?;
         self.check_name(&object)?;
         if !change.is_tracked() {
@@ -188,13 +196,29 @@ impl Write<'_> {
             self.reserve(Verb::Update, &mut object, Some(&old)).await?;
         }
         self.fill(&mut object);
-        apply::keep_times(&old, &mut object);
+        match owners {
+            Some(before) => {
+                let now = std::mem::take(&mut self.owners);
+                self.owners = apply::keep_times_apart(&old, before, &object, now);
+            }
+            None => apply::keep_times(&old, &mut object),
+        }
         let is_last = self.ends(&object, &old);
         self.replace(entry, &mut object, &old, is_last, is_exact).await
     }
 
-    /// What the object becomes, before anything is checked.
-    fn changed(&mut self, change: &mut Change<'_>, old: &Value) -> Result<Value, Status> {
+    /// Whether managed fields stay out of the trees of a change: an apply needs no tree of them, if nobody else does.
+    fn holds_owners_apart(&self, change: &Change<'_>) -> bool {
+        change.is_apply() && !self.server.admission.iter().any(|step| step.reads_owners())
+    }
+
+    /// What the object becomes, before anything is checked. `owners`: its managed fields, if they are held apart.
+    fn changed(
+        &mut self,
+        change: &mut Change<'_>,
+        old: &Value,
+        owners: Option<&str>,
+    ) -> Result<Value, Status> {
         match change {
             Change::Replace(object) => {
                 let (given, found) = (meta::uid(object), meta::uid(old));
@@ -206,7 +230,7 @@ impl Write<'_> {
                 }
                 Ok(object.clone())
             }
-            Change::Patch(patch) => patch.apply_to(old, self),
+            Change::Patch(patch) => patch.apply_to(old, owners, self),
             Change::Scale(how) => self.rescaled(how, old),
             Change::Edit(edit) => {
                 let mut object = old.clone();
@@ -320,6 +344,7 @@ impl Write<'_> {
     ) -> Result<Option<Answered>, Status> {
         let resource = self.resource();
         if self.options.dry_run || is_last {
+            self.join_owners(object);
             let shown = stored::unstored(entry.key.clone(), entry.revision, object);
             if self.options.dry_run {
                 return Ok(Some(self.answered(shown, false)));
@@ -330,7 +355,7 @@ impl Write<'_> {
             return Ok(gone.map(|_| self.answered(shown, false)));
         }
         stored::warm_body(resource, object).await?;
-        let body = stored::body(&self.registry, resource, object);
+        let body = stored::body(&self.registry, resource, object, &self.owners);
         if stored::is_same(entry, &body) {
             return Ok(Some(self.answered(stored::present(resource, entry), false)));
         }
@@ -341,6 +366,14 @@ impl Write<'_> {
             stored::warm(resource, std::slice::from_ref(entry)).await?;
         }
         Ok(written.map(|entry| self.answered(stored::present(resource, &entry), false)))
+    }
+
+    /// Puts managed fields that were held apart into the tree.
+    fn join_owners(&self, object: &mut Value) {
+        if !self.owners.is_empty() {
+            let owners: Value = serde_json::from_str(&self.owners).expect("owners are written as JSON");
+            meta::set(object, "managedFields", owners);
+        }
     }
 
     /// One operation on an entry, and what is stored together with it. `None`: it changed meanwhile and nobody named its

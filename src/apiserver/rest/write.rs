@@ -53,6 +53,8 @@ pub(super) struct Write<'a> {
     reinvocation: Reinvocation,
     /// Texts for `Warning` headers.
     pub warnings: Vec<String>,
+    /// The object's managed fields as text, where they are held apart from its tree (see [`stored::apart`]).
+    pub owners: String,
 }
 
 impl<'a> Write<'a> {
@@ -74,6 +76,7 @@ impl<'a> Write<'a> {
             now,
             reinvocation: Reinvocation::default(),
             warnings: Vec::new(),
+            owners: String::new(),
         }
     }
 
@@ -170,6 +173,17 @@ impl<'a> Write<'a> {
         let manager = self.manager_in(&api_version);
         apply::apply(live, patch, self.schema(), &manager, self.options.force, &self.reset_fields())
             .map_err(|e| e.to_status())
+    }
+
+    /// The same for a live object whose managed fields are held apart; those of the result become this write's.
+    pub fn apply_apart(&mut self, live: &Value, owners: &str, patch: &Value) -> Result<Value, Status> {
+        let api_version = self.resource().gvk.api_version();
+        let (manager, reset) = (self.manager_in(&api_version), self.reset_fields());
+        let (schema, force) = (self.schema(), self.options.force);
+        let (object, owners) = apply::apply_apart(live, owners, patch, schema, &manager, force, &reset)
+            .map_err(|e| e.to_status())?;
+        self.owners = owners;
+        Ok(object)
     }
 
     /// One admission step over something that is not stored.
@@ -281,7 +295,7 @@ impl<'a> Write<'a> {
                 metadata::first_generation(resource, &mut object);
             }
         }
-        let put = Some(stored::body(&self.registry, resource, &mut object));
+        let put = Some(stored::body(&self.registry, resource, &mut object, ""));
         Ok(Op { table, key, expect, put })
     }
 

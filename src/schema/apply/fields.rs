@@ -1,14 +1,16 @@
 //! FieldsV1: a field set as JSON (sigs.k8s.io/structured-merge-diff/v6/fieldpath/serialize.go).
 //!
 //! Every path element is a key (`f:NAME`, `k:{...}`, `v:VALUE`, `i:INDEX`); `.` says that the path so far is itself in
-//! the set, and an empty object says so too.
+//! the set, and an empty object says so too. Sets are read from trees and from texts, and written as either.
 
 use super::path::{Element, KeyField};
 use super::set::{Node, Set};
 use alcove_object::Value;
+use serde::Deserialize;
+use serde::de::{DeserializeSeed, Deserializer, Error as _, IgnoredAny, MapAccess, Visitor};
 use serde_json::Map;
 use std::borrow::Cow;
-use std::fmt::Write as _;
+use std::fmt::{self, Write as _};
 
 /// Reads a field set. Elements of kinds that nobody knows are passed over, as upstream does.
 ///
@@ -17,7 +19,7 @@ pub fn decode(fields: &Value) -> Result<Set<'_>, String> {
     let map = fields.as_object().ok_or("field set is not an object")?;
     let mut nodes = Vec::with_capacity(map.len());
     for (key, below) in map.iter().filter(|(key, _)| *key != ".") {
-        let Some(element) = decode_element(key)? else { continue };
+        let Some(element) = decode_element(Cow::Borrowed(key))? else { continue };
         let children = decode(below)?;
         let member = children.is_empty() || below.get(".").is_some();
         nodes.push(Node { element, member, children });
@@ -25,14 +27,63 @@ pub fn decode(fields: &Value) -> Result<Set<'_>, String> {
     Ok(Set::from_nodes(nodes))
 }
 
-fn decode_element(text: &str) -> Result<Option<Element<'_>>, String> {
+/// Reads a field set from its text, as [`decode`] does from a tree of it.
+pub fn decode_text(text: &str) -> Result<Set<'_>, String> {
+    let read = Level.deserialize(&mut serde_json::Deserializer::from_str(text));
+    read.map(|(set, _)| set).map_err(|e| e.to_string())
+}
+
+/// Reads one level of a text, and whether it says that the path so far is itself in the set.
+struct Level;
+
+#[derive(Deserialize)]
+struct Name<'a>(#[serde(borrow)] Cow<'a, str>);
+
+impl<'de> DeserializeSeed<'de> for Level {
+    type Value = (Set<'de>, bool);
+
+    fn deserialize<D: Deserializer<'de>>(self, reader: D) -> Result<Self::Value, D::Error> {
+        reader.deserialize_map(self)
+    }
+}
+
+impl<'de> Visitor<'de> for Level {
+    type Value = (Set<'de>, bool);
+
+    fn expecting(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        out.write_str("a field set")
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut members: A) -> Result<Self::Value, A::Error> {
+        let mut nodes = Vec::new();
+        let mut is_named = false;
+        while let Some(Name(key)) = members.next_key()? {
+            if key == "." {
+                members.next_value::<IgnoredAny>()?;
+                is_named = true;
+                continue;
+            }
+            let element = decode_element(key).map_err(A::Error::custom)?;
+            let (children, is_member) = members.next_value_seed(Level)?;
+            if let Some(element) = element {
+                nodes.push(Node { element, member: is_member || children.is_empty(), children });
+            }
+        }
+        Ok((Set::from_nodes(nodes), is_named))
+    }
+}
+
+fn decode_element(text: Cow<'_, str>) -> Result<Option<Element<'_>>, String> {
     let Some((kind, rest)) = text.split_at_checked(2).filter(|(kind, _)| kind.ends_with(':')) else {
         return Err(format!("missing colon: {text}"));
     };
     let json =
         || serde_json::from_str::<Value>(rest).map_err(|e| format!("parsing key as path element: {e}"));
     Ok(Some(match kind {
-        "f:" => Element::field(rest),
+        "f:" => Element::Field(match text {
+            Cow::Borrowed(text) => Cow::Borrowed(&text[2..]),
+            Cow::Owned(text) => Cow::Owned(text[2..].to_owned()),
+        }),
         "v:" => Element::Value(Cow::Owned(json()?)),
         "i:" => Element::Index(rest.parse().map_err(|e| format!("parsing index: {e}"))?),
         "k:" => match json()? {
@@ -59,6 +110,48 @@ fn encode_node(node: &Node<'_>) -> (String, Value) {
         map.insert(".".to_owned(), Value::Object(Map::new()));
     }
     (encode_element(&node.element), below)
+}
+
+/// Writes a field set as the text that the tree of [`encode`] has.
+pub fn encode_text(set: &Set<'_>, out: &mut Vec<u8>) {
+    encode_level(set, false, out);
+}
+
+fn encode_level(set: &Set<'_>, is_member: bool, out: &mut Vec<u8>) {
+    out.push(b'{');
+    let mut comma: &[u8] = b"";
+    if is_member && !set.is_empty() {
+        out.extend_from_slice(br#"".":{}"#);
+        comma = b",";
+    }
+    // Fields come first and in the order of their names, the rest in the order of its texts.
+    let rest_at = set.nodes().partition_point(|node| matches!(node.element, Element::Field(_)));
+    let (fields, rest) = set.nodes().split_at(rest_at);
+    let mut rest: Vec<(String, &Node<'_>)> =
+        rest.iter().map(|node| (encode_element(&node.element), node)).collect();
+    rest.sort_unstable_by(|(a, _), (b, _)| a.cmp(b));
+    let fields = fields.iter().map(|node| (None, node));
+    for (key, node) in fields.chain(rest.into_iter().map(|(key, node)| (Some(key), node))) {
+        out.extend_from_slice(comma);
+        comma = b",";
+        match (&node.element, key) {
+            (Element::Field(name), _) => {
+                out.extend_from_slice(b"\"f:");
+                let quote = out.len();
+                put_text(name, out);
+                out.remove(quote);
+            }
+            (_, key) => put_text(&key.unwrap_or_default(), out),
+        }
+        out.push(b':');
+        encode_level(&node.children, node.member, out);
+    }
+    out.push(b'}');
+}
+
+/// Writes a text as JSON.
+pub(super) fn put_text(text: &str, out: &mut Vec<u8>) {
+    serde_json::to_writer(out, text).expect("writing to memory does not fail");
 }
 
 fn encode_element(element: &Element<'_>) -> String {

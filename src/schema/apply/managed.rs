@@ -5,7 +5,9 @@ use super::Manager;
 use super::fields;
 use super::set::Set;
 use alcove_object::{Value, meta};
+use serde::Deserialize;
 use serde_json::Map;
+use serde_json::value::RawValue;
 use std::borrow::Cow;
 use std::cmp::Ordering;
 use std::fmt;
@@ -61,18 +63,13 @@ impl<'a> Owner<'a> {
 
     /// An owner from its parts.
     pub fn new(
-        manager: &'a str,
+        manager: impl Into<Cow<'a, str>>,
         operation: Operation,
-        api_version: &'a str,
-        subresource: &'a str,
+        api_version: impl Into<Cow<'a, str>>,
+        subresource: impl Into<Cow<'a, str>>,
     ) -> Owner<'a> {
-        let api_version = if operation == Operation::Apply { "" } else { api_version };
-        Owner {
-            manager: Cow::Borrowed(manager),
-            operation,
-            api_version: Cow::Borrowed(api_version),
-            subresource: Cow::Borrowed(subresource),
-        }
+        let api_version = if operation == Operation::Apply { "".into() } else { api_version.into() };
+        Owner { manager: manager.into(), operation, api_version, subresource: subresource.into() }
     }
 }
 
@@ -111,9 +108,23 @@ impl fmt::Display for Owner<'_> {
 impl<'a> Owners<'a> {
     /// Reads the entries of an object. The error is upstream's text.
     pub fn read(object: Option<&'a Value>) -> Result<Owners<'a>, String> {
+        let entries = entries(object).iter().enumerate();
+        Owners::of(entries.map(|(index, entry)| Entry::read(entry, index)))
+    }
+
+    /// Reads the text of `managedFields`, empty if an object has none.
+    pub fn read_text(text: &'a str) -> Result<Owners<'a>, String> {
+        let entries = told(text)?.into_iter().enumerate();
+        Owners::of(entries.map(|(index, entry)| {
+            let fields = entry.fields.map(RawValue::get);
+            entry.read(index, || fields.map_or_else(|| Ok(Set::default()), fields::decode_text))
+        }))
+    }
+
+    fn of(entries: impl Iterator<Item = Result<Entry<'a>, String>>) -> Result<Owners<'a>, String> {
         let mut owners = Owners::default();
-        for (index, entry) in entries(object).iter().enumerate() {
-            let entry = Entry::read(entry, index)?;
+        for entry in entries {
+            let entry = entry?;
             match owners.get_mut(&entry.owner) {
                 Some(known) => *known = entry,
                 None => owners.entries.push(entry),
@@ -147,8 +158,30 @@ impl<'a> Owners<'a> {
         self.entries = joined;
     }
 
-    /// The entries as `metadata.managedFields`, in upstream's order; none when nobody owns anything.
+    /// The entries as `metadata.managedFields`; none when nobody owns anything.
     pub fn write(mut self) -> Option<Value> {
+        self.sort();
+        let entries: Vec<Value> = self.entries.iter().map(Entry::write).collect();
+        (!entries.is_empty()).then_some(Value::Array(entries))
+    }
+
+    /// The text of what [`Owners::write`] gives; empty when nobody owns anything.
+    pub fn write_text(mut self) -> String {
+        if self.entries.is_empty() {
+            return String::new();
+        }
+        self.sort();
+        let mut out = Vec::with_capacity(4096);
+        for (i, entry) in self.entries.iter().enumerate() {
+            out.push(if i == 0 { b'[' } else { b',' });
+            entry.write_text(&mut out);
+        }
+        out.push(b']');
+        String::from_utf8(out).expect("what is written is made of texts")
+    }
+
+    /// Upstream's order.
+    fn sort(&mut self) {
         self.entries.sort_by(|a, b| {
             let key = |e: &Entry<'a>| (e.owner.operation, e.seconds());
             let same_time = key(a).cmp(&key(b));
@@ -157,38 +190,113 @@ impl<'a> Owners<'a> {
                 .then_with(|| a.api_version.cmp(&b.api_version))
                 .then_with(|| a.owner.subresource.cmp(&b.owner.subresource))
         });
-        let entries: Vec<Value> = self.entries.iter().map(Entry::write).collect();
-        (!entries.is_empty()).then_some(Value::Array(entries))
+    }
+}
+
+/// An entry as it stands in a tree or a text, its fields unread.
+#[derive(Default, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+pub(super) struct Told<'a> {
+    #[serde(borrow)]
+    api_version: Cow<'a, str>,
+    #[serde(borrow)]
+    fields_type: Cow<'a, str>,
+    #[serde(borrow, rename = "fieldsV1")]
+    fields: Option<&'a RawValue>,
+    #[serde(borrow)]
+    manager: Cow<'a, str>,
+    #[serde(borrow)]
+    operation: Cow<'a, str>,
+    #[serde(borrow)]
+    subresource: Cow<'a, str>,
+    #[serde(borrow)]
+    time: Option<Cow<'a, str>>,
+}
+
+/// The entries of a text, empty if there is none.
+fn told(text: &str) -> Result<Vec<Told<'_>>, String> {
+    if text.is_empty() { Ok(Vec::new()) } else { serde_json::from_str(text).map_err(|e| e.to_string()) }
+}
+
+/// Whether two texts of `managedFields` say the same but for times.
+pub(super) fn same_but_times(a: &str, b: &str) -> bool {
+    let timeless = |text| -> Option<Vec<_>> {
+        let entries = told(text).ok()?.into_iter();
+        let rest = |e: Told<'_>| -> [String; 6] {
+            let fields = e.fields.map_or("", RawValue::get);
+            [&*e.api_version, &*e.fields_type, fields, &*e.manager, &*e.operation, &*e.subresource]
+                .map(str::to_owned)
+        };
+        Some(entries.map(rest).collect())
+    };
+    let (a, b) = (timeless(a), timeless(b));
+    a.is_some() && a == b
+}
+
+impl<'a> Told<'a> {
+    fn read(
+        self,
+        index: usize,
+        fields: impl FnOnce() -> Result<Set<'a>, String>,
+    ) -> Result<Entry<'a>, String> {
+        let operation = match &*self.operation {
+            "Apply" => Operation::Apply,
+            "Update" => Operation::Update,
+            _ => return Err("operation must be `Apply` or `Update`".to_owned()),
+        };
+        if self.api_version.is_empty() {
+            return Err("apiVersion must not be empty".to_owned());
+        }
+        match &*self.fields_type {
+            "FieldsV1" => {}
+            "" => return Err(format!("missing fieldsType in managed fields entry {index}")),
+            other => return Err(format!("invalid fieldsType {other:?} in managed fields entry {index}")),
+        }
+        let fields = fields().map_err(|why| format!("error decoding set: {why}"))?;
+        let owner = Owner::new(self.manager, operation, self.api_version.clone(), self.subresource);
+        Ok(Entry { owner, api_version: self.api_version, time: self.time, fields })
     }
 }
 
 impl<'a> Entry<'a> {
     fn read(entry: &'a Value, index: usize) -> Result<Entry<'a>, String> {
-        let text = |key: &str| entry.get(key).and_then(Value::as_str).unwrap_or_default();
-        let operation = match text("operation") {
-            "Apply" => Operation::Apply,
-            "Update" => Operation::Update,
-            _ => return Err("operation must be `Apply` or `Update`".to_owned()),
+        let text = |key: &str| entry.get(key).and_then(Value::as_str).map(Cow::Borrowed);
+        let given = |key: &str| text(key).unwrap_or_default();
+        let told = Told {
+            api_version: given("apiVersion"),
+            fields_type: given("fieldsType"),
+            fields: None,
+            manager: given("manager"),
+            operation: given("operation"),
+            subresource: given("subresource"),
+            time: text("time"),
         };
-        let api_version = text("apiVersion");
-        if api_version.is_empty() {
-            return Err("apiVersion must not be empty".to_owned());
-        }
-        match text("fieldsType") {
-            "FieldsV1" => {}
-            "" => return Err(format!("missing fieldsType in managed fields entry {index}")),
-            other => return Err(format!("invalid fieldsType {other:?} in managed fields entry {index}")),
-        }
-        let fields = match entry.get("fieldsV1") {
-            None | Some(Value::Null) => Set::default(),
-            Some(json) => fields::decode(json).map_err(|why| format!("error decoding set: {why}"))?,
-        };
-        Ok(Entry {
-            owner: Owner::new(text("manager"), operation, api_version, text("subresource")),
-            api_version: Cow::Borrowed(api_version),
-            time: entry.get("time").and_then(Value::as_str).map(Cow::Borrowed),
-            fields,
+        told.read(index, || match entry.get("fieldsV1") {
+            None | Some(Value::Null) => Ok(Set::default()),
+            Some(json) => fields::decode(json),
         })
+    }
+
+    /// The members in the order of their names, as a tree has them.
+    fn write_text(&self, out: &mut Vec<u8>) {
+        let mut begin = b'{';
+        let mut member = |name: &str, value: &str, out: &mut Vec<u8>| {
+            if !value.is_empty() {
+                out.push(std::mem::replace(&mut begin, b','));
+                fields::put_text(name, out);
+                out.push(b':');
+                fields::put_text(value, out);
+            }
+        };
+        member("apiVersion", &self.api_version, out);
+        member("fieldsType", "FieldsV1", out);
+        out.extend_from_slice(br#","fieldsV1":"#);
+        fields::encode_text(&self.fields, out);
+        member("manager", &self.owner.manager, out);
+        member("operation", self.owner.operation.name(), out);
+        member("subresource", &self.owner.subresource, out);
+        member("time", self.time.as_deref().unwrap_or_default(), out);
+        out.push(b'}');
     }
 
     fn write(&self) -> Value {

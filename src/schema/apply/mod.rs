@@ -133,12 +133,42 @@ pub fn apply(
     force: bool,
     reset: &[&str],
 ) -> Result<Value, ApplyError> {
+    let (mut object, owners) = merged(live, Owners::read(live), patch, schema, manager, force, reset)?;
+    managed::put(&mut object, owners.write());
+    Ok(object)
+}
+
+/// The same for a live object whose managed fields are held apart, as the text that they are in `owners`, empty if there
+/// are none. Gives the result without its managed fields, and those: half of most objects never become a tree.
+pub fn apply_apart(
+    live: &Value,
+    owners: &str,
+    patch: &Value,
+    schema: View<'_>,
+    manager: &Manager<'_>,
+    force: bool,
+    reset: &[&str],
+) -> Result<(Value, String), ApplyError> {
+    let owners = Owners::read_text(owners);
+    let (object, owners) = merged(Some(live), owners, patch, schema, manager, force, reset)?;
+    Ok((object, owners.write_text()))
+}
+
+fn merged<'a>(
+    live: Option<&'a Value>,
+    owners: Result<Owners<'a>, String>,
+    patch: &'a Value,
+    schema: View<'a>,
+    manager: &Manager<'a>,
+    force: bool,
+    reset: &[&'a str],
+) -> Result<(Value, Owners<'a>), ApplyError> {
     check_patch(patch, schema, manager)?;
     let base = live.unwrap_or(&NOTHING);
     let ty = Type::Declared(schema);
     let scope = Scope::new(ty, reset);
-    let mut owners = Owners::read(live)
-        .map_err(|why| ApplyError::Failed(format!("failed to decode managed fields: {why}")))?;
+    let mut owners =
+        owners.map_err(|why| ApplyError::Failed(format!("failed to decode managed fields: {why}")))?;
     if owners.entries.is_empty() && live.is_some() {
         let before = Manager { name: BEFORE_FIRST_APPLY, ..*manager };
         update::record(&mut owners, &NOTHING, base, &scope, &before);
@@ -162,12 +192,10 @@ pub fn apply(
         Applied::Same => merge::clone_unmanaged(base),
         Applied::Changed(object) => object,
     };
-    let owners = owners.write();
     if is_kubectl {
         last_applied::refresh(&mut object, patch);
     }
-    managed::put(&mut object, owners);
-    Ok(object)
+    Ok((object, owners))
 }
 
 fn check_patch(patch: &Value, schema: View<'_>, manager: &Manager<'_>) -> Result<(), ApplyError> {
@@ -195,13 +223,22 @@ fn check_patch(patch: &Value, schema: View<'_>, manager: &Manager<'_>) -> Result
 /// write can be left out (IgnoreManagedFieldsTimestampsTransformer in k8s.io/apiserver). Call it last, with the object
 /// as it would be stored, under the live object's resourceVersion.
 pub fn keep_times(live: &Value, new: &mut Value) {
-    let (old, entries) = (managed::entries(Some(live)), managed::entries(Some(new)));
-    let same_but_time = |(a, b): (&Value, &Value)| timeless(a).eq(timeless(b));
-    if old.len() != entries.len() || old == entries || !old.iter().zip(entries).all(same_but_time) {
+    // Most writes change something.
+    if !path::equal_unmanaged(live, new) {
         return;
     }
-    if path::equal_unmanaged(live, new) {
+    let (old, entries) = (managed::entries(Some(live)), managed::entries(Some(new)));
+    let same_but_time = |(a, b): (&Value, &Value)| timeless(a).eq(timeless(b));
+    if old.len() == entries.len() && old != entries && old.iter().zip(entries).all(same_but_time) {
         managed::put(new, Some(Value::Array(old.to_vec())));
+    }
+}
+
+/// The same for objects whose managed fields are held apart (see [`apply_apart`]): which of two texts `new` is to have.
+pub fn keep_times_apart(live: &Value, live_owners: &str, new: &Value, new_owners: String) -> String {
+    match path::equal_unmanaged(live, new) && managed::same_but_times(live_owners, &new_owners) {
+        true => live_owners.to_owned(),
+        false => new_owners,
     }
 }
 

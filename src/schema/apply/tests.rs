@@ -45,7 +45,13 @@ fn run(step: &Value, schema: View<'_>, kind: &Gvk, live: &mut Option<Value>) -> 
     let force = step["force"] == true;
     let mut object = step["object"].clone();
     let result = if is_apply {
-        apply(live.as_ref(), &object, schema, &manager, force, &reset)
+        let whole = apply(live.as_ref(), &object, schema, &manager, force, &reset);
+        if let Some(live) = live {
+            let (bare, owners) = apart(live);
+            let parts = apply_apart(&bare, &owners, &object, schema, &manager, force, &reset);
+            same(&parts.map_err(|e| e.to_string()), &whole.as_ref().map(apart).map_err(|e| e.to_string()))?;
+        }
+        whole
     } else {
         track_update(live.as_ref(), &mut object, schema, &manager, &reset).map(|()| object)
     };
@@ -68,6 +74,52 @@ fn run(step: &Value, schema: View<'_>, kind: &Gvk, live: &mut Option<Value>) -> 
     managed::put(&mut stored, (!owners.is_empty()).then_some(Value::Array(owners)));
     *live = Some(stored);
     Ok(())
+}
+
+/// An object without its managed fields, and their text.
+fn apart(object: &Value) -> (Value, String) {
+    let owners = managed::entries(Some(object));
+    let text = if owners.is_empty() { String::new() } else { Value::from(owners).to_string() };
+    let mut bare = object.clone();
+    managed::put(&mut bare, None);
+    (bare, text)
+}
+
+#[test]
+fn texts_are_those_of_trees() {
+    let sets = [
+        json!({}),
+        json!({"f:a": {}, "f:b": {".": {}, "f:c": {}}}),
+        json!({"f:\"quoted\\": {}, "f:ü": {"f:": {}}}),
+        json!({"k:{\"port\":443}": {".": {}, "f:x": {}}, "k:{\"port\":80}": {}, "k:{\"port\":8080}": {}}),
+        json!({"v:10": {}, "v:9": {}, "v:\"a\"": {}, "v:true": {}, "i:10": {}, "i:9": {}, "f:z": {}}),
+    ];
+    for tree in sets {
+        let text = tree.to_string();
+        let (from_tree, from_text) = (fields::decode(&tree).unwrap(), fields::decode_text(&text).unwrap());
+        assert_eq!(from_tree, from_text, "{text}");
+        let mut written = Vec::new();
+        fields::encode_text(&from_text, &mut written);
+        assert_eq!(String::from_utf8(written).unwrap(), text);
+    }
+    for wrong in ["[]", "1", "{\"a\":{}}", "{\"k:1\":{}}", "{\"f:a\":1}"] {
+        assert!(fields::decode_text(wrong).is_err() && fields::decode(&wrong.parse().unwrap()).is_err());
+    }
+}
+
+#[test]
+fn times_alone_change_nothing_in_texts() {
+    let owners = |time: &str, manager: &str| {
+        json!([{"apiVersion": "v1", "fieldsType": "FieldsV1", "fieldsV1": {"f:data": {}}, "manager": manager,
+            "operation": "Apply", "time": time}])
+        .to_string()
+    };
+    let (live, other) = (json!({"data": {"a": "b"}}), json!({"data": {"a": "c"}}));
+    let (before, now, hers) = (owners("2026-01-01T00:00:00Z", "m"), owners(TIME, "m"), owners(TIME, "n"));
+    assert_eq!(keep_times_apart(&live, &before, &live, now.clone()), before);
+    assert_eq!(keep_times_apart(&live, &before, &other, now.clone()), now);
+    assert_eq!(keep_times_apart(&live, &before, &live, hers.clone()), hers);
+    assert_eq!(keep_times_apart(&live, "", &live, now.clone()), now);
 }
 
 fn same<T: PartialEq + serde::Serialize>(got: &T, expected: &T) -> Result<(), String> {

@@ -238,6 +238,10 @@ impl Admission for MutatingPolicies {
         NAME
     }
 
+    fn reads_owners(&self) -> bool {
+        !self.0.all().is_empty()
+    }
+
     fn mutate<'a>(&'a self, attributes: &'a mut Attributes<'_>) -> Admitting<'a> {
         Box::pin(std::future::ready(self.change(attributes)))
     }

@@ -49,6 +49,11 @@ impl<P: Policy> Source<P> {
 
     /// The policies that a request may concern, by their names.
     pub fn current(&self, attributes: &Attributes<'_>) -> Arc<[Bound<P>]> {
+        if is_policy(attributes) { Arc::new([]) } else { self.all() }
+    }
+
+    /// All policies by their names.
+    pub fn all(&self) -> Arc<[Bound<P>]> {
         let mut state = self.state.lock();
         // What is there is given at once; a watch that would wait has told everything.
         let mut is_old = state.watches.len() < P::TABLES.len();
@@ -58,7 +63,7 @@ impl<P: Policy> Source<P> {
         if is_old {
             *state = self.load();
         }
-        if is_policy(attributes) { Arc::new([]) } else { state.policies.clone() }
+        state.policies.clone()
     }
 
     fn load(&self) -> State<P> {

@@ -209,6 +209,10 @@ impl Admission for ValidatingPolicies {
         "ValidatingAdmissionPolicy"
     }
 
+    fn reads_owners(&self) -> bool {
+        !self.0.all().is_empty()
+    }
+
     fn validate<'a>(&'a self, attributes: &'a mut Attributes<'_>) -> Admitting<'a> {
         Box::pin(std::future::ready(self.judge(attributes)))
     }

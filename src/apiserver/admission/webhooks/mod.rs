@@ -243,6 +243,10 @@ impl Admission for MutatingWebhooks {
         MUTATING
     }
 
+    fn reads_owners(&self) -> bool {
+        !self.hooks.current().is_empty()
+    }
+
     fn mutate<'a>(&'a self, attributes: &'a mut Attributes<'_>) -> Admitting<'a> {
         Box::pin(self.ask_all(attributes))
     }
@@ -251,6 +255,10 @@ impl Admission for MutatingWebhooks {
 impl Admission for ValidatingWebhooks {
     fn name(&self) -> &'static str {
         "ValidatingAdmissionWebhook"
+    }
+
+    fn reads_owners(&self) -> bool {
+        !self.hooks.current().is_empty()
     }
 
     fn validate<'a>(&'a self, attributes: &'a mut Attributes<'_>) -> Admitting<'a> {
