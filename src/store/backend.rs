@@ -22,7 +22,12 @@ pub(crate) trait Backend: Send {
     /// Frees a little of what lies below the floor. False: nothing is left to free.
     fn prune(&mut self) -> Result<bool, String>;
 
-    /// Keeps itself small, after the group has been answered. `idle`: nobody waits for the next one.
+    /// Whether a pause is worth being used to tidy.
+    fn is_untidy(&self) -> bool {
+        false
+    }
+
+    /// Keeps itself small, after the group has been answered. `idle`: there is a pause, and time to do it well.
     fn tidy(&mut self, idle: bool) {
         let _ = idle;
     }

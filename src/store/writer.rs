@@ -24,6 +24,8 @@ const GROUP_OPS_MAX: usize = 1_024;
 const GROUP_BYTES_MAX: usize = 8 << 20;
 /// Groups between two steps of pruning while there is always something to write.
 const GROUPS_PER_PRUNE: u32 = 16;
+/// Time without a message after which more is not expected soon.
+const PAUSE: Duration = Duration::from_millis(500);
 /// Into how many pieces history's time is cut: what is kept is at most one piece too old.
 const HISTORY_PIECES: u32 = 16;
 
@@ -144,7 +146,13 @@ impl Writer {
             self.groups_since_prune = GROUPS_PER_PRUNE;
             return Err(RecvTimeoutError::Timeout);
         }
-        self.backend.tidy(true);
+        // Whoever comes meanwhile waits for the medium to be tidied, so that it takes a pause for that.
+        if self.backend.is_untidy() {
+            match queue.recv_timeout(PAUSE) {
+                Err(RecvTimeoutError::Timeout) => self.backend.tidy(true),
+                found => return found,
+            }
+        }
         match self.stretches.front() {
             Some(oldest) => {
                 queue.recv_timeout((oldest.last_at + self.history).saturating_duration_since(Instant::now()))

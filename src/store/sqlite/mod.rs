@@ -29,8 +29,8 @@ const PAGE_BYTES: usize = 8 << 10;
 const CACHE_BYTES: usize = 1 << 20;
 /// Bytes of write-ahead log after which it is copied back into the file.
 const WAL_BYTES_MAX: usize = 4 << 20;
-/// Bytes of log that are copied back as soon as nobody waits for the writer, so that a quiet tenant stays small.
-const WAL_BYTES_IDLE: usize = 1 << 20;
+/// Bytes of log that are copied back, and the log cut off, as soon as there is a pause, so that a quiet tenant is small.
+const WAL_BYTES_IDLE: usize = 256 << 10;
 /// Forgotten states deleted in one step; other groups wait for a step.
 const PRUNE_ROWS: usize = 512;
 /// Free pages given back to the file system in one step.
@@ -58,7 +58,10 @@ pub(crate) fn open(dir: &Path, history_bytes_max: usize) -> Result<(Memory, Sqli
     let database = open::open(&path)?;
     let loaded = load::load(&database, history_bytes_max).map_err(|error| error.at(&path))?;
     open::allow_changes(&database).map_err(|error| open::refuse(&path, &error))?;
-    let sqlite = Sqlite { database, tables: loaded.tables, floor: loaded.floor, wal_bytes: 0, _lock: lock };
+    // What is left of a log whose writer was killed.
+    let log = std::fs::metadata(dir.join("state.db-wal")).map_or(0, |log| log.len());
+    let wal_bytes = usize::try_from(log).unwrap_or(usize::MAX);
+    let sqlite = Sqlite { database, tables: loaded.tables, floor: loaded.floor, wal_bytes, _lock: lock };
     Ok((loaded.memory, sqlite))
 }
 
@@ -95,13 +98,20 @@ impl Backend for Sqlite {
         Ok(more)
     }
 
+    fn is_untidy(&self) -> bool {
+        self.wal_bytes >= WAL_BYTES_IDLE
+    }
+
     fn tidy(&mut self, idle: bool) {
         if self.wal_bytes < if idle { WAL_BYTES_IDLE } else { WAL_BYTES_MAX } {
             return;
         }
         self.wal_bytes = 0;
-        // PASSIVE: there are no other readers, so the whole log is copied and the next group starts it anew.
-        if let Err(error) = self.database.query_row("PRAGMA wal_checkpoint(PASSIVE)", [], |_| Ok(())) {
+        // There are no other readers, so either copies the whole log. After PASSIVE the next group starts it anew in the
+        // room that it has, after TRUNCATE it has none.
+        let mode = if idle { "TRUNCATE" } else { "PASSIVE" };
+        let checkpoint = format!("PRAGMA wal_checkpoint({mode})");
+        if let Err(error) = self.database.query_row(&checkpoint, [], |_| Ok(())) {
             tracing::warn!(%error, "cannot copy the write-ahead log back; it grows until that works");
         }
     }

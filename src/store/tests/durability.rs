@@ -9,6 +9,7 @@ use common::*;
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
+use std::time::Duration;
 
 const PODS: &str = "pods";
 
@@ -117,6 +118,24 @@ async fn one_process_at_a_time() {
     assert!(matches!(&error, OpenError::InUse { path } if path == temp.path()), "{error}");
     store.close().await;
     Store::open(sqlite(temp.path())).unwrap();
+}
+
+/// What is in the file alone after a pause is all there is.
+#[tokio::test]
+async fn a_quiet_store_has_no_log() {
+    let temp = tempfile::tempdir().unwrap();
+    let (dir, copy) = (temp.path().join("data"), temp.path().join("copy"));
+    let store = Store::open(sqlite(&dir)).unwrap();
+    for key in ["a", "b"] {
+        one(&store, create(PODS, key, &"x".repeat(400_000))).await;
+        while fs::metadata(dir.join("state.db-wal")).unwrap().len() > 0 {
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    }
+    fs::create_dir(&copy).unwrap();
+    fs::copy(dir.join("state.db"), copy.join("state.db")).unwrap();
+    let copied = Store::open(sqlite(&copy)).unwrap();
+    assert_eq!(contents(&copied, PODS, None), contents(&store, PODS, None));
 }
 
 #[tokio::test]
