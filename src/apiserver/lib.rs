@@ -28,6 +28,7 @@ pub mod metrics;
 pub mod openapi;
 pub mod options;
 pub mod outbound;
+pub mod pod_security;
 pub mod quota;
 pub mod registry;
 pub mod request;

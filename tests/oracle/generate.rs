@@ -28,7 +28,8 @@ impl Dice {
         ((z ^ (z >> 31)) % sides as u64) as usize
     }
 
-    fn pick<T: Clone>(&mut self, choices: &[T]) -> T {
+    /// One of these.
+    pub fn pick<T: Clone>(&mut self, choices: &[T]) -> T {
         choices[self.roll(choices.len())].clone()
     }
 }

@@ -12,6 +12,7 @@ mod generate;
 mod judge;
 mod kinds;
 mod patches;
+mod security;
 mod writes;
 
 use differences::{Difference, Findings, Known};
@@ -68,6 +69,9 @@ fn run(judge: &mut Judge, areas: &[String], seed: u64, count: usize) -> Findings
     }
     if is_asked("strategic-merge") {
         patches::strategic(judge, seed, count, &mut findings);
+    }
+    if is_asked("security") {
+        security::levels(judge, seed, count, &mut findings);
     }
     if is_asked("apply") {
         patches::owners(judge, seed, count / 2, &mut findings);

@@ -31,7 +31,6 @@ mod pod_rules;
 mod pod_status;
 mod pod_tokens;
 mod policy;
-mod policy_restricted;
 mod service;
 
 pub use account::service_account;

@@ -27,6 +27,8 @@ type Question struct {
 	// Subresource that a write goes through.
 	Subresource string `json:"subresource,omitempty"`
 	Steps       []Step `json:"steps,omitempty"`
+	// Policy is a level of the Pod Security Standards and the version of its rules, such as `baseline:v1.30`.
+	Policy string `json:"policy,omitempty"`
 }
 
 // Answer is one line of output.
@@ -51,6 +53,7 @@ var operations = map[string]func(*Question) (*Answer, error){
 	"table":           table,
 	"strategic-merge": strategicMerge,
 	"manage":          manage,
+	"pod-security":    podSecurity,
 }
 
 func main() {

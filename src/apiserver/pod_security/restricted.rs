@@ -1,41 +1,39 @@
-//! Pod Security's level `restricted`: what it asks beyond `baseline`, in upstream's order and with its words
-//! (k8s.io/pod-security-admission/policy, newest version of each check).
+//! The level `restricted`: what today's best practice asks beyond `baseline`.
 
-use super::policy::{Check, containers, list, name, plural, quoted, setters, uses};
+use super::baseline::proc_mount;
+use super::find::{containers, list, name, plural, quoted, setters, uses};
+use super::{Check, Judged};
 use alcove_object::Value;
 use std::collections::BTreeSet;
 
-/// Fields of checks of `baseline` that a stricter one here stands for.
-pub const OVERRIDDEN: [&str; 4] = [
-    "securityContext.capabilities.add",
-    "securityContext.procMount",
-    "securityContext.seccompProfile",
-    "spec.volumes",
-];
-
 /// The checks.
-pub const RESTRICTED: [Check; 7] = [
+pub(super) const RESTRICTED: [Check; 7] = [
     Check {
         field: "securityContext.allowPrivilegeEscalation",
+        since: 8,
+        replaces: "",
         reason: |_| "allowPrivilegeEscalation != false",
-        find: |spec| {
+        find: |pod| {
             let who =
-                unless_windows(spec, &|c| at(c, "allowPrivilegeEscalation") != Some(&Value::Bool(false)))?;
+                unless_windows(pod, &|c| at(c, "allowPrivilegeEscalation") != Some(&Value::Bool(false)))?;
             Some((1, format!("{who} must set securityContext.allowPrivilegeEscalation=false")))
         },
     },
     Check {
         field: "securityContext.capabilities",
+        since: 22,
+        replaces: "securityContext.capabilities.add",
         reason: |_| "unrestricted capabilities",
-        find: |spec| {
+        find: |pod| {
+            let spec = pod.spec;
             let drops_all =
                 |c: &Value| list(c, "/securityContext/capabilities/drop").any(|name| name == "ALL");
-            let missing = unless_windows(spec, &|c| !drops_all(c));
+            let missing = unless_windows(pod, &|c| !drops_all(c));
             let missing =
                 missing.map(|who| format!(r#"{who} must set securityContext.capabilities.drop=["ALL"]"#));
             let is_bad = |name: &Value| name != "NET_BIND_SERVICE";
             let adding = setters(spec, false, "/securityContext/capabilities/add", &is_bad)
-                .filter(|_| !is_windows(spec));
+                .filter(|_| !is_windows(pod));
             let adding = adding.map(|(who, names)| {
                 format!("{who} must not include {} in securityContext.capabilities.add", quoted(&names))
             });
@@ -45,17 +43,18 @@ pub const RESTRICTED: [Check; 7] = [
     },
     Check {
         field: "securityContext.procMount",
+        since: 35,
+        replaces: "securityContext.procMount",
         reason: |_| "procMount",
-        find: |spec| {
-            let (who, values) =
-                setters(spec, false, "/securityContext/procMount", &|value| value != "Default")?;
-            Some((1, format!("{who} must not set securityContext.procMount to {}", quoted(&values))))
-        },
+        find: proc_mount,
     },
     Check {
         field: "spec.volumes",
+        since: 0,
+        replaces: "spec.volumes",
         reason: |_| "restricted volume types",
-        find: |spec| {
+        find: |pod| {
+            let spec = pod.spec;
             let bad: Vec<(&str, &str)> =
                 list(spec, "/volumes").filter_map(|v| Some((name(v), restricted_kind(v)?))).collect();
             let (names, kinds): (Vec<&str>, BTreeSet<&str>) = bad.iter().copied().unzip();
@@ -73,9 +72,12 @@ pub const RESTRICTED: [Check; 7] = [
     },
     Check {
         field: "securityContext.runAsNonRoot",
+        since: 0,
+        replaces: "",
         reason: |_| "runAsNonRoot != true",
-        find: |spec| {
-            if spec["hostUsers"] == false {
+        find: |pod| {
+            let spec = pod.spec;
+            if pod.is_relaxed() {
                 return None;
             }
             if let Some((who, _)) =
@@ -89,9 +91,12 @@ pub const RESTRICTED: [Check; 7] = [
     },
     Check {
         field: "securityContext.runAsUser",
+        since: 23,
+        replaces: "",
         reason: |_| "runAsUser=0",
-        find: |spec| {
-            if spec["hostUsers"] == false {
+        find: |pod| {
+            let spec = pod.spec;
+            if pod.is_relaxed() {
                 return None;
             }
             let (who, _) = setters(spec, true, "/securityContext/runAsUser", &|value| value == 0)?;
@@ -100,9 +105,12 @@ pub const RESTRICTED: [Check; 7] = [
     },
     Check {
         field: "securityContext.seccompProfile",
+        since: 19,
+        replaces: "securityContext.seccompProfile",
         reason: |_| "seccompProfile",
-        find: |spec| {
-            if is_windows(spec) {
+        find: |pod| {
+            let spec = pod.spec;
+            if is_windows(pod) {
                 return None;
             }
             let is_good = |value: &Value| matches!(value.as_str(), Some("RuntimeDefault" | "Localhost"));
@@ -142,8 +150,9 @@ fn restricted_kind(volume: &Value) -> Option<&str> {
     (!VOLUMES.contains(&kind)).then_some(kind)
 }
 
-fn is_windows(spec: &Value) -> bool {
-    spec.pointer("/os/name").is_some_and(|name| name == "windows")
+/// Windows has none of what the checks of Linux are about, which they know from 1.25 on.
+fn is_windows(pod: &Judged<'_>) -> bool {
+    pod.minor >= 25 && pod.spec.pointer("/os/name").is_some_and(|name| name == "windows")
 }
 
 fn at<'a>(holder: &'a Value, field: &str) -> Option<&'a Value> {
@@ -156,8 +165,8 @@ fn who(spec: &Value, holds: &dyn Fn(&Value) -> bool) -> Option<String> {
     (!names.is_empty()).then(|| format!("{} {}", plural("container", names.len()), quoted(&names)))
 }
 
-fn unless_windows(spec: &Value, holds: &dyn Fn(&Value) -> bool) -> Option<String> {
-    if is_windows(spec) { None } else { who(spec, holds) }
+fn unless_windows(pod: &Judged<'_>, holds: &dyn Fn(&Value) -> bool) -> Option<String> {
+    if is_windows(pod) { None } else { who(pod.spec, holds) }
 }
 
 /// Containers for which neither they nor the pod say something good.
@@ -166,62 +175,4 @@ fn lacking(spec: &Value, field: &str, is_good: &dyn Fn(&Value) -> bool) -> Optio
         return None;
     }
     who(spec, &|container| at(container, field).is_none())
-}
-
-#[cfg(test)]
-mod tests {
-    use super::super::judge;
-    use super::*;
-    use alcove_config::PodSecurity;
-    use serde_json::json;
-
-    fn verdict(spec: Value) -> String {
-        let judged = judge(PodSecurity::Restricted, &json!({ "spec": spec }));
-        let text = judged.map_or_else(|refusal| refusal.why, |()| String::new());
-        let text = text.trim_start_matches("violates PodSecurity \"restricted:latest\": ");
-        text.trim_end_matches("; the platform team can allow more for this cluster").to_owned()
-    }
-
-    #[test]
-    fn upstreams_words_for_what_is_not_restricted() {
-        let good = json!({ "allowPrivilegeEscalation": false, "capabilities": { "drop": ["ALL"] },
-            "runAsNonRoot": true, "seccompProfile": { "type": "RuntimeDefault" } });
-        assert_eq!(verdict(json!({ "containers": [{ "name": "a", "securityContext": good }] })), "");
-        let expected = concat!(
-            r#"allowPrivilegeEscalation != false (container "a" must set securityContext.allowPrivilegeEscalation=false), "#,
-            r#"unrestricted capabilities (container "a" must set securityContext.capabilities.drop=["ALL"]), "#,
-            r#"runAsNonRoot != true (pod or container "a" must set securityContext.runAsNonRoot=true), "#,
-            r#"seccompProfile (pod or container "a" must set securityContext.seccompProfile.type to "RuntimeDefault" or "Localhost")"#,
-        );
-        assert_eq!(verdict(json!({ "containers": [{ "name": "a" }] })), expected);
-        let with = |field: &str, value: Value| {
-            let mut context = good.clone();
-            context[field] = value;
-            json!({ "containers": [{ "name": "a", "securityContext": context }] })
-        };
-        let cases = [
-            (
-                with("capabilities", json!({ "drop": ["ALL"], "add": ["CHOWN", "NET_BIND_SERVICE"] })),
-                r#"unrestricted capabilities (container "a" must not include "CHOWN" in securityContext.capabilities.add)"#,
-            ),
-            (with("runAsUser", json!(0)), r#"runAsUser=0 (container "a" must not set runAsUser=0)"#),
-            (
-                with("runAsNonRoot", json!(false)),
-                r#"runAsNonRoot != true (container "a" must not set securityContext.runAsNonRoot=false)"#,
-            ),
-            (
-                with("seccompProfile", json!({ "type": "Unconfined" })),
-                r#"seccompProfile (container "a" must not set securityContext.seccompProfile.type to "Unconfined")"#,
-            ),
-        ];
-        for (spec, expected) in cases {
-            assert_eq!(verdict(spec), expected);
-        }
-        let mut spec = with("runAsUser", json!(1000));
-        spec["volumes"] = json!([{ "name": "v" }, { "name": "n", "nfs": {} }, { "name": "h", "hostPath": {} },
-            { "name": "t", "projected": {} }]);
-        let expected =
-            r#"restricted volume types (volumes "n", "h" use restricted volume types "hostPath", "nfs")"#;
-        assert_eq!(verdict(spec), expected);
-    }
 }
