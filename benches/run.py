@@ -111,7 +111,7 @@ class Upstream:
             "kube-apiserver",
             [self.directory / "kube-apiserver", f"--etcd-servers={client_url}", "--bind-address=127.0.0.1",
              "--advertise-address=127.0.0.1", f"--secure-port={port}", "--service-cluster-ip-range=10.96.0.0/16",
-             "--endpoint-reconciler-type=none", "--authorization-mode=Node,RBAC",
+             "--endpoint-reconciler-type=none", "--authorization-mode=Node,RBAC", "--allow-privileged=true",
              "--enable-admission-plugins=NodeRestriction", f"--client-ca-file={pki}/ca.crt",
              f"--tls-cert-file={pki}/apiserver.crt", f"--tls-private-key-file={pki}/apiserver.key",
              "--service-account-issuer=https://kubernetes.default.svc.cluster.local",

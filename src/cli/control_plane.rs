@@ -4,9 +4,9 @@ use crate::error::Error;
 use crate::files;
 use alcove_apiserver::admission::{
     AddressConfig, AddressObjects, Admission, Certificates, DefaultTolerationSeconds, Escalation,
-    LimitRanger, LocalAddresses, MutatingPolicies, MutatingWebhooks, NamespaceLifecycle, Priority,
-    ResourceQuota, RuntimeClass, ServiceAccount, ServiceIp, StoreLimits, StoreQuota, ValidatingPolicies,
-    ValidatingWebhooks,
+    LimitRanger, LocalAddresses, MutatingPolicies, MutatingWebhooks, NamespaceLifecycle, PodSecurity,
+    Priority, ResourceQuota, RuntimeClass, ServiceAccount, ServiceIp, StoreLimits, StoreQuota,
+    ValidatingPolicies, ValidatingWebhooks,
 };
 use alcove_apiserver::aggregation::{Aggregation, FrontProxy};
 use alcove_apiserver::authn::{Authenticator, ClientCertificates, ServiceAccountTokens, SigningKeys};
@@ -255,6 +255,7 @@ fn server(options: &Options, store: Store, env: Arc<dyn Env>, tokens: Arc<Servic
         Arc::new(NamespaceLifecycle::new(store.clone())),
         Arc::new(LimitRanger::new(store.clone())),
         Arc::new(ServiceAccount::new(store.clone(), env.clone())),
+        Arc::new(PodSecurity::new(store.clone(), options.minor.0.into())),
         Arc::new(Priority::new(store.clone())),
         Arc::new(DefaultTolerationSeconds),
         Arc::new(RuntimeClass::new(store.clone())),
