@@ -18,4 +18,4 @@ pub mod openapi;
 pub mod patch;
 pub mod types;
 
-pub use types::{Field, ListKind, Minor, Omit, Schema, SchemaId, Shape, Types, View};
+pub use types::{End, Field, ListKind, Minor, Omit, Schema, SchemaId, Shape, Types, View};

@@ -160,12 +160,38 @@ pub enum Omit {
     EmptyOrZero,
 }
 
+/// How a kind ends (`k8s:prerelease-lifecycle-gen` of upstream's types).
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct End {
+    /// Since when users are warned.
+    pub deprecated: Minor,
+    /// Since when it is not served any more, if that is known.
+    pub removed: Option<Minor>,
+    /// What to use then, if there is something.
+    pub replacement: Option<Gvk>,
+}
+
+impl End {
+    /// What users of the kind are told (k8s.io/apiserver/pkg/endpoints/deprecation: WarningMessage).
+    pub fn warning(&self, kind: &Gvk) -> String {
+        let mut text = format!("{} {} is deprecated in v{}+", kind.api_version(), kind.kind, self.deprecated);
+        if let Some(removed) = self.removed {
+            text.push_str(&format!(", unavailable in v{removed}+"));
+        }
+        if let Some(other) = &self.replacement {
+            text.push_str(&format!("; use {} {}", other.api_version(), other.kind));
+        }
+        text
+    }
+}
+
 /// The arena of one minor's built-in kinds, or of one custom resource version.
 #[derive(Clone, Debug, Default)]
 pub struct Types {
     schemas: Vec<Schema>,
     roots: HashMap<Gvk, SchemaId>,
     names: HashMap<Box<str>, SchemaId>,
+    ends: HashMap<Gvk, End>,
 }
 
 impl Types {
@@ -219,6 +245,16 @@ impl Types {
         if !schema.name.is_empty() {
             self.names.insert(schema.name.clone(), id);
         }
+    }
+
+    /// Says how a kind ends.
+    pub(crate) fn ends(&mut self, kind: Gvk, end: End) {
+        self.ends.insert(kind, end);
+    }
+
+    /// How a kind ends, if that is known.
+    pub fn end(&self, kind: &Gvk) -> Option<&End> {
+        self.ends.get(kind)
     }
 
     /// The schema of this number.

@@ -4,15 +4,17 @@
 //! arena of one. A text table and not Rust code, since a diff of it shows what a new minor changes, and since parsing
 //! it takes a few milliseconds while compiling it would take minutes.
 
+mod enabled;
 pub(crate) mod table;
 #[cfg(test)]
 mod tests;
 
-use crate::{Field, Minor, Schema, SchemaId, Shape, Types};
+use crate::{End, Field, Minor, Schema, SchemaId, Shape, Types};
 use alcove_object::Gvk;
+pub use enabled::{BadRuntimeConfig, Enabled};
 use std::collections::HashMap;
 use std::sync::{Arc, OnceLock};
-use table::{Definition, FieldLine, ListText, TableError};
+use table::{Definition, FieldLine, KindLine, ListText, TableError};
 
 const MINORS: usize = (Minor::NEWEST.0 - Minor::OLDEST.0 + 1) as usize;
 
@@ -41,8 +43,26 @@ fn build(text: &str, minor: Minor) -> Result<Types, TableError> {
     for definition in &definitions {
         let schema = builder.definition(definition)?;
         builder.types.replace(builder.named[definition.name], schema);
+        for line in &definition.kinds {
+            if let Some(deprecated) = line.deprecated {
+                builder.types.ends(gvk(line), end(line, deprecated));
+            }
+        }
     }
     Ok(builder.types)
+}
+
+fn gvk(line: &KindLine<'_>) -> Gvk {
+    Gvk::from_api_version(line.api_version, line.kind)
+}
+
+fn end(line: &KindLine<'_>, deprecated: u8) -> End {
+    let replacement = line.replacement.and_then(|other| other.rsplit_once('/'));
+    End {
+        deprecated: Minor(deprecated),
+        removed: line.removed.map(Minor),
+        replacement: replacement.map(|(version, kind)| Gvk::from_api_version(version, kind)),
+    }
 }
 
 struct Builder<'t> {
@@ -70,10 +90,9 @@ impl<'t> Builder<'t> {
                 Shape::Struct(fields.into())
             }
         };
-        let kinds = definition.kinds.iter().map(|(version, kind)| Gvk::from_api_version(version, kind));
         Ok(Schema {
             name: definition.name.into(),
-            kinds: kinds.collect(),
+            kinds: definition.kinds.iter().map(gvk).collect(),
             atomic: definition.atomic,
             unions: definition.unions.map(table::json).transpose()?.map(Box::new),
             ..Schema::of(shape)

@@ -14,8 +14,18 @@ pub(crate) struct Definition<'t> {
     pub shape: Option<&'t str>,
     pub atomic: bool,
     pub unions: Option<&'t str>,
-    pub kinds: Vec<(&'t str, &'t str)>,
+    pub kinds: Vec<KindLine<'t>>,
     pub fields: Vec<FieldLine<'t>>,
+}
+
+/// A kind's line.
+#[derive(Debug, Default)]
+pub(crate) struct KindLine<'t> {
+    pub api_version: &'t str,
+    pub kind: &'t str,
+    pub deprecated: Option<u8>,
+    pub removed: Option<u8>,
+    pub replacement: Option<&'t str>,
 }
 
 /// A field's line.
@@ -115,12 +125,25 @@ fn member<'t>(definition: &mut Definition<'t>, line: &'t str) -> Result<(), Tabl
     match line.split_once(' ') {
         Some(("|", unions)) => definition.unions = Some(unions),
         Some(("=", kind)) => {
-            let parts = kind.split_once(' ').ok_or_else(|| TableError::new("not a kind", line))?;
-            definition.kinds.push(parts);
+            definition.kinds.push(self::kind(kind).ok_or_else(|| TableError::new("not a kind", line))?);
         }
         _ => definition.fields.push(field(line)?),
     }
     Ok(())
+}
+
+fn kind(line: &str) -> Option<KindLine<'_>> {
+    let mut words = line.split(' ');
+    let mut kind = KindLine { api_version: words.next()?, kind: words.next()?, ..KindLine::default() };
+    for word in words {
+        match word.split_once('=')? {
+            ("deprecated", minor) => kind.deprecated = Some(minor.parse().ok()?),
+            ("removed", minor) => kind.removed = Some(minor.parse().ok()?),
+            ("use", other) => kind.replacement = Some(other),
+            _ => return None,
+        }
+    }
+    Some(kind)
 }
 
 fn field(line: &str) -> Result<FieldLine<'_>, TableError> {

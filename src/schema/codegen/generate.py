@@ -6,8 +6,8 @@ Two published sources are merged, both pinned here and in reflect/go.1.N.mod:
 * the OpenAPI definitions of each minor, in the PyPI package `kubernetes-validate` (fields, required, list and map
   types, patch strategies, unions, kinds). It writes optional types as ["string", "null"] and adds `enum` to
   apiVersion and kind; both are undone here;
-* the Go types, read by reflect/ (protobuf numbers, inlined messages, pointers and omit options, wrapped lists), and their
-  source markers (`+default`, `+enum`).
+* the Go types, read by reflect/ (protobuf numbers, inlined messages, pointers and omit options, wrapped lists, when
+  kinds are deprecated), and their source markers (`+default`, `+enum`).
 
 Only facts are written, no descriptions. The format is described at the top of the table; ../builtin/table.rs reads it.
 Run through `make codegen`; `make codegen-check` fails if the committed table differs from what this writes.
@@ -50,7 +50,8 @@ HEADER = """\
 # Built-in types of Kubernetes {minors}. Written by src/schema/codegen/generate.py; do not edit.
 # def NAME [SHAPE] [atomic] [@SINCE-UNTIL]     a definition; without a shape it is a struct
 #   | JSON                                     x-kubernetes-unions
-#   = APIVERSION KIND                          a kind it is the root of
+#   = APIVERSION KIND [END ...]                a kind it is the root of, and the minors in which it ends:
+#                                              deprecated=MINOR, removed=MINOR, use=APIVERSION/KIND
 #   FIELD [NUMBER] TYPE [OPTION ...]           a field; NUMBER is its protobuf number, after those of the messages
 #                                              around it that JSON does not show: 2/19
 # TYPE is a scalar, @DEFINITION, [ITEM] or {{VALUE}}; before a list stands its type: set, map(KEYS) or atomic, and
@@ -123,9 +124,12 @@ def lines_of(documents, go):
         if "x-kubernetes-unions" in document:
             lines.append("| " + compact(document["x-kubernetes-unions"]))
         for kind in document.get("x-kubernetes-group-version-kind", []):
-            lines.append(f"= {'/'.join(filter(None, [kind['group'], kind['version']]))} {kind['kind']}")
+            kind = f"{'/'.join(filter(None, [kind['group'], kind['version']]))} {kind['kind']}"
+            end = go["ends"].get(kind, {})
+            ends = [f"{word}={end[word]}" for word in ("deprecated", "removed", "use") if word in end]
+            lines.append(" ".join(["=", kind, *ends]))
         fields = document.get("properties", {})
-        reflected_fields = go.get(name, {})
+        reflected_fields = go["types"].get(name, {})
         if set(fields) != set(reflected_fields) and name not in SHAPES:
             sys.exit(f"{name}: OpenAPI and Go disagree on {set(fields) ^ set(reflected_fields)}")
         for field in sorted(fields):

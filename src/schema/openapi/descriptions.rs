@@ -35,7 +35,15 @@ impl Descriptions {
             "items" => Some("The objects of the list."),
             _ => None,
         };
-        self.read(definition, field).or_else(listed)
+        self.read(definition, field).or_else(listed).or_else(|| self.of_version(definition, field))
+    }
+
+    /// What other versions say of the same: the source knows the newest minor alone, which has forgotten some.
+    fn of_version(&self, definition: &str, field: &str) -> Option<&str> {
+        const VERSIONS: [&str; 4] = ["v1", "v1beta2", "v1beta1", "v1alpha3"];
+        let (rest, kind) = definition.rsplit_once('.')?;
+        let (group, _) = rest.rsplit_once('.').filter(|(group, _)| group.starts_with("io.k8s.api."))?;
+        VERSIONS.iter().find_map(|version| self.read(&format!("{group}.{version}.{kind}"), field))
     }
 
     fn read(&self, definition: &str, field: &str) -> Option<&str> {

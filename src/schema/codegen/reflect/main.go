@@ -1,7 +1,7 @@
 // Command reflect prints what the Go types of one Kubernetes minor say about the wire, as JSON: for every struct that
 // a registered kind reaches, the fields with their protobuf numbers, the messages that only Go inlines, pointers and
-// omit options, and the defaults and closed sets of values that source markers state. Published OpenAPI documents
-// carry none of this.
+// omit options, and the defaults and closed sets of values that source markers state; and for every kind when it is
+// deprecated. Published OpenAPI documents carry none of this.
 package main
 
 import (
@@ -17,6 +17,7 @@ import (
 	"k8s.io/apimachinery/pkg/api/resource"
 	meta "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/apimachinery/pkg/util/intstr"
 	"k8s.io/apimachinery/pkg/version"
 	"k8s.io/client-go/kubernetes/scheme"
@@ -46,6 +47,37 @@ type walker struct {
 	seen map[reflect.Type]bool
 	out  map[string]map[string]field
 	from sources
+}
+
+// lifecycle is what a kind says of its own end: the minors since which it is deprecated and gone, and what to use then.
+type lifecycle struct {
+	Deprecated int    `json:"deprecated"`
+	Removed    int    `json:"removed,omitempty"`
+	Use        string `json:"use,omitempty"`
+}
+
+// end gives the lifecycle of a kind that is or will be deprecated. Lists share that of what they hold.
+func end(t reflect.Type) *lifecycle {
+	if _, isList := t.FieldByName("Items"); isList {
+		return nil
+	}
+	object := reflect.New(t).Interface()
+	deprecated, ok := object.(interface{ APILifecycleDeprecated() (int, int) })
+	if !ok {
+		return nil
+	}
+	_, minor := deprecated.APILifecycleDeprecated()
+	out := &lifecycle{Deprecated: minor}
+	if removed, ok := object.(interface{ APILifecycleRemoved() (int, int) }); ok {
+		_, out.Removed = removed.APILifecycleRemoved()
+	}
+	if replaced, ok := object.(interface {
+		APILifecycleReplacement() schema.GroupVersionKind
+	}); ok {
+		use := replaced.APILifecycleReplacement()
+		out.Use = use.GroupVersion().String() + "/" + use.Kind
+	}
+	return out
 }
 
 // leaves have a wire form that their Go fields do not show.
@@ -179,9 +211,14 @@ func main() {
 		}
 	}
 	w := &walker{seen: map[reflect.Type]bool{}, out: map[string]map[string]field{}, from: sources{}}
+	ends := map[string]*lifecycle{}
 	for gvk, t := range s.AllKnownTypes() {
-		if gvk.Version != runtime.APIVersionInternal {
-			w.visit(t)
+		if gvk.Version == runtime.APIVersionInternal {
+			continue
+		}
+		w.visit(t)
+		if found := end(t); found != nil {
+			ends[gvk.GroupVersion().String()+" "+gvk.Kind] = found
 		}
 	}
 	for _, t := range []reflect.Type{
@@ -193,7 +230,11 @@ func main() {
 	}
 	e := json.NewEncoder(os.Stdout)
 	e.SetIndent("", " ")
-	if err := e.Encode(w.out); err != nil {
+	out := struct {
+		Types map[string]map[string]field `json:"types"`
+		Ends  map[string]*lifecycle       `json:"ends"`
+	}{w.out, ends}
+	if err := e.Encode(out); err != nil {
 		fmt.Fprintln(os.Stderr, err)
 		os.Exit(1)
 	}
