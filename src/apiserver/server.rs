@@ -22,7 +22,7 @@ pub struct ServerConfig {
     pub env: Arc<dyn Env>,
     /// Where objects live.
     pub store: Store,
-    /// The served resources, in the order of discovery.
+    /// The built-in resources, in the order of discovery.
     pub resources: Vec<Arc<Resource>>,
     /// Admission steps, in the order in which they run.
     pub admission: Vec<Arc<dyn Admission>>,
@@ -91,13 +91,19 @@ impl ApiServer {
 
     /// Serves other resources from now on. Requests that are under way finish with what they started with.
     pub fn replace_resources(&self, resources: Vec<Arc<Resource>>) {
-        self.registry.rcu(|now| Registry::new(resources.clone()).with_remotes(now.remotes().to_vec()));
+        self.registry.rcu(|now| {
+            let all = resources.iter().chain(now.unserved()).cloned();
+            Registry::new(all.collect()).with_remotes(now.remotes().to_vec())
+        });
         self.registry_changed.send_replace(());
     }
 
     /// Passes on requests to these servers from now on.
     pub fn replace_remotes(&self, remotes: Vec<Arc<Remote>>) {
-        self.registry.rcu(|now| Registry::new(now.resources().to_vec()).with_remotes(remotes.clone()));
+        self.registry.rcu(|now| {
+            let all = now.resources().iter().chain(now.unserved()).cloned();
+            Registry::new(all.collect()).with_remotes(remotes.clone())
+        });
         self.registry_changed.send_replace(());
     }
 

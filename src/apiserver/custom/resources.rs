@@ -83,6 +83,8 @@ fn resource(
         subresources: subresources(version, &gvk, scale.is_some()),
         table: gvr.group_resource().into(),
         stored: Gvk::new(group, storage, &names.kind),
+        head: None,
+        is_served: true,
         rules: Rules {
             names: NameRule::Subdomain,
             generation: Generation::AllButStatus,

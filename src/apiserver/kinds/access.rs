@@ -5,7 +5,7 @@ use super::columns::access as columns;
 use super::columns::{created, none};
 use super::row::{Row, row};
 use super::select;
-use super::strategies::{access, certificates};
+use super::strategies::{access, certificates, ruled};
 use crate::registry::NameRule;
 use crate::request::Verb::Create;
 
@@ -65,10 +65,18 @@ pub(super) fn certificates() -> Vec<Row> {
         .status()
         .strategy(&certificates::CertificateSigningRequest)
         .selectable(select::CERTIFICATE_SIGNING_REQUEST),
+        row(api, "clustertrustbundles", "ClusterTrustBundle", columns::cluster_trust_bundle)
+            .also(&["v1beta1", "v1alpha1"])
+            .strategy(&ruled::CLUSTER_TRUST_BUNDLE)
+            .cluster()
+            .names(NameRule::PathSegment)
+            .conditional()
+            .selectable(select::CLUSTER_TRUST_BUNDLE),
         row(api, "podcertificaterequests", "PodCertificateRequest", columns::pod_certificate_request)
+            .also(&["v1beta1", "v1alpha1"])
+            .strategy(&ruled::POD_CERTIFICATE_REQUEST)
             .status_but(&["metadata"])
             .conditional()
-            .selectable(select::POD_CERTIFICATE_REQUEST)
-            .since(37),
+            .selectable(select::POD_CERTIFICATE_REQUEST),
     ]
 }

@@ -61,15 +61,19 @@ pub(super) fn batch() -> Vec<Row> {
     ]
 }
 
-/// v2 first, since it is preferred; both live in one table as v2, which loses nothing.
+/// v2 first, since it is preferred and loses nothing.
 pub(super) fn autoscaling() -> Vec<Row> {
-    let version = |api| {
-        row(api, "horizontalpodautoscalers", "HorizontalPodAutoscaler", batch::horizontal_pod_autoscaler)
-            .strategy(&scaling::Autoscaler)
-            .short(&["hpa"])
-            .all()
-            .status()
-            .stored_as("autoscaling", "v2")
-    };
-    vec![version("autoscaling/v2"), version("autoscaling/v1")]
+    vec![
+        row(
+            "autoscaling/v2",
+            "horizontalpodautoscalers",
+            "HorizontalPodAutoscaler",
+            batch::horizontal_pod_autoscaler,
+        )
+        .also(&["v1"])
+        .strategy(&scaling::Autoscaler)
+        .short(&["hpa"])
+        .all()
+        .status(),
+    ]
 }

@@ -22,6 +22,12 @@ pub(super) fn coordination() -> Vec<Row> {
             .strategy(&cluster::Lease)
             .creates_on_update()
             .conditional(),
+        row("coordination.k8s.io/v1beta1", "leasecandidates", "LeaseCandidate", columns::lease_candidate)
+            .also(&["v1alpha2"])
+            .strategy(&ruled::LEASE_CANDIDATE)
+            .names(NameRule::PathSegment)
+            .creates_on_update()
+            .conditional(),
     ]
 }
 
@@ -37,12 +43,20 @@ pub(super) fn policy() -> Vec<Row> {
 }
 
 pub(super) fn scheduling() -> Vec<Row> {
+    const EARLY: &[&str] = &["v1alpha3", "v1alpha2", "v1alpha1"];
+    let early = |plural, kind, columns| row("scheduling.k8s.io/v1beta1", plural, kind, columns).also(EARLY);
     vec![
+        row("scheduling.k8s.io/v1alpha3", "compositepodgroups", "CompositePodGroup", columns::named)
+            .status_but(&["metadata"]),
+        early("podgroups", "PodGroup", columns::pod_group)
+            .strategy(&ruled::POD_GROUP)
+            .status_but(&["metadata"]),
         row("scheduling.k8s.io/v1", "priorityclasses", "PriorityClass", columns::priority_class)
             .strategy(&cluster::PriorityClass)
             .cluster()
             .short(&["pc"])
             .counts_spec(),
+        early("workloads", "Workload", columns::named).strategy(&ruled::WORKLOAD),
     ]
 }
 
@@ -77,7 +91,32 @@ pub(super) fn flow_control() -> Vec<Row> {
     ]
 }
 
+/// What API servers tell each other of the versions that they store.
+pub(super) fn internal() -> Vec<Row> {
+    vec![
+        row(
+            "internal.apiserver.k8s.io/v1alpha1",
+            "storageversions",
+            "StorageVersion",
+            columns::storage_version,
+        )
+        .strategy(&ruled::STORAGE_VERSION)
+        .cluster()
+        .names(NameRule::PathSegment)
+        .status_but(&["metadata"])
+        .conditional(),
+    ]
+}
+
+/// Requests that something go, and how far that has come.
+pub(super) fn lifecycle() -> Vec<Row> {
+    let row =
+        |plural, kind| row("lifecycle.k8s.io/v1alpha1", plural, kind, created).status_but(&["metadata"]);
+    vec![row("evictionrequests", "EvictionRequest").counts_spec(), row("evictions", "Eviction").counts_spec()]
+}
+
 pub(super) fn admission_registration() -> Vec<Row> {
+    const EARLY: &[&str] = &["v1beta1", "v1alpha1"];
     let cluster = |plural, kind, columns| {
         row("admissionregistration.k8s.io/v1", plural, kind, columns)
             .cluster()
@@ -87,16 +126,16 @@ pub(super) fn admission_registration() -> Vec<Row> {
     vec![
         cluster("mutatingadmissionpolicies", "MutatingAdmissionPolicy", columns::mutating_admission_policy)
             .strategy(&ruled::MUTATING_POLICY)
-            .counts_spec()
-            .since(36),
+            .also(EARLY)
+            .counts_spec(),
         cluster(
             "mutatingadmissionpolicybindings",
             "MutatingAdmissionPolicyBinding",
             columns::admission_policy_binding,
         )
         .strategy(&ruled::MUTATING_BINDING)
-        .counts_spec()
-        .since(36),
+        .also(EARLY)
+        .counts_spec(),
         cluster(
             "mutatingwebhookconfigurations",
             "MutatingWebhookConfiguration",

@@ -14,14 +14,12 @@ pub(super) fn rows() -> Vec<Row> {
         row("v1", "componentstatuses", "ComponentStatus", columns::component_status)
             .cluster()
             .verbs(&[Get, List])
-            .short(&["cs"])
-            .deprecated("v1 ComponentStatus is deprecated in v1.19+"),
+            .short(&["cs"]),
         row("v1", "configmaps", "ConfigMap", columns::config_map).strategy(&config::ConfigMap).short(&["cm"]),
         row("v1", "endpoints", "Endpoints", columns::endpoints)
             .strategy(&ruled::ENDPOINTS)
             .short(&["ep"])
-            .creates_on_update()
-            .deprecated("v1 Endpoints is deprecated in v1.33+; use discovery.k8s.io/v1 EndpointSlice"),
+            .creates_on_update(),
         event("v1").selectable(select::EVENT),
         row("v1", "limitranges", "LimitRange", created)
             .strategy(&ruled::LIMIT_RANGE)

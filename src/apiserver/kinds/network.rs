@@ -1,4 +1,4 @@
-//! `networking.k8s.io/v1` and `discovery.k8s.io/v1`.
+//! `networking.k8s.io` and `discovery.k8s.io`.
 
 use super::columns::network as columns;
 use super::row::{Row, row};
@@ -18,6 +18,7 @@ pub(super) fn networking() -> Vec<Row> {
             .status()
             .counts_spec(),
         row(api, "ipaddresses", "IPAddress", columns::ip_address)
+            .also(&["v1beta1"])
             .strategy(&ruled::IP_ADDRESS)
             .cluster()
             .short(&["ip"])
@@ -27,6 +28,7 @@ pub(super) fn networking() -> Vec<Row> {
             .short(&["netpol"])
             .counts_spec(),
         row(api, "servicecidrs", "ServiceCIDR", columns::service_cidr)
+            .also(&["v1beta1"])
             .strategy(&ruled::SERVICE_CIDR)
             .cluster()
             .status_but(&["metadata"]),

@@ -6,7 +6,7 @@
 
 use crate::registry::{
     Column, Deletion, Gates, Generation, Hooks, NameRule, Plain, Resource, Rules, ScalePaths, Selectable,
-    Strategy, Subresource, SubresourceKind, VerbSet,
+    Strategy, Subresource, SubresourceKind, VerbSet, head,
 };
 use crate::request::Verb::{self, Connect, Create, Get, Patch, Update};
 use alcove_object::{Gvk, Gvr};
@@ -19,7 +19,8 @@ const READ_WRITE: VerbSet = VerbSet::of(&[Get, Patch, Update]);
 /// One built-in resource as data.
 pub(super) struct Row {
     group: &'static str,
-    version: &'static str,
+    /// Preferred first. Objects are stored in the first one that a minor knows.
+    versions: Vec<&'static str>,
     plural: &'static str,
     kind: &'static str,
     namespaced: bool,
@@ -32,8 +33,8 @@ pub(super) struct Row {
     selectable: &'static [Selectable],
     columns: fn() -> Vec<Column>,
     strategy: &'static dyn Strategy,
-    since: Minor,
-    deprecation: Option<&'static str>,
+    /// A version in which objects have another form, with its strategy.
+    older: Option<(&'static str, &'static dyn Strategy)>,
 }
 
 /// A row of a namespaced resource in which nothing is special.
@@ -46,7 +47,7 @@ pub(super) fn row(
     let (group, version) = alcove_object::gvk::split_api_version(api);
     Row {
         group,
-        version,
+        versions: vec![version],
         plural,
         kind,
         namespaced: true,
@@ -67,8 +68,7 @@ pub(super) fn row(
         selectable: &[],
         columns,
         strategy: &Plain,
-        since: Minor::OLDEST,
-        deprecation: None,
+        older: None,
     }
 }
 
@@ -125,7 +125,7 @@ impl Row {
 
     /// Has a subresource whose bodies are the object itself.
     pub(super) fn own(self, name: &'static str, verbs: VerbSet, kind: SubresourceKind) -> Row {
-        let gvk = Gvk::new(self.group, self.version, self.kind);
+        let gvk = Gvk::new(self.group, self.versions[0], self.kind);
         self.other(name, gvk, verbs, kind)
     }
 
@@ -149,7 +149,7 @@ impl Row {
     /// Has subresources that connect to something that runs.
     pub(super) fn connects(mut self, names: &[(&'static str, &'static str)]) -> Row {
         for &(name, options) in names {
-            let gvk = Gvk::new(self.group, self.version, options);
+            let gvk = Gvk::new(self.group, self.versions[0], options);
             self = self.other(name, gvk, VerbSet::of(&[Connect]), SubresourceKind::Connect);
         }
         self
@@ -221,57 +221,75 @@ impl Row {
         self
     }
 
-    /// The first minor that serves this version of the kind, where that is not the oldest.
-    pub(super) fn since(mut self, minor: u8) -> Row {
-        self.since = Minor(minor);
+    /// The same objects in further versions, preferred first. Which minor has which follows from its types.
+    pub(super) fn also(mut self, versions: &[&'static str]) -> Row {
+        self.versions.extend(versions);
         self
     }
 
-    /// What everybody is told who uses it.
-    pub(super) fn deprecated(mut self, warning: &'static str) -> Row {
-        self.deprecation = Some(warning);
+    /// What is special about the kind in a version in which its objects have another form.
+    pub(super) fn older(mut self, version: &'static str, strategy: &'static dyn Strategy) -> Row {
+        self.older = Some((version, strategy));
         self
     }
 
-    /// Whether a minor serves the resource.
-    pub(super) fn is_served(&self, minor: Minor) -> bool {
-        self.since <= minor
+    /// Name of the resource.
+    pub(super) fn plural(&self) -> &'static str {
+        self.plural
     }
 
-    /// The descriptor, or the kind again when the types do not have it. `gates` are those of the minor.
+    /// The descriptor of a version; nothing if the row or the types of the minor do not have it. `gates` are those of the
+    /// minor.
     pub(super) fn resource(
-        self,
+        &self,
+        version: &str,
         minor: Minor,
         types: &Arc<Types>,
         gates: &Arc<Gates>,
-    ) -> Result<Resource, Gvk> {
-        let gvk = Gvk::new(self.group, self.version, self.kind);
-        let Some(schema) = types.kind(&gvk).map(|view| view.id) else { return Err(gvk) };
-        let (group, version) = self.stored.unwrap_or((self.group, self.version));
-        let stored = Gvr::new(group, version, self.plural);
+    ) -> Option<Resource> {
+        let kind = |version: &str| Gvk::new(self.group, version, self.kind);
+        let version = self.versions.iter().find(|known| **known == version)?;
+        let gvk = kind(version);
+        let schema = types.kind(&gvk)?.id;
+        let newest = self.versions.iter().find(|version| types.kind(&kind(version)).is_some())?;
+        let (group, newest) = self.stored.unwrap_or((self.group, newest));
+        let stored = Gvr::new(group, newest, self.plural);
         let owned = |names: &[&str]| names.iter().map(|&n| n.to_owned()).collect();
-        Ok(Resource {
-            gvr: Gvr::new(self.group, self.version, self.plural),
+        let older = self.older.filter(|(older, _)| older == version);
+        let has_versions = self.versions.len() > 1 || self.stored.is_some();
+        Some(Resource {
+            gvr: Gvr::new(self.group, *version, self.plural),
+            is_served: true,
+            head: has_versions.then(|| head(&gvk)),
             singular: self.kind.to_lowercase(),
             short_names: owned(self.short_names),
             categories: owned(self.categories),
             namespaced: self.namespaced,
             verbs: self.verbs,
-            subresources: self.subresources,
+            subresources: self.subresources.iter().map(|sub| self.subresource(sub, version)).collect(),
             table: stored.group_resource().into(),
-            stored: Gvk::new(group, version, self.kind),
-            rules: Rules { names: name_rule(minor, &gvk, self.rules.names), ..self.rules },
+            stored: Gvk::new(group, newest, self.kind),
+            rules: Rules { names: name_rule(minor, &gvk, self.rules.names), ..self.rules.clone() },
             selectable: self.selectable.to_vec(),
             columns: (self.columns)(),
             types: types.clone(),
             schema,
-            strategy: Hooks::Static(self.strategy),
+            strategy: Hooks::Static(older.map_or(self.strategy, |(_, strategy)| strategy)),
             scale: ScalePaths::BUILT_IN,
-            deprecation: self.deprecation.map(str::to_owned),
+            deprecation: types.end(&gvk).filter(|end| end.deprecated <= minor).map(|end| end.warning(&gvk)),
             gates: gates.concern(schema).then(|| gates.clone()),
             custom: None,
             gvk,
         })
+    }
+
+    /// A subresource as a version has it: bodies that are the object itself are of that version.
+    fn subresource(&self, sub: &Subresource, version: &str) -> Subresource {
+        let is_own = sub.gvk.group == self.group && sub.gvk.version == self.versions[0];
+        match is_own {
+            true => Subresource { gvk: Gvk::new(self.group, version, &*sub.gvk.kind), ..sub.clone() },
+            false => sub.clone(),
+        }
     }
 }
 

@@ -78,6 +78,8 @@ pub(super) const POD_CERTIFICATE_REQUEST: &[Selectable] = &[
     text!("spec.nodeName", "/spec/nodeName"),
 ];
 
+pub(super) const CLUSTER_TRUST_BUNDLE: &[Selectable] = &[text!("spec.signerName", "/spec/signerName")];
+
 pub(super) const RESOURCE_SLICE: &[Selectable] =
     &[text!("spec.nodeName", "/spec/nodeName"), text!("spec.driver", "/spec/driver")];
 

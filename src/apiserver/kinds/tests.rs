@@ -87,7 +87,7 @@ fn rows_equal_what_upstream_serves() {
 #[test]
 fn minors_serve_what_they_had() {
     let count = |minor| resources(Minor(minor)).len();
-    assert_eq!([count(34), count(35), count(36), count(37)], [66, 66, 68, 71]);
+    assert_eq!([count(34), count(35), count(36), count(37)], [66, 66, 68, 72]);
     let service_names = |minor| {
         let resources = resources(Minor(minor));
         resources.iter().find(|r| r.gvk.kind == "Service").map(|r| r.rules.names)
@@ -95,6 +95,106 @@ fn minors_serve_what_they_had() {
     use crate::registry::NameRule;
     assert_eq!(service_names(35), Some(NameRule::Label1035));
     assert_eq!(service_names(36), Some(NameRule::Label));
+}
+
+fn with(minor: u8, switches: &[(&str, bool)]) -> Vec<Arc<Resource>> {
+    let switches = switches.iter().map(|(key, on)| ((*key).to_owned(), *on)).collect();
+    enabled_resources(Minor(minor), &Enabled::new(Minor(minor), &switches).unwrap())
+}
+
+#[test]
+fn all_beta_and_alpha_kinds_can_be_switched_on() {
+    let is_early = |version: &str| version.contains("alpha") || version.contains("beta");
+    for (minor, expected) in [(34, 90), (35, 90), (36, 95), (37, 100)] {
+        let resources = with(minor, &[("api/all", true)]);
+        let served: BTreeSet<String> =
+            resources.iter().map(|r| format!("{} {}", r.gvk.api_version(), r.gvk.kind)).collect();
+        assert_eq!(served.len(), resources.len(), "1.{minor}: nothing is served twice");
+        let types = builtin::types(Minor(minor));
+        let known = types.kinds().filter(|(kind, view)| {
+            let is_object = view.schema().name.starts_with("io.k8s.api.") && view.field("items").is_none();
+            is_object && is_early(&kind.version)
+        });
+        let missing: Vec<String> = known
+            .map(|(kind, _)| format!("{} {}", kind.api_version(), kind.kind))
+            .filter(|kind| !served.contains(kind))
+            .collect();
+        assert_eq!(missing, Vec::<String>::new(), "1.{minor}");
+        assert_eq!(resources.len(), expected, "1.{minor}");
+        assert!(super::resources(Minor(minor)).iter().all(|r| r.is_served && !is_early(&r.gvr.version)));
+    }
+}
+
+#[test]
+fn every_version_of_a_row_is_one_of_some_minor() {
+    for group in GROUPS {
+        let known: Vec<Arc<Resource>> =
+            (34..=37).flat_map(|minor| with(minor, &[("api/all", true)])).collect();
+        let of_group = known.iter().filter(|r| r.gvr.group == group.name);
+        let versions: BTreeSet<&str> = of_group.map(|r| r.gvr.version.as_str()).collect();
+        let listed: BTreeSet<&str> = group.versions.iter().map(|(version, _)| *version).collect();
+        assert_eq!(versions, listed, "{}", group.name);
+    }
+}
+
+#[test]
+fn what_is_switched_off_stays_for_the_server_itself() {
+    let resources = with(36, &[("apps/v1", false), ("api/beta", true), ("resource.k8s.io/v1beta1", false)]);
+    let find = |version: &str, name: &str| {
+        resources.iter().find(|r| r.gvr.version == version && r.gvr.resource == name)
+    };
+    assert!(find("v1", "deployments").is_some_and(|r| !r.is_served));
+    assert!(find("v1beta2", "resourceclaims").is_some_and(|r| r.is_served));
+    assert!(find("v1beta1", "resourceclaims").is_none() && find("v1alpha3", "devicetaintrules").is_none());
+    let registry = crate::registry::Registry::new(resources);
+    assert!(registry.resource("apps", "v1", "deployments").is_none());
+    assert!(registry.gvr(&alcove_object::Gvr::new("apps", "v1", "deployments")).is_some());
+}
+
+#[test]
+fn objects_are_stored_in_the_newest_version_of_their_minor() {
+    for (minor, name, expected) in [
+        (34, "podcertificaterequests", "v1alpha1"),
+        (36, "podcertificaterequests", "v1beta1"),
+        (37, "podcertificaterequests", "v1"),
+        (35, "devicetaintrules", "v1alpha3"),
+        (36, "devicetaintrules", "v1beta2"),
+        (35, "mutatingadmissionpolicies", "v1beta1"),
+        (36, "mutatingadmissionpolicies", "v1"),
+        (36, "leasecandidates", "v1beta1"),
+        (37, "workloads", "v1beta1"),
+        (36, "horizontalpodautoscalers", "v2"),
+        (34, "resourceclaims", "v1"),
+    ] {
+        let resources = with(minor, &[("api/all", true)]);
+        let versions = resources.iter().filter(|r| r.gvr.resource == name);
+        let stored: BTreeSet<&str> = versions.map(|r| r.stored.version.as_str()).collect();
+        assert_eq!(stored, BTreeSet::from([expected]), "{name} in 1.{minor}");
+    }
+}
+
+#[test]
+fn deprecated_versions_say_so() {
+    let warning = |minor: u8, version: &str, kind: &str| {
+        let resources = with(minor, &[("api/all", true)]);
+        let found = resources.iter().find(|r| r.gvr.version == version && r.gvk.kind == kind);
+        found.expect("it is served").deprecation.clone().unwrap_or_default()
+    };
+    assert_eq!(
+        warning(36, "v1beta1", "VolumeAttributesClass"),
+        "storage.k8s.io/v1beta1 VolumeAttributesClass is deprecated in v1.34+, unavailable in v1.37+; \
+         use storage.k8s.io/v1 VolumeAttributesClass"
+    );
+    assert_eq!(
+        warning(36, "v1beta1", "ServiceCIDR"),
+        "networking.k8s.io/v1beta1 ServiceCIDR is deprecated in v1.34+, unavailable in v1.37+"
+    );
+    assert_eq!(warning(36, "v1beta1", "PodCertificateRequest"), "");
+    assert_eq!(warning(36, "v1", "ComponentStatus"), "v1 ComponentStatus is deprecated in v1.19+");
+    assert_eq!(
+        warning(34, "v1", "Endpoints"),
+        "v1 Endpoints is deprecated in v1.33+; use discovery.k8s.io/v1 EndpointSlice"
+    );
 }
 
 #[test]

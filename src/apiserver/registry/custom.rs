@@ -19,8 +19,8 @@ pub struct Custom {
     pub conversion: Option<Arc<Conversion>>,
     /// The definition is going: nothing can be created any more.
     pub is_terminating: bool,
-    /// How stored objects of the served version begin: apiVersion and kind sort before everything else.
-    head: Vec<u8>,
+    /// How stored objects of the served version begin.
+    head: Box<[u8]>,
     /// Up to this revision, objects may have been written under another schema.
     since: u64,
 }
@@ -28,14 +28,13 @@ pub struct Custom {
 impl Custom {
     /// The parts of a version of this kind, whose schema is in force since a revision.
     pub fn new(gvk: &Gvk, list_kind: String, schema: &Value, since: u64) -> Custom {
-        let head = json!({ "apiVersion": gvk.api_version(), "kind": gvk.kind }).to_string();
         Custom {
             list_kind,
             schema: schema.to_string().into(),
             selectable: Vec::new(),
             conversion: None,
             is_terminating: false,
-            head: head.trim_end_matches('}').as_bytes().to_vec(),
+            head: head(gvk),
             since,
         }
     }
@@ -45,4 +44,10 @@ impl Custom {
     pub fn is_in_form(&self, entry: &Entry) -> bool {
         entry.revision > self.since && entry.json.starts_with(&self.head)
     }
+}
+
+/// How stored objects of a kind begin: apiVersion and kind sort before everything else.
+pub fn head(gvk: &Gvk) -> Box<[u8]> {
+    let head = json!({ "apiVersion": gvk.api_version(), "kind": gvk.kind }).to_string();
+    head.trim_end_matches('}').as_bytes().into()
 }

@@ -8,6 +8,13 @@ use std::collections::{HashMap, HashSet};
 
 /// What all definitions of built-in kinds begin with.
 const PREFIX: &str = "io.k8s.api.";
+/// What definitions that begin so were called in earlier versions.
+const EARLIER: &[(&str, &str)] = &[
+    ("resource.v1.", "resource.v1beta2."),
+    ("resource.v1.", "resource.v1beta1."),
+    ("resource.v1.Device", "resource.v1beta1.BasicDevice"),
+    ("resource.v1.ExactDeviceRequest", "resource.v1beta1.DeviceRequest"),
+];
 
 /// A field of a type that belongs to a feature.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -33,10 +40,14 @@ impl Gates {
     pub fn new(types: &Types, off: impl Iterator<Item = Gated>) -> Gates {
         let mut fields: HashMap<SchemaId, Vec<Gated>> = HashMap::new();
         for gated in off {
-            let name = format!("{PREFIX}{}", gated.definition);
-            let view = types.named(&name).filter(|view| view.field(gated.field).is_some());
-            if let Some(view) = view {
-                fields.entry(view.id).or_default().push(gated);
+            let names = EARLIER.iter().filter_map(|(now, before)| {
+                gated.definition.strip_prefix(now).map(|rest| format!("{PREFIX}{before}{rest}"))
+            });
+            for name in names.chain([format!("{PREFIX}{}", gated.definition)]) {
+                let view = types.named(&name).filter(|view| view.field(gated.field).is_some());
+                if let Some(view) = view {
+                    fields.entry(view.id).or_default().push(gated);
+                }
             }
         }
         let mut parents: HashMap<SchemaId, Vec<SchemaId>> = HashMap::new();

@@ -19,6 +19,8 @@ pub struct Registry {
     selectable: HashMap<Arc<str>, Vec<Selectable>>,
     /// What other servers serve.
     remotes: Vec<Arc<Remote>>,
+    /// Built-in resources that are switched off, which the server's own parts work with all the same.
+    unserved: Vec<Arc<Resource>>,
 }
 
 fn resource_key(gvr: &Gvr) -> (&str, &str, &str) {
@@ -28,14 +30,16 @@ fn resource_key(gvr: &Gvr) -> (&str, &str, &str) {
 impl Registry {
     /// A registry of these resources; their order is the order of discovery. Of two with the same path the first wins.
     pub fn new(resources: Vec<Arc<Resource>>) -> Registry {
+        let (resources, unserved): (Vec<_>, Vec<_>) =
+            resources.into_iter().partition(|resource| resource.is_served);
         let mut by_resource: Vec<usize> = (0..resources.len()).collect();
         by_resource.sort_by_key(|&i| resource_key(&resources[i].gvr));
         by_resource.dedup_by(|b, a| resources[*a].gvr == resources[*b].gvr);
         let mut by_kind: Vec<usize> = (0..resources.len()).collect();
         by_kind.sort_by_key(|&i| &resources[i].gvk);
         by_kind.dedup_by(|b, a| resources[*a].gvk == resources[*b].gvk);
-        let selectable = selectable_by_table(&resources);
-        Registry { resources, by_resource, by_kind, selectable, remotes: Vec::new() }
+        let selectable = selectable_by_table(resources.iter().chain(&unserved));
+        Registry { resources, by_resource, by_kind, selectable, remotes: Vec::new(), unserved }
     }
 
     /// The same with other servers beside it.
@@ -65,27 +69,34 @@ impl Registry {
         self.remotes.iter().find(|remote| remote.group == group && remote.version == version)
     }
 
+    /// The resources that are switched off and still there for the server's own parts.
+    pub fn unserved(&self) -> &[Arc<Resource>] {
+        &self.unserved
+    }
+
     /// All resources in the order of discovery.
     pub fn resources(&self) -> &[Arc<Resource>] {
         &self.resources
     }
 
-    /// The resource of a path.
+    /// The resource of a path that clients reach.
     pub fn resource(&self, group: &str, version: &str, resource: &str) -> Option<&Arc<Resource>> {
         let asked = (group, version, resource);
         let found = self.by_resource.binary_search_by(|&i| resource_key(&self.resources[i].gvr).cmp(&asked));
         found.ok().map(|at| &self.resources[self.by_resource[at]])
     }
 
-    /// The same by its names.
+    /// A resource by its names, for the server's own parts: also one that is switched off.
     pub fn gvr(&self, gvr: &Gvr) -> Option<&Arc<Resource>> {
-        self.resource(&gvr.group, &gvr.version, &gvr.resource)
+        let unserved = || self.unserved.iter().find(|resource| resource.gvr == *gvr);
+        self.resource(&gvr.group, &gvr.version, &gvr.resource).or_else(unserved)
     }
 
-    /// The resource that serves a kind.
+    /// The resource of a kind, for the server's own parts: also one that is switched off.
     pub fn kind(&self, gvk: &Gvk) -> Option<&Arc<Resource>> {
         let found = self.by_kind.binary_search_by(|&i| self.resources[i].gvk.cmp(gvk));
-        found.ok().map(|at| &self.resources[self.by_kind[at]])
+        let unserved = || self.unserved.iter().find(|resource| resource.gvk == *gvk);
+        found.ok().map(|at| &self.resources[self.by_kind[at]]).or_else(unserved)
     }
 
     /// The indexed fields of a resource's table, those of its twins included, sorted by index label.
@@ -99,7 +110,9 @@ impl Registry {
     }
 }
 
-fn selectable_by_table(resources: &[Arc<Resource>]) -> HashMap<Arc<str>, Vec<Selectable>> {
+fn selectable_by_table<'a>(
+    resources: impl Iterator<Item = &'a Arc<Resource>>,
+) -> HashMap<Arc<str>, Vec<Selectable>> {
     let mut tables: HashMap<Arc<str>, Vec<Selectable>> = HashMap::new();
     for resource in resources {
         let indexed = resource.selectable.iter().filter(|s| matches!(s.value, FieldValue::Indexed(_)));

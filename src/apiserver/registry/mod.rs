@@ -10,7 +10,7 @@ mod lookup;
 mod resource;
 mod strategy;
 
-pub use custom::Custom;
+pub use custom::{Custom, head};
 pub use gates::{Gated, Gates};
 pub use lookup::Registry;
 pub use resource::{

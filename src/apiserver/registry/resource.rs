@@ -55,8 +55,13 @@ pub struct Resource {
     pub subresources: Vec<Subresource>,
     /// Key of the store's table, `plural.group`. Versions and twins (events) share one.
     pub table: Arc<str>,
-    /// The kind in which the table holds objects; other versions convert through the strategy.
+    /// The kind in which the table holds what is written now; other versions convert through the strategy.
     pub stored: Gvk,
+    /// How stored objects begin that are of this version of a built-in kind: others were written in another version, by this
+    /// server or while another minor was served. `None`: there is no other version.
+    pub head: Option<Box<[u8]>>,
+    /// Whether clients reach it. What is generally available and switched off is there for the server's own parts alone.
+    pub is_served: bool,
     /// Update, delete and naming rules.
     pub rules: Rules,
     /// Field selectors beside metadata.name and metadata.namespace.

@@ -22,7 +22,7 @@ pub(crate) fn present(resource: &Resource, entry: &Entry) -> Object {
 fn is_in_form(resource: &Resource, entry: &Entry) -> bool {
     match &resource.custom {
         Some(custom) => custom.is_in_form(entry),
-        None => resource.gvk == resource.stored,
+        None => resource.head.as_ref().is_none_or(|head| entry.json.starts_with(head)),
     }
 }
 
@@ -33,7 +33,7 @@ pub(crate) fn tree(resource: &Resource, entry: &Entry) -> Value {
     match &resource.custom {
         Some(custom) if !custom.is_in_form(entry) => bring_into_form(resource, &mut object),
         Some(_) => {}
-        None => convert(resource, &mut object, &resource.stored, &resource.gvk),
+        None => convert(resource, &mut object, &resource.gvk),
     }
     object
 }
@@ -60,7 +60,7 @@ fn bring_into_form(resource: &Resource, object: &mut Value) {
 /// An object of the served version, in another version of its resource.
 pub(crate) fn converted(resource: &Resource, object: &Value, to: &alcove_object::Gvk) -> Value {
     let mut object = object.clone();
-    convert(resource, &mut object, &resource.gvk, to);
+    convert(resource, &mut object, to);
     object
 }
 
@@ -86,12 +86,13 @@ pub(crate) async fn warm_body(resource: &Resource, object: &Value) -> Result<(),
     conversion.warm(vec![object], &resource.stored).await
 }
 
-/// Converts in place; nothing happens when the versions are equal.
-fn convert(resource: &Resource, object: &mut Value, from: &alcove_object::Gvk, to: &alcove_object::Gvk) {
-    if from == to {
+/// Converts in place; nothing happens to an object that is of this version.
+fn convert(resource: &Resource, object: &mut Value, to: &alcove_object::Gvk) {
+    let api_version = to.api_version();
+    if object["apiVersion"] == *api_version {
         return;
     }
-    object["apiVersion"] = to.api_version().into();
+    object["apiVersion"] = api_version.into();
     object["kind"] = to.kind.clone().into();
     resource.strategy.convert(object, to);
 }
@@ -111,7 +112,7 @@ pub(crate) fn body(
     let mut stored = object.clone();
     match registry.kind(&resource.stored).filter(|storage| storage.custom.is_some()) {
         Some(storage) => bring_into_form(storage, &mut stored),
-        None => convert(resource, &mut stored, &resource.gvk, &resource.stored),
+        None => convert(resource, &mut stored, &resource.stored),
     }
     stored_body(registry, resource, &stored, owners)
 }

@@ -65,6 +65,10 @@ fn condition(csr: &Value) -> String {
     shown
 }
 
+pub(crate) fn cluster_trust_bundle() -> Vec<Column> {
+    vec![name(), string("SignerName", "Whose bundle it is.", text_at!("/spec/signerName" or "<none>"))]
+}
+
 pub(crate) fn pod_certificate_request() -> Vec<Column> {
     vec![
         name(),

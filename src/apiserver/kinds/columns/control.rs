@@ -1,13 +1,75 @@
 //! The columns of the groups that steer the server, the scheduler and their peers.
 
 use super::{age, boolean, count_at, flag_at, int_at, integer, name, show, string, text_at};
-use crate::kinds::tree::{some, text};
+use crate::kinds::tree::{list, some, text};
 use crate::registry::Column;
 use alcove_object::Value;
 use jiff::Timestamp;
 
 pub(crate) fn lease() -> Vec<Column> {
     vec![name(), string("Holder", "Who holds the lease.", text_at!("/spec/holderIdentity")), age()]
+}
+
+pub(crate) fn lease_candidate() -> Vec<Column> {
+    vec![
+        name(),
+        string("LeaseName", "The lease that it would hold.", text_at!("/spec/leaseName")),
+        string("BinaryVersion", "Its version.", text_at!("/spec/binaryVersion")),
+        string("EmulationVersion", "The version that it acts as.", text_at!("/spec/emulationVersion")),
+        age(),
+    ]
+}
+
+/// Kinds that show their names alone.
+pub(crate) fn named() -> Vec<Column> {
+    vec![name(), age()]
+}
+
+pub(crate) fn pod_group() -> Vec<Column> {
+    vec![
+        name(),
+        string("Policy", "Whether its pods start together.", |group, _| {
+            if some(group, "/spec/schedulingPolicy/gang").is_some() { "Gang".into() } else { "Basic".into() }
+        }),
+        string("Workload", "The workload that it is made from.", |group, _| {
+            let template = some(group, "/spec/podGroupTemplateRef/workload/workloadName");
+            let reference = template.or_else(|| some(group, "/spec/workloadRef/workloadName"));
+            reference.cloned().unwrap_or_else(|| "<none>".into())
+        }),
+        string("Status", "Pending, Scheduled, or why not.", |group, _| pod_group_status(group).into()),
+        age(),
+    ]
+}
+
+fn pod_group_status(group: &Value) -> String {
+    let scheduled = match show::condition(group, "PodGroupScheduled") {
+        None => "Pending",
+        Some(condition) if text(condition, "/status") == "True" => "Scheduled",
+        Some(_) => "Unschedulable",
+    };
+    let target = show::condition(group, "DisruptionTarget").map(|condition| text(condition, "/reason"));
+    target.unwrap_or(scheduled).to_owned()
+}
+
+pub(crate) fn storage_version() -> Vec<Column> {
+    vec![
+        name(),
+        string(
+            "CommonEncodingVersion",
+            "The version that all servers store.",
+            text_at!("/status/commonEncodingVersion" unless missing "<unset>"),
+        ),
+        string("StorageVersions", "What each server stores.", |version, _| {
+            let servers = list(version, "/status/storageVersions").iter();
+            let shown: Vec<String> = servers
+                .map(|server| {
+                    format!("{}={}", text(server, "/apiServerID"), text(server, "/encodingVersion"))
+                })
+                .collect();
+            show::some_of(&shown, 3).into()
+        }),
+        age(),
+    ]
 }
 
 pub(crate) fn pod_disruption_budget() -> Vec<Column> {

@@ -1,8 +1,8 @@
 //! The columns of storage.k8s.io, resource.k8s.io and storagemigration.k8s.io.
 
 use super::network::show_default;
-use super::{age, boolean, column, count_at, flag_at, integer, name, show, string, text_at};
-use crate::kinds::tree::{list, some, text};
+use super::{age, boolean, column, count_at, flag_at, int_at, integer, name, show, string, text_at};
+use crate::kinds::tree::{int, list, some, text};
 use crate::registry::{Cell, Column};
 use alcove_object::{Value, meta};
 
@@ -134,6 +134,55 @@ fn claim_state(claim: &Value) -> String {
 
 pub(crate) fn resource_claim_template() -> Vec<Column> {
     vec![name(), age()]
+}
+
+pub(crate) fn resource_pool_status_request() -> Vec<Column> {
+    fn devices(request: &Value, field: &str) -> Value {
+        let pools =
+            counted_pools(request).map(|pools| pools.iter().map(|pool| int(pool, field)).sum::<i64>());
+        pools.map_or_else(|| "-".into(), |sum| sum.to_string().into())
+    }
+    vec![
+        name(),
+        string("Driver", "The driver whose pools are asked for.", text_at!("/spec/driver")),
+        string("Total", "Devices of all pools.", |request, _| devices(request, "/totalDevices")),
+        string("Available", "Devices that are free.", |request, _| devices(request, "/availableDevices")),
+        string("Allocated", "Devices that are taken.", |request, _| devices(request, "/allocatedDevices")),
+        string("Unavailable", "Devices that cannot be had.", |request, _| {
+            devices(request, "/unavailableDevices")
+        }),
+        string("Errors", "Pools that are not valid.", |request, _| {
+            let is_wrong = |pool: &&Value| some(pool, "/validationError").is_some();
+            let wrong = counted_pools(request).map(|pools| pools.iter().filter(is_wrong).count());
+            wrong.map_or_else(|| "-".into(), |count| count.to_string().into())
+        }),
+        integer("Pools", "Pools that match.", int_at!("/status/poolCount")),
+        string("Status", "How far the answer is.", |request, _| pools_state(request).into()),
+        string("Completed", "Time since it was answered.", |request, now| {
+            match show::condition(request, "Complete").filter(|c| text(c, "/status") == "True") {
+                Some(condition) => show::since(condition, "/lastTransitionTime", now).into(),
+                None => "<none>".into(),
+            }
+        }),
+    ]
+}
+
+/// The pools of a request, unless it failed or nobody has answered.
+fn counted_pools(request: &Value) -> Option<&[Value]> {
+    some(request, "/status")?;
+    (pools_state(request) != "Failed").then(|| list(request, "/status/pools"))
+}
+
+fn pools_state(request: &Value) -> String {
+    let holding = list(request, "/status/conditions").iter().filter(|c| text(c, "/status") == "True");
+    let mut states = holding.map(|c| text(c, "/type")).filter(|kind| matches!(*kind, "Complete" | "Failed"));
+    let (count, told) = (int(request, "/status/poolCount"), list(request, "/status/pools").len());
+    match states.next() {
+        Some("Complete") if usize::try_from(count).is_ok_and(|count| count > told) => {
+            format!("Complete ({told}/{count} pools)")
+        }
+        state => state.unwrap_or("Pending").to_owned(),
+    }
 }
 
 pub(crate) fn resource_slice() -> Vec<Column> {

@@ -313,5 +313,7 @@ pub(super) fn same_first(object: &mut Value, field: &str, list: &str, item: fn(&
 }
 
 /// What devices of a slice say of themselves.
+pub(crate) const RESOURCE_POOL_STATUS_REQUEST: &[Rule] = &[("spec/limit", Int(100))];
+
 pub(crate) const RESOURCE_SLICE: &[Rule] =
     &[("spec/devices/*/nodeAllocatableResourceMappings/*/allocationMultiplier", Text("1"))];

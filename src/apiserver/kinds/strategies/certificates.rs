@@ -230,7 +230,7 @@ fn usages(object: &Value, path: &Path) -> Vec<Error> {
 }
 
 /// `example.com/signer-name`.
-fn signer(signer: &str, path: &Path) -> Vec<Error> {
+pub(crate) fn signer(signer: &str, path: &Path) -> Vec<Error> {
     if signer.is_empty() {
         return vec![Error::required(path, "")];
     }

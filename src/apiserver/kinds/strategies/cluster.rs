@@ -2,11 +2,11 @@
 
 use crate::kinds::defaults::{fill, kinds};
 use crate::kinds::tree::{int, list, some};
-use crate::kinds::validation::{immutable, node, statuses};
+use crate::kinds::validation::{early, immutable, node, rules, statuses};
 use crate::registry::{Context, Strategy};
 use crate::rest::standard_finalizer;
 use alcove_object::field::{Error, Path};
-use alcove_object::{Value, meta};
+use alcove_object::{Value, meta, time};
 use serde_json::json;
 
 /// Namespaces: held by the finalizer of the server itself, whose removal goes through `finalize`.
@@ -184,5 +184,39 @@ impl Strategy for PriorityClass {
         }
         errors.extend(immutable(object, old, "/preemptionPolicy", &Path::new("preemptionPolicy")));
         errors
+    }
+}
+
+/// Rules that taint devices: a taint says since when it has its effect.
+pub(crate) struct DeviceTaintRule;
+
+impl Strategy for DeviceTaintRule {
+    fn prepare_create(&self, context: &Context<'_>, object: &mut Value) {
+        if some(object, ADDED).is_none() {
+            stamp(context, object);
+        }
+    }
+
+    fn prepare_update(&self, context: &Context<'_>, object: &mut Value, old: &Value) {
+        let has_other = |pointer: &str| object.pointer(pointer) != old.pointer(pointer);
+        if some(object, ADDED).is_none() || has_other("/spec/taint/effect") && !has_other(ADDED) {
+            stamp(context, object);
+        }
+    }
+
+    fn validate(&self, _: &Context<'_>, object: &Value) -> Vec<Error> {
+        rules::check(object, early::DEVICE_TAINT_RULE)
+    }
+
+    fn validate_subresource(&self, _: &Context<'_>, _: &str, object: &Value, old: &Value) -> Vec<Error> {
+        early::conditions_change(object, old)
+    }
+}
+
+const ADDED: &str = "/spec/taint/timeAdded";
+
+fn stamp(context: &Context<'_>, rule: &mut Value) {
+    if let Some(taint) = rule.pointer_mut("/spec/taint").and_then(Value::as_object_mut) {
+        taint.insert("timeAdded".into(), time::format(context.env.now()).into());
     }
 }

@@ -7,6 +7,7 @@ pub(super) mod config;
 pub(super) mod cron_job;
 pub(super) mod definition;
 pub(super) mod events;
+pub(super) mod forms;
 pub(super) mod job;
 pub(super) mod pod;
 pub(super) mod quota;

@@ -1,14 +1,15 @@
 //! Kinds whose defaults and rules are data, and the table of them.
 
+use super::forms::{self, Flat};
 use crate::kinds::defaults::{self, kinds, workload};
 use crate::kinds::validation::rules::{Rule, check};
 use crate::kinds::validation::{
-    autoscaling, claims, claims_of_devices, control, devices, endpoints, immutable, limits, network,
+    autoscaling, claims, claims_of_devices, control, devices, early, endpoints, immutable, limits, network,
     policies, statuses, storage, templates, webhooks,
 };
 use crate::registry::{Context, Strategy};
 use alcove_object::field::{Error, Path};
-use alcove_object::{Value, time};
+use alcove_object::{Gvk, Value, time};
 use serde_json::json;
 
 /// A kind as data.
@@ -28,6 +29,8 @@ pub(crate) struct Ruled {
     prepare_status: fn(&Context<'_>, &mut Value, &Value),
     /// What is wrong with a change of the status.
     status: fn(&Value, &Value) -> Vec<Error>,
+    /// What differs between versions beside their names.
+    convert: fn(&mut Value, &Gvk),
 }
 
 enum Fill {
@@ -48,7 +51,13 @@ impl Ruled {
             prepare: |_| {},
             prepare_status: |_, _, _| {},
             status: |_, _| Vec::new(),
+            convert: |_, _| {},
         }
+    }
+
+    const fn converted(mut self, convert: fn(&mut Value, &Gvk)) -> Ruled {
+        self.convert = convert;
+        self
     }
 
     const fn filled(mut self, rules: &'static [defaults::Rule]) -> Ruled {
@@ -157,6 +166,10 @@ impl Strategy for Ruled {
         errors.extend((self.change)(object, old));
         errors
     }
+
+    fn convert(&self, object: &mut Value, to: &Gvk) {
+        (self.convert)(object, to);
+    }
 }
 
 /// When a volume's phase changed last is the server's to say, unless somebody does.
@@ -226,17 +239,38 @@ pub(crate) static VOLUME_ATTRIBUTES_CLASS: Ruled =
 pub(crate) static DEVICE_CLASS: Ruled = Ruled::of(devices::CLASS);
 pub(crate) static RESOURCE_CLAIM: Ruled = Ruled::of(devices::CLAIM)
     .filled_by(kinds::resource_claim)
+    .converted(forms::claim)
     .judged_once()
     .fixed(&["spec"])
     .prepared_status(|_, claim, old| claims_of_devices::forget_devices(claim, old))
     .status(claims_of_devices::claim_status_change);
-pub(crate) static RESOURCE_CLAIM_TEMPLATE: Ruled =
-    Ruled::of(devices::CLAIM_TEMPLATE).filled_by(kinds::resource_claim_template).fixed(&["spec"]);
-pub(crate) static RESOURCE_SLICE: Ruled = Ruled::of(devices::SLICE).filled(kinds::RESOURCE_SLICE).fixed(&[
-    "spec.pool.name",
-    "spec.driver",
-    "spec.nodeName",
-]);
+pub(crate) static FLAT_CLAIM: Flat = Flat(&RESOURCE_CLAIM);
+pub(crate) static FLAT_CLAIM_TEMPLATE: Flat = Flat(&RESOURCE_CLAIM_TEMPLATE);
+pub(crate) static FLAT_SLICE: Flat = Flat(&RESOURCE_SLICE);
+pub(crate) static RESOURCE_CLAIM_TEMPLATE: Ruled = Ruled::of(devices::CLAIM_TEMPLATE)
+    .filled_by(kinds::resource_claim_template)
+    .converted(forms::claim)
+    .fixed(&["spec"]);
+pub(crate) static RESOURCE_SLICE: Ruled = Ruled::of(devices::SLICE)
+    .filled(kinds::RESOURCE_SLICE)
+    .converted(forms::slice)
+    .fixed(&["spec.pool.name", "spec.driver", "spec.nodeName"]);
+pub(crate) static RESOURCE_POOL_STATUS_REQUEST: Ruled = Ruled::of(early::RESOURCE_POOL_STATUS_REQUEST)
+    .filled(kinds::RESOURCE_POOL_STATUS_REQUEST)
+    .fixed(&["spec"])
+    .status(early::conditions_change);
+pub(crate) static STORAGE_VERSION_MIGRATION: Ruled = Ruled::of(early::STORAGE_VERSION_MIGRATION)
+    .converted(forms::migration)
+    .fixed(&["spec"])
+    .status(early::conditions_change);
+pub(crate) static STORAGE_VERSION: Ruled = Ruled::of(early::STORAGE_VERSION).status(early::storage_version);
+pub(crate) static CLUSTER_TRUST_BUNDLE: Ruled =
+    Ruled::of(early::CLUSTER_TRUST_BUNDLE).fixed(&["spec.signerName"]);
+pub(crate) static POD_CERTIFICATE_REQUEST: Ruled = Ruled::of(early::POD_CERTIFICATE_REQUEST).fixed(&["spec"]);
+pub(crate) static LEASE_CANDIDATE: Ruled = Ruled::of(early::LEASE_CANDIDATE).fixed(&["spec.leaseName"]);
+pub(crate) static WORKLOAD: Ruled =
+    Ruled::of(early::WORKLOAD).fixed(&["spec.controllerRef", "spec.podGroupTemplates"]);
+pub(crate) static POD_GROUP: Ruled = Ruled::of(&[]).status(early::conditions_change);
 pub(crate) static MUTATING_WEBHOOKS: Ruled =
     Ruled::of(webhooks::MUTATING_WEBHOOKS).filled(kinds::MUTATING_WEBHOOKS);
 pub(crate) static VALIDATING_WEBHOOKS: Ruled =

@@ -418,7 +418,7 @@ fn of_range(
     errors
 }
 
-fn taint(taint: &Value, path: &Path) -> Vec<Error> {
+pub(super) fn taint(taint: &Value, path: &Path) -> Vec<Error> {
     const EFFECTS: [&str; 3] = ["NoExecute", "NoSchedule", "None"];
     let mut errors = validate_label_name(text(taint, "/key"), &path.child("key"));
     let value = text(taint, "/value");

@@ -10,6 +10,7 @@ mod container;
 pub(super) mod control;
 mod definition;
 pub(super) mod devices;
+pub(super) mod early;
 pub(super) mod endpoints;
 mod environment;
 mod handlers;

@@ -9,6 +9,7 @@ mod patch;
 mod read;
 mod subresources;
 mod update;
+mod versions;
 mod watch;
 
 use crate::client::Client;
@@ -87,6 +88,8 @@ fn resource(group: &str, version: &str, plural: &str, kind: &str) -> Resource {
         subresources: Vec::new(),
         table: table.into(),
         stored: Gvk::new(group, version, kind),
+        head: None,
+        is_served: true,
         rules: rules(),
         selectable: Vec::new(),
         columns: Vec::new(),
