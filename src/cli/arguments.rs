@@ -103,6 +103,10 @@ pub struct DevArguments {
     /// Kubernetes version of host and tenants.
     #[arg(long, value_name = "MINOR", default_value_t = Minor::DEFAULT, value_parser = minor)]
     pub kubernetes_version: Minor,
+    /// API versions to switch on or off, as kube-apiserver's flag of this name has them: api/all, api/ga, api/beta,
+    /// api/alpha, GROUP/VERSION or GROUP/VERSION/RESOURCE.
+    #[arg(long, value_name = "KEY=BOOL", value_delimiter = ',', value_parser = switch)]
+    pub runtime_config: Vec<(String, bool)>,
     #[command(flatten)]
     pub log: LogArguments,
 }
@@ -124,6 +128,10 @@ pub struct ServeArguments {
     /// Kubernetes version to serve.
     #[arg(long, value_name = "MINOR", value_parser = minor)]
     pub kubernetes_version: Option<Minor>,
+    /// API versions to switch on or off, as kube-apiserver's flag of this name has them: api/all, api/ga, api/beta,
+    /// api/alpha, GROUP/VERSION or GROUP/VERSION/RESOURCE.
+    #[arg(long, value_name = "KEY=BOOL", value_delimiter = ',', value_parser = switch)]
+    pub runtime_config: Vec<(String, bool)>,
     /// The UID of the pod that this runs in; the Secret with the kubeconfig tells it as soon as the tenant serves.
     #[arg(long, env = "ALCOVE_POD_UID", value_name = "UID", hide = true)]
     pub pod_uid: Option<String>,
@@ -156,6 +164,14 @@ pub enum Output {
 /// Reads a Kubernetes version as people write it.
 pub fn minor(text: &str) -> Result<Minor, String> {
     text.parse().map(|KubernetesVersion(minor)| minor)
+}
+
+/// Reads a switch; without a value it is on.
+fn switch(text: &str) -> Result<(String, bool), String> {
+    let (key, value) = text.split_once('=').unwrap_or((text, "true"));
+    let on = value.trim().to_lowercase().parse();
+    let on = on.map_err(|_| format!("{key} must be true or false, not {value:?}"))?;
+    Ok((key.trim().to_owned(), on))
 }
 
 /// Names of virtual clusters are DNS labels, since they stand in names on the host.

@@ -19,12 +19,14 @@ use alcove_apiserver::http::limits::REQUESTS_MAX;
 use alcove_apiserver::http::{Front, FrontConfig, Limits, provider, serve, tls_config};
 use alcove_apiserver::options::ListOptions;
 use alcove_apiserver::outbound::{ResolveService, StoreServices};
+use alcove_apiserver::registry::Resource;
 use alcove_apiserver::rest::Connector;
 use alcove_apiserver::{ApiServer, Event, Server, ServerConfig, SystemEnv, User, bootstrap, kinds};
 use alcove_controllers::kept;
 use alcove_object::selector::Fields;
 use alcove_object::{Env, Gvk, Gvr, Value};
 use alcove_schema::Minor;
+use alcove_schema::builtin::Enabled;
 use alcove_store::{Medium, Store};
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
@@ -58,6 +60,8 @@ pub struct Options {
     pub port: u16,
     /// Kubernetes version.
     pub minor: Minor,
+    /// What of its API is switched on and off.
+    pub enabled: Enabled,
     /// More names and addresses that the serving certificate is for.
     pub names: Vec<String>,
     /// Who gives services their addresses; `None`: this control plane itself.
@@ -275,12 +279,30 @@ fn server(options: &Options, store: Store, env: Arc<dyn Env>, tokens: Arc<Servic
         minor: options.minor,
         env,
         store,
-        resources: kinds::resources(options.minor),
+        resources: resources(options),
         admission,
         authorizer: rbac,
         connector: options.connector.clone(),
         tokens: Some(tokens),
     })
+}
+
+/// What is served. Whoever switches on what this minor does not have is told so, and no more: the next one may have moved
+/// on.
+fn resources(options: &Options) -> Vec<Arc<Resource>> {
+    let resources = kinds::enabled_resources(options.minor, &options.enabled);
+    for key in options.enabled.switched_on() {
+        let is_meant = |resource: &Resource| {
+            let gvr = &resource.gvr;
+            let version = format!("{}/{}", gvr.group, gvr.version);
+            key == version
+                || key.strip_prefix(&version).and_then(|k| k.strip_prefix('/')) == Some(&gvr.resource)
+        };
+        if !resources.iter().any(|resource| is_meant(resource)) {
+            tracing::warn!(%key, minor = %options.minor, "runtimeConfig switches on what this version does not have");
+        }
+    }
+    resources
 }
 
 /// What this control plane begins with. Pods can be told where it is if it listens on one address that others can use.

@@ -11,6 +11,7 @@ use alcove_config::{Config, Dns, Host};
 use alcove_object::{Gvr, Reason, Value, settled};
 use alcove_sandbox::Silence;
 use alcove_schema::Minor;
+use alcove_schema::builtin::Enabled;
 use serde_json::json;
 use std::net::{IpAddr, Ipv4Addr};
 use std::path::{Path, PathBuf};
@@ -26,11 +27,13 @@ pub async fn run(arguments: DevArguments) -> Result<(), Error> {
     let data = files::absolute(&arguments.data.clone().map_or_else(default_data, Ok)?)?;
     let ports = ports(&arguments)?;
     let minor = arguments.kubernetes_version;
+    let switches = arguments.runtime_config.iter().cloned().collect();
+    let serves = Serves { minor, enabled: Enabled::new(minor, &switches)? };
     files::private_dir(&data)?;
 
     let begin = Instant::now();
     let (host_port, tenant_ports) = ports;
-    let mut host = start_host(&data, host_port, minor).await?;
+    let mut host = start_host(&data, host_port, &serves).await?;
     let client = host.server.client(User::component("system:apiserver"), "alcove");
     let config = alcove_sandbox::Config { nodes: arguments.nodes, kubelet_version: kubelet_version(minor) };
     let nodes = alcove_sandbox::start(&client, host.env.clone(), &config).await.map_err(Error::Nodes)?;
@@ -40,7 +43,7 @@ pub async fn run(arguments: DevArguments) -> Result<(), Error> {
     let mut planes = Vec::with_capacity(arguments.names.len());
     for (name, port) in arguments.names.iter().zip(tenant_ports) {
         let begin = Instant::now();
-        let tenant = start_tenant(name, &data, port, minor, &host).await?;
+        let tenant = start_tenant(name, &data, port, &serves, &host).await?;
         progress(&format!("tenant {name}"), &tenant, begin);
         planes.push(tenant);
     }
@@ -54,13 +57,20 @@ pub async fn run(arguments: DevArguments) -> Result<(), Error> {
     Ok(())
 }
 
-async fn start_host(data: &Path, port: u16, minor: Minor) -> Result<ControlPlane, Error> {
+/// What host and tenants serve.
+struct Serves {
+    minor: Minor,
+    enabled: Enabled,
+}
+
+async fn start_host(data: &Path, port: u16, serves: &Serves) -> Result<ControlPlane, Error> {
     let plane = ControlPlane::start(Options {
         name: HOST.to_owned(),
         data: data.join(HOST),
         address: IpAddr::V4(Ipv4Addr::LOCALHOST),
         port,
-        minor,
+        minor: serves.minor,
+        enabled: serves.enabled.clone(),
         names: Vec::new(),
         limits: StoreLimits::default(),
         services: None,
@@ -76,7 +86,7 @@ async fn start_tenant(
     name: &str,
     data: &Path,
     port: u16,
-    minor: Minor,
+    serves: &Serves,
     host: &ControlPlane,
 ) -> Result<ControlPlane, Error> {
     let namespace = json!({ "apiVersion": "v1", "kind": "Namespace", "metadata": { "name": name } });
@@ -87,7 +97,15 @@ async fn start_tenant(
     let reach = Reach::new(Some(&kubeconfig)).await?;
     let on_host = Host { name: name.to_owned(), namespace: name.to_owned(), kubeconfig: None };
     let address = IpAddr::V4(Ipv4Addr::LOCALHOST);
-    let place = Place { data: data.join(name), address, port, minor, pod_uid: None, pause_note: None };
+    let place = Place {
+        data: data.join(name),
+        address,
+        port,
+        minor: serves.minor,
+        enabled: serves.enabled.clone(),
+        pod_uid: None,
+        pause_note: None,
+    };
     // Simulated pods ask nothing. Whoever wants to ask finds the port in the log.
     let config = Config { dns: Dns { port: 0, ..Dns::default() }, ..Config::default() };
     let tenant = tenant::start(&config, &on_host, reach, place).await?;

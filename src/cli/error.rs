@@ -23,6 +23,8 @@ pub enum Error {
     PortsEnd { first: u16, count: usize },
     #[error("{path}: {detail}")]
     Config { path: PathBuf, detail: String },
+    #[error("--runtime-config: {0}")]
+    RuntimeConfig(#[from] alcove_schema::builtin::BadRuntimeConfig),
     #[error("the log filter {filter:?} is not understood: {detail}")]
     LogFilter { filter: String, detail: String },
     #[error(transparent)]

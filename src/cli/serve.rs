@@ -7,6 +7,7 @@ use crate::tenant::{self, Place, Reach};
 use crate::{files, rewind};
 use alcove_apiserver::admission::StoreLimits;
 use alcove_config::Config;
+use alcove_schema::builtin::Enabled;
 use std::net::{IpAddr, Ipv4Addr};
 use std::path::Path;
 
@@ -22,13 +23,17 @@ pub async fn run(arguments: ServeArguments) -> Result<(), Error> {
     };
     let data = arguments.data.or(config.data.clone()).ok_or(Error::NoData)?;
     let data = files::absolute(&data)?;
+    let minor = arguments.kubernetes_version.unwrap_or(config.kubernetes_version.0);
+    let mut switches = config.runtime_config.clone();
+    switches.extend(arguments.runtime_config);
     // Alone, nobody but this machine is meant; a tenant is reached from its host.
     let nowhere = if config.host.is_some() { Ipv4Addr::UNSPECIFIED } else { Ipv4Addr::LOCALHOST };
     let place = Place {
         data: data.clone(),
         address: arguments.address.or(config.address).unwrap_or(IpAddr::V4(nowhere)),
         port: arguments.port.or(config.port).unwrap_or(PORT),
-        minor: arguments.kubernetes_version.unwrap_or(config.kubernetes_version.0),
+        minor,
+        enabled: Enabled::new(minor, &switches)?,
         pod_uid: arguments.pod_uid,
         pause_note: arguments.config.as_deref().map(|path| path.with_file_name(rewind::NOTE)),
     };
@@ -56,6 +61,7 @@ async fn alone(place: Place) -> Result<ControlPlane, Error> {
         address: place.address,
         port: place.port,
         minor: place.minor,
+        enabled: place.enabled,
         names: Vec::new(),
         limits: StoreLimits::default(),
         services: None,

@@ -9,6 +9,7 @@ use alcove_apiserver::version::git_version;
 use alcove_config::{Config, Host};
 use alcove_operator::provision::TENANT;
 use alcove_schema::Minor;
+use alcove_schema::builtin::Enabled;
 use alcove_syncer::translate::Tenant;
 use alcove_syncer::{HostServices, HostStreams};
 use k8s_openapi::api::core::v1::Service;
@@ -27,6 +28,8 @@ pub struct Place {
     pub port: u16,
     /// Kubernetes version.
     pub minor: Minor,
+    /// What of its API is switched on and off.
+    pub enabled: Enabled,
     /// The UID of the pod that it runs in, if it does.
     pub pod_uid: Option<String>,
     /// Where a pause is noted.
@@ -62,6 +65,7 @@ pub async fn start(config: &Config, host: &Host, reach: Reach, place: Place) -> 
         address: place.address,
         port: place.port,
         minor,
+        enabled: place.enabled.clone(),
         names: names(config, host),
         limits: StoreLimits { objects: config.quota.objects, bytes: config.quota.bytes },
         services: Some(Arc::new(services.clone())),

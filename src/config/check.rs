@@ -4,6 +4,7 @@ use crate::document::{self, resolved};
 use crate::types::{API_VERSION, Config, KIND};
 use alcove_object::name::is_dns1123_label;
 use alcove_object::quantity::Quantity;
+use alcove_schema::builtin::Enabled;
 use serde_json::Value;
 use std::net::{IpAddr, SocketAddr};
 
@@ -142,6 +143,11 @@ fn sensible(config: &Config) -> Found {
     if config.kind != KIND {
         return wrong("kind", format!("must be {KIND:?}, not {:?}", config.kind));
     }
+    if !config.runtime_config.is_empty() {
+        // Types are read for this, which takes a few milliseconds.
+        Enabled::new(config.kubernetes_version.0, &config.runtime_config)
+            .map_err(|error| ("runtimeConfig:".to_owned(), error.to_string()))?;
+    }
     if let Some(host) = &config.host {
         label("host.name", &host.name)?;
         label("host.namespace", &host.namespace)?;
@@ -257,6 +263,14 @@ mod tests {
             (
                 "sync: { endpoints: { allowed: [10.0.0.0/33] } }",
                 "sync.endpoints.allowed[0] must be an address range such as 10.0.0.0/8, not \"10.0.0.0/33\"",
+            ),
+            (
+                "runtimeConfig: { api/beta: 1 }",
+                "runtimeConfig.api/beta: invalid type: integer `1`, expected a boolean",
+            ),
+            (
+                "runtimeConfig: { batch/v9: true }",
+                "runtimeConfig: group version batch/v9 has not been registered: Kubernetes 1.36 knows batch/v1, batch/v1beta1",
             ),
             (
                 "expose: { ingress: { enabled: true } }",

@@ -26,6 +26,11 @@ pub struct Config {
     pub kind: String,
     /// The Kubernetes minor that the tenant serves: 1.34, 1.35, 1.36 or 1.37.
     pub kubernetes_version: KubernetesVersion,
+    /// API versions to switch on or off, as kube-apiserver's `--runtime-config` names them: `api/all`, `api/ga`,
+    /// `api/beta`, `api/alpha`, `GROUP/VERSION` or `GROUP/VERSION/RESOURCE`, each `true` or `false`; `/v1` is the core
+    /// group. Beta and alpha versions are off unless they are switched on; objects of a kind that is switched off are
+    /// kept.
+    pub runtime_config: BTreeMap<String, bool>,
     /// The DNS domain of the tenant, as its pods see it.
     pub cluster_domain: String,
     /// Directory that keeps everything. In a pod it is set by the chart.
@@ -63,6 +68,7 @@ impl Default for Config {
             api_version: API_VERSION.into(),
             kind: KIND.into(),
             kubernetes_version: KubernetesVersion::default(),
+            runtime_config: BTreeMap::new(),
             cluster_domain: "cluster.local".into(),
             data: None,
             address: None,

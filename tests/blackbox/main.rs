@@ -22,3 +22,4 @@ mod media;
 mod process;
 mod provision;
 mod tenants;
+mod versions;

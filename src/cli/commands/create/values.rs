@@ -42,7 +42,8 @@ fn tree(text: &str) -> Result<Value, String> {
     }
 }
 
-/// Sets one value, as `a.b[0].c=VALUE`; the value is YAML, so that lists and maps can be said, too.
+/// Sets one value, as `a.b[0].c=VALUE`; the value is YAML, so that lists and maps can be said, too. A point in a key has a
+/// backslash before it, as with helm.
 pub fn set(below: &mut Value, assignment: &str) -> Result<(), Error> {
     let wrong = |detail: &str| Error::Values { place: format!("--set {assignment}"), detail: detail.into() };
     let (path, value) = assignment
@@ -53,8 +54,8 @@ pub fn set(below: &mut Value, assignment: &str) -> Result<(), Error> {
         value => serde_saphyr::from_str(value).unwrap_or_else(|_| value.into()),
     };
     let mut place = below;
-    for part in path.split('.') {
-        let (key, indexes) = part.split_once('[').map_or((part, ""), |(key, rest)| (key, rest));
+    for part in parts(path) {
+        let (key, indexes) = part.split_once('[').map_or((&*part, ""), |(key, rest)| (key, rest));
         if key.is_empty() {
             return Err(wrong("has an empty key"));
         }
@@ -80,6 +81,21 @@ pub fn set(below: &mut Value, assignment: &str) -> Result<(), Error> {
     }
     *place = value;
     Ok(())
+}
+
+/// The keys of a path, without the backslashes before points that are part of one.
+fn parts(path: &str) -> Vec<String> {
+    let (mut parts, mut part) = (Vec::new(), String::new());
+    let mut letters = path.chars();
+    while let Some(letter) = letters.next() {
+        match letter {
+            '.' => parts.push(std::mem::take(&mut part)),
+            '\\' => part.extend(letters.next()),
+            letter => part.push(letter),
+        }
+    }
+    parts.push(part);
+    parts
 }
 
 /// Registry and repository, and tag, of an image as people write it.
@@ -124,13 +140,16 @@ mod tests {
             "text=\"1\"",
             "empty=",
             "kubernetesVersion=1.36",
+            r"runtimeConfig.networking\.k8s\.io/v1beta1=true",
+            "runtimeConfig.api/alpha=false",
         ] {
             set(&mut tree, assignment).unwrap();
         }
         assert_eq!(
             tree,
             json!({ "dns": { "port": 1054 }, "expose": { "type": "LoadBalancer" }, "list": ["b", "c"],
-                "sync": { "x": [1, "two"] }, "on": true, "text": "1", "empty": "", "kubernetesVersion": 1.36 })
+                "sync": { "x": [1, "two"] }, "on": true, "text": "1", "empty": "", "kubernetesVersion": 1.36,
+                "runtimeConfig": { "networking.k8s.io/v1beta1": true, "api/alpha": false } })
         );
         for (bad, word) in [
             ("dns.port", "KEY=VALUE"),
