@@ -67,8 +67,8 @@ def free_port():
 class Alcove:
     name = "alcove"
 
-    def __init__(self, binary):
-        self.binary = binary
+    def __init__(self, binary, more=()):
+        self.binary, self.more = binary, list(more)
 
     def binaries(self):
         return [self.binary]
@@ -76,7 +76,7 @@ class Alcove:
     def start(self, work, controllers):
         """Controllers are part of the process: there is nothing to leave out."""
         running = Running(data=work / "data", kubeconfig=work / "data" / "admin.kubeconfig", since=time.time())
-        command = [self.binary, "serve", "--data", running.data, "--port", str(free_port())]
+        command = [self.binary, "serve", "--data", running.data, "--port", str(free_port()), *self.more]
         running.start("alcove", command, work / "alcove.log")
         wait_for(running, running.kubeconfig.exists)
         return running
@@ -85,8 +85,8 @@ class Alcove:
 class Upstream:
     name = "kube-apiserver + etcd"
 
-    def __init__(self, directory):
-        self.directory = directory
+    def __init__(self, directory, more=()):
+        self.directory, self.more = directory, list(more)
 
     def binaries(self):
         programs = ["kube-apiserver", "etcd", "kube-controller-manager"]
@@ -115,7 +115,7 @@ class Upstream:
              "--enable-admission-plugins=NodeRestriction", f"--client-ca-file={pki}/ca.crt",
              f"--tls-cert-file={pki}/apiserver.crt", f"--tls-private-key-file={pki}/apiserver.key",
              "--service-account-issuer=https://kubernetes.default.svc.cluster.local",
-             f"--service-account-key-file={pki}/sa.pub", f"--service-account-signing-key-file={pki}/sa.key"],
+             f"--service-account-key-file={pki}/sa.pub", f"--service-account-signing-key-file={pki}/sa.key", *self.more],
             work / "kube-apiserver.log",
         )
         if controllers and (self.directory / "kube-controller-manager").exists():

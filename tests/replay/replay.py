@@ -33,6 +33,9 @@ import run as servers
 import sequence
 
 KUBECTL = ROOT / ".cache/tools/kubectl-1.35"
+# Beta versions that both serve, so that they are compared, too. Not those whose kinds wait for a gate upstream.
+SWITCHES = ["admissionregistration.k8s.io", "coordination.k8s.io", "networking.k8s.io", "resource.k8s.io", "storage.k8s.io"]
+RUNTIME_CONFIG = "--runtime-config=" + ",".join(f"{group}/v1beta1=true" for group in SWITCHES)
 # A request that is not answered in this time is a difference of its own.
 ANSWER_SECONDS = 60
 # How long controllers may take until something is there.
@@ -167,7 +170,7 @@ def main():
     work, running = Path(tempfile.mkdtemp(prefix="alcove-replay-")), []
     try:
         both = []
-        for kind in (servers.Alcove(options.alcove.resolve()), servers.Upstream(peers)):
+        for kind in (servers.Alcove(options.alcove.resolve(), [RUNTIME_CONFIG]), servers.Upstream(peers, [RUNTIME_CONFIG])):
             folder = work / str(len(both))
             folder.mkdir()
             running.append(kind.start(folder, controllers=True))
