@@ -5,7 +5,7 @@ use crate::files;
 use alcove_apiserver::admission::{
     AddressConfig, AddressObjects, Admission, Certificates, DefaultTolerationSeconds, Escalation,
     LimitRanger, LocalAddresses, MutatingPolicies, MutatingWebhooks, NamespaceLifecycle, PodSecurity,
-    Priority, ResourceQuota, RuntimeClass, ServiceAccount, ServiceIp, StoreLimits, StoreQuota,
+    Priority, ResourceQuota, RuntimeClass, ServiceAccount, ServiceIp, StoreLimits, StoreQuota, TypeChecks,
     ValidatingPolicies, ValidatingWebhooks,
 };
 use alcove_apiserver::aggregation::{Aggregation, FrontProxy};
@@ -154,6 +154,7 @@ impl ControlPlane {
         }
         tasks.spawn(definitions.run());
         tasks.spawn(flows.run());
+        tasks.spawn(TypeChecks::new(&server).run());
         tasks.spawn(Aggregation::new(&server, front_proxy, authority.pem()).run());
         let clock = env.clone();
         let renewed = serving.clone();

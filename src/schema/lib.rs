@@ -11,6 +11,7 @@
 pub mod apply;
 pub mod builtin;
 pub mod custom;
+mod declared;
 pub mod decode;
 mod go;
 pub mod limits;
@@ -18,4 +19,5 @@ pub mod openapi;
 pub mod patch;
 pub mod types;
 
+pub use declared::declare;
 pub use types::{End, Field, ListKind, Minor, Omit, Schema, SchemaId, Shape, Types, View};

@@ -1,19 +1,11 @@
 //! `matchConditions`: expressions that say which requests a webhook or a policy is about
 //! (k8s.io/apiserver/pkg/admission/plugin/webhook/matchconditions).
 
+use super::known::known;
 use super::seen::Bound;
 use alcove_cel::limits::{CALL_COST_MAX, CONDITIONS_COST_MAX};
-use alcove_cel::{AUTHORIZER, Program, RESOURCE_CHECK, Type, Value as Cel, Variable};
+use alcove_cel::{Program, Type, Value as Cel, Variable};
 use alcove_object::Value;
-
-/// What expressions of admission may speak of.
-pub(super) fn known(has_params: bool) -> Vec<Variable> {
-    let all = ["object", "oldObject", "request", "namespaceObject"].into_iter();
-    let mut all: Vec<Variable> = all.chain(has_params.then_some("params")).map(Variable::anything).collect();
-    all.push(Variable::of("authorizer", Type::Opaque(AUTHORIZER)));
-    all.push(Variable::of("authorizer.requestResource", Type::Opaque(RESOURCE_CHECK)));
-    all
-}
 
 /// Conditions that must all hold.
 pub(super) struct Conditions(Vec<Condition>);

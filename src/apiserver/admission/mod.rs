@@ -6,6 +6,7 @@
 mod certificates;
 mod conditions;
 mod escalation;
+mod known;
 mod limit_ranger;
 mod matching;
 mod namespace;
@@ -31,7 +32,7 @@ pub use limit_ranger::LimitRanger;
 pub use namespace::NamespaceLifecycle;
 pub use pod_security::PodSecurity;
 pub use pods::{DefaultTolerationSeconds, Priority, TOLERATION_SECONDS};
-pub use policies::{MutatingPolicies, ValidatingPolicies};
+pub use policies::{MutatingPolicies, TypeChecks, ValidatingPolicies};
 pub(crate) use policies::{mutation_error, validating_errors, variable_errors};
 pub use reinvocation::Reinvocation;
 pub use resource_quota::ResourceQuota;

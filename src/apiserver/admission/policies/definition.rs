@@ -1,7 +1,8 @@
 //! What policies of all kinds have in common: whom they concern, their parameters, conditions and variables.
 
 use crate::admission::Attributes;
-use crate::admission::conditions::{Conditions, known};
+use crate::admission::conditions::Conditions;
+use crate::admission::known::known;
 use crate::admission::matching::Constraints;
 use crate::admission::seen::Bound;
 use alcove_cel::limits::{BUDGET_COST_MAX, CALL_COST_MAX, REQUEST_BYTES_MAX};
@@ -24,7 +25,7 @@ pub(super) struct Definition {
     pub fails_closed: bool,
     params: Option<Gvk>,
     /// In the order in which they are defined: each may speak of those before it.
-    variables: Vec<(Box<str>, Result<Program, String>)>,
+    variables: Vec<Own>,
     /// All that its expressions may speak of.
     pub known: Vec<Variable>,
 }
@@ -55,7 +56,7 @@ impl Binding {
 }
 
 /// All variables that expressions of a policy know, and those that it defines itself.
-fn with_own(has_params: bool, own: &BTreeMap<Box<str>, Type>) -> Vec<Variable> {
+fn with_own(known: &[Variable], own: &BTreeMap<Box<str>, Type>) -> Vec<Variable> {
     let mut fields = BTreeMap::new();
     for (name, kind) in own {
         // All but plain values are read as they come.
@@ -77,9 +78,27 @@ fn with_own(has_params: bool, own: &BTreeMap<Box<str>, Type>) -> Vec<Variable> {
     }
     let shape = Shape::Object(fields);
     let decl = Arc::new(Decl { shape, elements_max: 0, bytes_min: 2 });
-    let mut all = known(has_params);
+    let mut all = known.to_vec();
     all.push(Variable::declared("variables", &decl));
     all
+}
+
+/// A variable and its expression, or why it is none.
+pub(super) type Own = (Box<str>, Result<Program, String>);
+
+/// The variables that a policy defines, and all that its other expressions may speak of.
+pub(super) fn variables(spec: &Value, known: &[Variable]) -> (Vec<Own>, Vec<Variable>) {
+    let mut own: BTreeMap<Box<str>, Type> = BTreeMap::new();
+    let mut variables = Vec::new();
+    for variable in spec["variables"].as_array().into_iter().flatten() {
+        let text = |field: &str| variable[field].as_str().unwrap_or_default();
+        let name: Box<str> = text("name").into();
+        let program = Program::compile(text("expression"), &with_own(known, &own));
+        let program = program.map_err(|issues| format!("compilation failed: {issues}"));
+        own.insert(name.clone(), program.as_ref().map_or(Type::Dyn, |program| program.result().clone()));
+        variables.push((name, program));
+    }
+    (variables, with_own(known, &own))
 }
 
 impl Definition {
@@ -92,22 +111,14 @@ impl Definition {
             Gvk::new(group, version, text(kind, "kind"))
         });
         let has_params = params.is_some();
-        let mut own: BTreeMap<Box<str>, Type> = BTreeMap::new();
-        let mut variables = Vec::new();
-        for variable in spec["variables"].as_array().into_iter().flatten() {
-            let name: Box<str> = text(variable, "name").into();
-            let program = Program::compile(&text(variable, "expression"), &with_own(has_params, &own));
-            let program = program.map_err(|issues| format!("compilation failed: {issues}"));
-            own.insert(name.clone(), program.as_ref().map_or(Type::Dyn, |program| program.result().clone()));
-            variables.push((name, program));
-        }
+        let (variables, known) = variables(spec, &known(has_params));
         Definition {
             name: meta::name(policy).to_owned(),
             constraints: Constraints::read(&spec["matchConstraints"]),
             params,
             conditions: Conditions::read(&spec["matchConditions"], has_params),
             fails_closed: spec["failurePolicy"] != "Ignore",
-            known: with_own(has_params, &own),
+            known,
             variables,
         }
     }

@@ -2,18 +2,20 @@
 //!
 //! One mechanism under both kinds: [`source`] keeps policies and bindings compiled and as new as the store,
 //! [`definition`] is what all policies have: constraints, parameters, conditions, variables. [`validating`] judges with
-//! them, [`mutating`] changes objects, by the patches of [`patch`]. A policy without a binding says nothing.
+//! them, [`mutating`] changes objects, by the patches of [`patch`]. [`status`] tells of wrong types. A policy without a binding says nothing.
 
 mod definition;
 mod mutating;
 mod patch;
 mod source;
+mod status;
 #[cfg(test)]
 mod tests;
 mod validating;
 
 pub use self::mutating::MutatingPolicies;
 pub(crate) use self::mutating::{mutation_error, variable_errors};
+pub use self::status::TypeChecks;
 pub use self::validating::ValidatingPolicies;
 pub(crate) use self::validating::validating_errors;
 

@@ -1,7 +1,7 @@
 //! ValidatingAdmissionPolicy: rules in CEL about any request, without a webhook
 //! (k8s.io/apiserver/pkg/admission/plugin/policy/validating).
 //!
-//! Missing: audit annotations (there is no audit log), `status.typeChecking`.
+//! Missing: audit annotations (there is no audit log).
 
 use super::definition::{Binding, Budget, Definition, compile_error};
 use super::source::{Policy, Source};

@@ -1,6 +1,7 @@
 //! Policies of both kinds through the whole pipeline: (policy, binding) to what becomes of a ConfigMap.
 
 mod mutating;
+mod status;
 mod validating;
 
 use super::{MutatingPolicies, ValidatingPolicies};
