@@ -38,6 +38,8 @@ SQLITE_FLAGS = [
     "-USQLITE_ENABLE_FTS3", "-USQLITE_ENABLE_FTS3_PARENTHESIS", "-USQLITE_ENABLE_FTS5", "-USQLITE_ENABLE_RTREE",
     "-USQLITE_ENABLE_DBSTAT_VTAB", "-USQLITE_ENABLE_STAT4", "-USQLITE_ENABLE_COLUMN_METADATA", "-USQLITE_SOUNDEX",
     "-DSQLITE_OMIT_JSON",
+    # Where the log's size stays, a commit waits for its data alone and not for the file system's journal.
+    "-DHAVE_FDATASYNC=1",
 ]
 
 
