@@ -14,7 +14,7 @@ mod tests;
 mod validating;
 
 pub use self::mutating::MutatingPolicies;
-pub(crate) use self::mutating::{mutation_error, variable_errors};
+pub(crate) use self::mutating::{Mutations, PATCH_TYPES, variable_errors};
 pub use self::status::TypeChecks;
 pub use self::validating::ValidatingPolicies;
 pub(crate) use self::validating::validating_errors;

@@ -62,13 +62,27 @@ pub(crate) fn variable_errors(spec: &Value, path: &Path) -> Vec<Error> {
     Definition::read(&json!({ "spec": spec })).errors(spec, path)
 }
 
-/// What is wrong with the expression of one mutation of a policy's spec.
-pub(crate) fn mutation_error(spec: &Value, form: &str, source: &str, path: Path) -> Option<Error> {
-    let (_, _, form) = Form::NAMES.into_iter().find(|(name, ..)| *name == form)?;
-    let source = source.trim();
-    let definition = Definition::read(&json!({ "spec": spec }));
-    let why = form.compile(source, &definition.known).err()?;
-    compile_error(path, source, &why)
+/// The patch types of mutations, each with the field that its expression is in.
+pub(crate) const PATCH_TYPES: [(&str, &str); 2] = {
+    let [(a, at_a, _), (b, at_b, _)] = Form::NAMES;
+    [(a, at_a), (b, at_b)]
+};
+
+/// Judges the expressions of a policy's mutations, by the variables of its spec.
+pub(crate) struct Mutations(Definition);
+
+impl Mutations {
+    pub fn of(spec: &Value) -> Mutations {
+        Mutations(Definition::read(&json!({ "spec": spec })))
+    }
+
+    /// What is wrong with the expression of a mutation of this patch type.
+    pub fn error(&self, patch_type: &str, source: &str, path: Path) -> Option<Error> {
+        let (_, _, form) = Form::NAMES.into_iter().find(|(name, ..)| *name == patch_type)?;
+        let source = source.trim();
+        let why = form.compile(source, &self.0.known).err()?;
+        compile_error(path, source, &why)
+    }
 }
 
 /// A policy as it is bound, with one object of parameters.

@@ -4,7 +4,7 @@ use super::by;
 use super::rules::Check::{By, Inside, OneOf, Required, RequiredNamed, RequiredOneOf, Selector, Unique};
 use super::rules::Rule;
 use super::webhooks::{CONDITIONS, FAILURE_POLICIES, MATCH_POLICIES, RULE, compiled, resources};
-use crate::admission::{mutation_error, validating_errors, variable_errors};
+use crate::admission::{Mutations, PATCH_TYPES, validating_errors, variable_errors};
 use crate::kinds::tree::{field, list, text};
 use alcove_object::field::{Error, Path};
 use alcove_object::{Value, name};
@@ -194,18 +194,22 @@ fn mutable(rules: &Value, path: &Path) -> Vec<Error> {
 
 fn mutations(spec: &Value, path: &Path) -> Vec<Error> {
     let all = list(spec, "/mutations").iter().enumerate();
-    all.flat_map(|(i, mutation)| mutation_errors(spec, mutation, &path.child("mutations").index(i))).collect()
+    let judge = Mutations::of(spec);
+    all.flat_map(|(i, mutation)| mutation_errors(&judge, mutation, &path.child("mutations").index(i)))
+        .collect()
 }
 
-fn mutation_errors(spec: &Value, mutation: &Value, path: &Path) -> Vec<Error> {
-    const TYPES: [(&str, &str); 2] =
-        [("ApplyConfiguration", "applyConfiguration"), ("JSONPatch", "jsonPatch")];
+fn mutation_errors(judge: &Mutations, mutation: &Value, path: &Path) -> Vec<Error> {
     let kind = text(mutation, "/patchType");
     if kind.is_empty() {
         return vec![Error::required(&path.child("patchType"), "")];
     }
-    let Some((_, own)) = TYPES.into_iter().find(|(name, _)| *name == kind) else {
-        return vec![Error::not_supported(&path.child("patchType"), kind, &TYPES.map(|(name, _)| name))];
+    let Some((_, own)) = PATCH_TYPES.into_iter().find(|(name, _)| *name == kind) else {
+        return vec![Error::not_supported(
+            &path.child("patchType"),
+            kind,
+            &PATCH_TYPES.map(|(name, _)| name),
+        )];
     };
     let mut errors = Vec::new();
     match field(mutation, own) {
@@ -219,12 +223,12 @@ fn mutation_errors(spec: &Value, mutation: &Value, path: &Path) -> Vec<Error> {
             let (source, at) = (text(given, "/expression"), path.child(own).child("expression"));
             match source.trim() {
                 "" => errors.push(Error::required(&at, "")),
-                _ => errors.extend(mutation_error(spec, kind, source, at)),
+                _ => errors.extend(judge.error(kind, source, at)),
             }
         }
     }
     for (_, other) in
-        TYPES.into_iter().filter(|(name, other)| *name != kind && field(mutation, other).is_some())
+        PATCH_TYPES.into_iter().filter(|(name, other)| *name != kind && field(mutation, other).is_some())
     {
         let why = format!("must not be specified when patchType is {kind}");
         errors.push(Error::invalid(&path.child(other), format!("{{{other}}}"), why));
