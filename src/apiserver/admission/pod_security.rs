@@ -137,11 +137,10 @@ impl PodSecurity {
         }
     }
 
-    /// What a namespace takes, and whether its labels can be read.
-    fn policy(&self, namespace: &str) -> (Policy, bool) {
+    /// What a namespace takes. What is wrong with its labels was told when they were written.
+    fn policy(&self, namespace: &str) -> Policy {
         let entry = self.store.get("namespaces", namespace);
-        let (policy, errors) = Policy::of(&|key| entry.as_ref().and_then(|entry| entry.index.label(key)));
-        (policy, errors.is_empty())
+        Policy::of(&|key| entry.as_ref().and_then(|entry| entry.index.label(key))).0
     }
 
     fn violations(&self, rules: Rules, pod: &Value) -> Vec<Violation> {
@@ -156,7 +155,7 @@ impl PodSecurity {
     }
 
     fn pod(&self, attributes: &mut Attributes<'_>) -> Result<(), Status> {
-        let (policy, _) = self.policy(attributes.namespace);
+        let policy = self.policy(attributes.namespace);
         if [policy.enforce, policy.warn].iter().all(|rules| rules.level == Level::Privileged) {
             return Ok(());
         }
@@ -174,7 +173,7 @@ impl PodSecurity {
 
     /// A kind whose pods somebody else makes is never refused, since its pods are.
     fn template(&self, attributes: &mut Attributes<'_>, at: &str) -> Result<(), Status> {
-        let (policy, _) = self.policy(attributes.namespace);
+        let policy = self.policy(attributes.namespace);
         if let Some(template) = attributes.object.pointer(at).filter(|template| !template.is_null()) {
             attributes.warnings.extend(self.warn(policy.warn, template));
         }
