@@ -32,6 +32,7 @@ use row::Row;
 use std::sync::Arc;
 
 pub use columns::scale as scale_columns;
+pub use tree::CONTAINER_LISTS;
 pub(crate) use validation::quality_of_service;
 
 /// What the admission step for services needs of their strategy.

@@ -3,6 +3,9 @@
 use alcove_object::Value;
 use alcove_object::tree::at;
 
+/// The fields of a pod's spec that hold its containers, in the order in which upstream visits them.
+pub const CONTAINER_LISTS: [&str; 3] = ["initContainers", "containers", "ephemeralContainers"];
+
 /// The text at a pointer.
 pub(super) fn text<'a>(value: &'a Value, pointer: &str) -> &'a str {
     at(value, pointer).and_then(Value::as_str).unwrap_or_default()

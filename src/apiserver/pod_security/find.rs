@@ -1,6 +1,6 @@
 //! What checks look for in a pod, and how they say who has it.
 
-use super::CONTAINER_LISTS;
+use crate::kinds::CONTAINER_LISTS;
 use alcove_object::Value;
 use std::collections::BTreeSet;
 

@@ -15,9 +15,6 @@ use baseline::BASELINE;
 use restricted::RESTRICTED;
 use std::fmt;
 
-/// The fields of a pod's spec that hold its containers, in the order in which upstream visits them.
-const CONTAINER_LISTS: [&str; 3] = ["initContainers", "containers", "ephemeralContainers"];
-
 /// How much a pod may ask for, from all to little.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Level {

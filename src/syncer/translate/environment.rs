@@ -7,7 +7,8 @@
 
 use super::Tenant;
 use super::metadata::{CLUSTER, NAMESPACE};
-use super::pod_refs::{CONTAINER_LISTS, items};
+use super::pod_refs::items;
+use alcove_apiserver::kinds::CONTAINER_LISTS;
 use alcove_object::{Value, meta};
 use serde_json::{Map, json};
 use sha2::{Digest, Sha256};

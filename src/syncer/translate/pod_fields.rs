@@ -3,7 +3,8 @@
 
 use super::labels::{self, key_in};
 use super::metadata::{KIND, NAME, NAMESPACE, UID};
-use super::pod_refs::{CONTAINER_LISTS, items};
+use super::pod_refs::items;
+use alcove_apiserver::kinds::CONTAINER_LISTS;
 use alcove_object::{Value, meta};
 
 /// Annotation with the tenant's labels in the format of the downward API.

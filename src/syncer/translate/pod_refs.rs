@@ -1,5 +1,6 @@
 //! Which ConfigMaps and Secrets a pod uses: those, and no others, are synced.
 
+use alcove_apiserver::kinds::CONTAINER_LISTS;
 use alcove_object::Value;
 use std::collections::BTreeSet;
 
@@ -20,9 +21,6 @@ pub enum Referent {
     /// A Secret.
     Secret,
 }
-
-/// Container lists of a pod's spec.
-pub const CONTAINER_LISTS: [&str; 3] = ["initContainers", "containers", "ephemeralContainers"];
 
 /// Where names stand in one `env` or `envFrom` entry.
 const ENV: [(&str, Referent); 2] = [

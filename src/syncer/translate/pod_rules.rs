@@ -2,8 +2,9 @@
 //! images, and which annotations speak to the host.
 
 use super::context::names;
-use super::pod_refs::{CONTAINER_LISTS, items};
+use super::pod_refs::items;
 use super::{Context, Refusal};
+use alcove_apiserver::kinds::CONTAINER_LISTS;
 use alcove_object::{Value, meta};
 use serde_json::{Map, json};
 use std::collections::BTreeMap;

@@ -2,7 +2,7 @@
 
 use super::container::{self, Surroundings, padded_image};
 use super::{Rule, address, by, items, resources, scheduling, security, volume};
-use crate::kinds::tree::{field, field_text, flag, int, list, some, text};
+use crate::kinds::tree::{CONTAINER_LISTS, field, field_text, flag, int, list, some, text};
 use alcove_object::field::{Error, Path};
 use alcove_object::{Value, meta, name, validate};
 use std::collections::BTreeSet;
@@ -73,8 +73,7 @@ pub(super) fn each_container<'a>(
     path: &Path,
 ) -> impl Iterator<Item = (Path, &'a Value)> + use<'a> {
     let path = path.clone();
-    let lists = ["initContainers", "containers", "ephemeralContainers"].into_iter();
-    lists.flat_map(move |name| items(spec, name, &path))
+    CONTAINER_LISTS.into_iter().flat_map(move |name| items(spec, name, &path))
 }
 
 /// The spec of a pod or, without one, of a template.
