@@ -26,6 +26,11 @@ pub fn phase(pod: &Value) -> &str {
     pod.pointer("/status/phase").and_then(Value::as_str).unwrap_or_default()
 }
 
+/// The node that a pod is bound to.
+pub fn node(pod: &Value) -> Option<&str> {
+    pod.pointer("/spec/nodeName")?.as_str().filter(|node| !node.is_empty())
+}
+
 /// Whether the condition `Ready` holds.
 pub fn is_ready(pod: &Value) -> bool {
     condition(pod, "Ready").is_some_and(|c| c["status"] == "True")
@@ -71,7 +76,7 @@ pub fn owner_reference(owner: &Value) -> Value {
 pub fn sort_for_deletion<P: Borrow<Value>>(pods: &mut [P]) {
     pods.sort_by_cached_key(|pod| {
         let pod = pod.borrow();
-        let has_node = pod.pointer("/spec/nodeName").and_then(Value::as_str).is_some_and(|n| !n.is_empty());
+        let has_node = node(pod).is_some();
         let phase = match phase(pod) {
             "Pending" => 0,
             "Unknown" => 1,

@@ -11,7 +11,7 @@ use crate::rules::Rule;
 use crate::translate::{self, Refusal, host_name};
 use crate::uses::used;
 use alcove_apiserver::options::{DeleteOptions, PatchType, WriteOptions};
-use alcove_controllers::pods::{condition, is_finished};
+use alcove_controllers::pods::{condition, is_finished, node};
 use alcove_controllers::runtime::{self, Key, Next};
 use alcove_object::{Gvr, Reason, Status, Value, meta, settled, time};
 use serde_json::json;
@@ -216,11 +216,8 @@ impl Syncer {
     /// Binds the tenant's pod to the node that the host chose, and takes over its state with it. Gives the pod as it is
     /// after.
     pub async fn bind(&self, pod: Value, host: &Value) -> Result<Value, Error> {
-        let node = |pod: &Value| {
-            pod.pointer("/spec/nodeName").and_then(Value::as_str).filter(|n| !n.is_empty()).map(str::to_owned)
-        };
         let (None, Some(chosen)) = (node(&pod), node(host)) else { return Ok(pod) };
-        let chosen = self.node_name(&chosen);
+        let chosen = self.node_name(chosen);
         let (namespace, name) = (meta::namespace(&pod), meta::name(&pod));
         let key = used("pods", namespace, name);
         self.uses.binds(&key, used("nodes", "", &chosen));

@@ -14,7 +14,7 @@ use crate::rules::rule;
 use crate::translate::{self, TokenSource};
 use crate::uses::used;
 use alcove_controllers::events::Kind;
-use alcove_controllers::pods::is_finished;
+use alcove_controllers::pods::{is_finished, node};
 use alcove_controllers::runtime::{Next, split};
 use alcove_object::{Status, Value, meta, time};
 use jiff::Timestamp;
@@ -43,8 +43,7 @@ fn time_left(now: Timestamp, until: Timestamp) -> Duration {
 
 /// Whether the host needs tokens for a pod.
 fn needs_tokens(pod: &Value) -> bool {
-    let is_bound = pod.pointer("/spec/nodeName").and_then(Value::as_str).is_some_and(|n| !n.is_empty());
-    is_bound && !is_finished(pod) && !translate::token_sources(pod).is_empty()
+    node(pod).is_some() && !is_finished(pod) && !translate::token_sources(pod).is_empty()
 }
 
 impl Syncer {

@@ -5,7 +5,7 @@
 use crate::environment::ENVIRONMENT;
 use crate::rules::rule;
 use crate::translate::{References, references, scope};
-use alcove_controllers::pods::condition;
+use alcove_controllers::pods::{condition, node};
 use alcove_controllers::runtime::{Key, join, split};
 use alcove_object::{Value, meta};
 use parking_lot::Mutex;
@@ -56,7 +56,7 @@ impl Uses {
         let (namespace, _) = split(user.split_once('|').map_or(user, |(_, object)| object));
         let tree: Value = serde_json::from_slice(json).unwrap_or_default();
         let mut changed = self.put(user, of(namespace, &tree));
-        if !node_name(&tree).is_empty() {
+        if node(&tree).is_some() {
             changed.extend(self.binds_no_more(user));
         }
         changed
@@ -152,10 +152,6 @@ fn binding(pod: &Key) -> Key {
     format!("binding|{pod}").into()
 }
 
-fn node_name(pod: &Value) -> &str {
-    pod.pointer("/spec/nodeName").and_then(Value::as_str).unwrap_or_default()
-}
-
 /// The claims that a pod mounts. One that comes and goes with the pod is named after it by the tenant's controllers.
 fn claims(pod: &Value) -> impl Iterator<Item = String> {
     let volumes = pod.pointer("/spec/volumes").and_then(Value::as_array).into_iter().flatten();
@@ -180,11 +176,10 @@ pub fn of_pod(namespace: &str, pod: &Value) -> BTreeSet<Key> {
     let more: Vec<Key> = claims.chain(account).collect();
     // A pod that names its node itself says nothing of whether there is one; it is looked at again when there is.
     let is_placed = condition(pod, "PodScheduled").is_some_and(|scheduled| scheduled["status"] == "True");
-    let node = match node_name(pod) {
-        "" => None,
-        node if !is_placed => Some(depends("nodes", "", node)),
-        node => (!is_daemon(pod)).then(|| used("nodes", "", node)),
-    };
+    let node = node(pod).and_then(|node| match is_placed {
+        false => Some(depends("nodes", "", node)),
+        true => (!is_daemon(pod)).then(|| used("nodes", "", node)),
+    });
     let maps = config_maps.iter().map(|name| used("configmaps", namespace, name));
     let secrets = secrets.iter().map(|name| used("secrets", namespace, name));
     maps.chain(secrets).chain(node).chain(more).chain([used(ENVIRONMENT, "", scope(pod))]).collect()

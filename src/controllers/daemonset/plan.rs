@@ -76,7 +76,7 @@ pub(super) fn by_node(found: Vec<Value>) -> BTreeMap<String, Vec<Value>> {
     }
     for pods in by_node.values_mut() {
         pods.sort_by_cached_key(|pod| {
-            let is_nowhere = pod.pointer("/spec/nodeName").and_then(Value::as_str).is_none_or(str::is_empty);
+            let is_nowhere = pods::node(pod).is_none();
             (is_nowhere, meta::text(pod, "creationTimestamp").to_owned(), meta::name(pod).to_owned())
         });
     }

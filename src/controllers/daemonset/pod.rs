@@ -62,8 +62,7 @@ pub(super) fn pod(set: &Value, node: &str, hash: &str) -> Value {
 
 /// The node that a pod is on, or is to be on.
 pub(super) fn node(pod: &Value) -> Option<&str> {
-    let bound = pod.pointer("/spec/nodeName").and_then(Value::as_str).filter(|node| !node.is_empty());
-    bound.or_else(|| {
+    pods::node(pod).or_else(|| {
         let terms = pod.pointer("/spec/affinity/nodeAffinity")?.get(REQUIRED)?.get("nodeSelectorTerms")?;
         let fields = terms.as_array()?.iter().filter_map(|term| term["matchFields"].as_array()).flatten();
         let by_name = fields.into_iter().find(|f| f["key"] == NAME_FIELD && f["operator"] == "In")?;

@@ -51,11 +51,10 @@ pub fn is_tracked(pod: &Value) -> bool {
 /// Whether a pod counts as failed. One that is being deleted does at once, if it is replaced at once or if no node would
 /// ever say that it failed.
 pub fn has_failed(job: &Value, pod: &Value) -> bool {
-    let has_node = || pod.pointer("/spec/nodeName").and_then(Value::as_str).is_some_and(|n| !n.is_empty());
     match pods::phase(pod) {
         "Failed" => true,
         "Succeeded" => false,
-        _ => meta::is_deleting(pod) && !(replaces_only_failed(job) && has_node()),
+        _ => meta::is_deleting(pod) && !(replaces_only_failed(job) && pods::node(pod).is_some()),
     }
 }
 

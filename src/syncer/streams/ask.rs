@@ -2,7 +2,9 @@
 
 use super::terms::Terms;
 use alcove_apiserver::http::request::Query;
+use alcove_apiserver::kinds::CONTAINER_LISTS;
 use alcove_apiserver::rest::Target;
+use alcove_controllers::pods;
 use alcove_object::{Reason, Status, Value, meta};
 use http::Uri;
 
@@ -162,8 +164,7 @@ impl Ask {
             return has_selector(object).map(|()| Some(self.query.clone()));
         }
         let name = meta::name(object);
-        let is_bound =
-            object.pointer("/spec/nodeName").and_then(Value::as_str).is_some_and(|n| !n.is_empty());
+        let is_bound = pods::node(object).is_some();
         let container = match self.kind {
             // Upstream looks at it for port-forward too, which has none in its options.
             Kind::Proxy | Kind::PortForward => None,
@@ -248,7 +249,7 @@ fn container(pod: &Value, named: &str) -> Result<String, Status> {
         let names = containers(pod, lists).filter_map(|c| c["name"].as_str());
         names.map(str::to_owned).collect()
     };
-    let all = || names(&["initContainers", "containers", "ephemeralContainers"]);
+    let all = || names(&CONTAINER_LISTS);
     let pod_name = meta::name(pod);
     if !named.is_empty() {
         return match all().iter().any(|name| name == named) {
