@@ -1,7 +1,7 @@
 //! Bodies of requests in their three encodings.
 
 use alcove_object::{Gvk, Value};
-use alcove_schema::decode::{self, Encoding, decode, encode, encode_message, fill, frames};
+use alcove_schema::decode::{self, Encoding, decode, encode, fill, frames};
 use alcove_schema::{Minor, Types, View, builtin};
 use std::sync::{Arc, LazyLock};
 
@@ -96,5 +96,5 @@ fn plain(value: Value) -> Value {
 
 /// Kinds without a message of their own are written in no protobuf.
 fn can_be_protobuf(value: &Value, view: View<'_>) -> bool {
-    view.fields().iter().any(|field| field.number > 0) && encode_message(value, view).is_ok()
+    view.fields().iter().any(|field| field.number > 0) && encode(value, view).is_ok()
 }

@@ -13,6 +13,7 @@ pub mod gvk;
 pub mod meta;
 pub mod name;
 pub mod quantity;
+pub mod scan;
 pub mod selector;
 pub mod status;
 pub mod time;

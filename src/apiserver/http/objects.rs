@@ -96,7 +96,7 @@ impl Form {
     pub fn list(&self, list: ObjectList) -> Result<Body, Status> {
         let mut metadata = list_metadata(&list);
         if self.media.format == Format::Protobuf {
-            return Ok(self.protobuf()?.list(&metadata, &list.items));
+            return Ok(self.protobuf()?.list(&metadata, list.items));
         }
         let body = match self.of_list()? {
             Shape::Whole => {

@@ -1,7 +1,7 @@
 //! Answers in protobuf: stored JSON, read once more and written as messages.
 //!
 //! The store holds JSON, which most clients read. Whoever asks for protobuf first (client-go's typed clients and every
-//! controller built on them) gets it, at the price of one parse per object; nothing is kept.
+//! controller built on them) gets it, at the price of one walk over each object, and two in long lists; nothing is kept.
 
 use super::body::Body;
 use super::negotiate::MetaVersion;
@@ -13,6 +13,12 @@ use alcove_schema::decode::{EncodeError, encode, encode_message, frames};
 use alcove_schema::{Minor, SchemaId, Types, View, builtin};
 use bytes::Bytes;
 use std::sync::Arc;
+
+/// Bytes of a list's items that are kept from when they were measured until they are sent. What comes after them is
+/// written once more, so that a list of any length takes no more memory than that.
+const ITEMS_HELD_BYTES_MAX: usize = 512 * 1024;
+/// Bytes of items that are written at once: enough for a chunk of their own, which is not copied again.
+const CHUNK_BYTES: usize = 32 * 1024;
 
 const OBJECT_META: &str = "io.k8s.apimachinery.pkg.apis.meta.v1.ObjectMeta";
 const LIST_META: &str = "io.k8s.apimachinery.pkg.apis.meta.v1.ListMeta";
@@ -65,8 +71,13 @@ impl Messages {
 
     /// One object as a body.
     pub fn object(&self, json: &[u8]) -> Vec<u8> {
+        let mut message = Vec::with_capacity(json.len());
+        if let Err(why) = self.message(json, &mut message) {
+            unwritten(why);
+            message.clear();
+        }
         let (api_version, kind) = self.kind();
-        frames::envelope(&api_version, kind, &self.message(json))
+        frames::envelope(&api_version, kind, &message)
     }
 
     /// An object that has nothing but this metadata, as bookmarks do.
@@ -74,23 +85,48 @@ impl Messages {
         self.object(format!("{{\"metadata\":{metadata}}}").as_bytes())
     }
 
-    /// A list as a body. Its items are encoded before it is sent, since their sum stands before them.
-    pub fn list(&self, metadata: &str, items: &[Object]) -> Body {
-        let items: Vec<Bytes> =
-            items.iter().map(|object| frames::list_item(&self.message(&object.bytes)).into()).collect();
-        let sum: usize = items.iter().map(Bytes::len).sum();
+    /// A list as a body. Its items are measured before it is sent, since their sum stands before them.
+    pub fn list(self, metadata: &str, items: Vec<Object>) -> Body {
+        let (mut held, mut count, mut sum) = (Vec::new(), 0, 0);
+        let mut measured = Vec::new();
+        for object in &items {
+            if held.len() < ITEMS_HELD_BYTES_MAX {
+                self.item(object, &mut held);
+                count += 1;
+                continue;
+            }
+            measured.clear();
+            self.item(object, &mut measured);
+            sum += measured.len();
+        }
+        sum += held.len();
         let (api_version, kind) = self.kind();
-        let metadata: Value = serde_json::from_str(metadata).unwrap_or_default();
         let ends = self.meta_view(LIST_META).and_then(|schema| {
-            frames::list_ends(&api_version, &format!("{kind}List"), &metadata, schema, sum)
+            frames::list_ends(&api_version, &format!("{kind}List"), metadata.as_bytes(), schema, sum)
         });
         let (head, tail) = ends.unwrap_or_else(|why| {
             unwritten(why);
             Default::default()
         });
         let length = (head.len() + sum + tail.len()) as u64;
-        let pieces = std::iter::once(Bytes::from(head)).chain(items).chain(std::iter::once(tail.into()));
+        let mut rest = items.into_iter().skip(count);
+        let chunks = std::iter::from_fn(move || {
+            let mut chunk = Vec::new();
+            while chunk.len() < CHUNK_BYTES
+                && let Some(object) = rest.next()
+            {
+                chunk.reserve(if chunk.is_empty() { CHUNK_BYTES + object.bytes.len() } else { 0 });
+                self.item(&object, &mut chunk);
+            }
+            (!chunk.is_empty()).then(|| Bytes::from(chunk))
+        });
+        let pieces = [head, held].into_iter().map(Bytes::from).chain(chunks).chain([tail.into()]);
         Body::pieces(pieces, Some(length))
+    }
+
+    /// Appends an item of a list, always the same for the same object.
+    fn item(&self, object: &Object, out: &mut Vec<u8>) {
+        frames::put_list_item(out, |out| self.message(&object.bytes, out)).unwrap_or_else(unwritten);
     }
 
     fn kind(&self) -> (String, &str) {
@@ -100,21 +136,13 @@ impl Messages {
         }
     }
 
-    fn message(&self, json: &[u8]) -> Vec<u8> {
-        let message = match self.what {
-            What::Whole { schema, .. } => {
-                let tree: Value = serde_json::from_slice(json).unwrap_or_default();
-                encode_message(&tree, self.types.view(schema))
-            }
+    fn message(&self, json: &[u8], out: &mut Vec<u8>) -> Result<(), EncodeError> {
+        match self.what {
+            What::Whole { schema, .. } => encode_message(json, self.types.view(schema), out),
             What::Partial(_) => {
-                let metadata: Value = serde_json::from_str(splice::metadata(json)).unwrap_or_default();
-                self.meta_view(OBJECT_META).and_then(|schema| frames::partial(&metadata, schema))
+                frames::partial(splice::metadata(json).as_bytes(), self.meta_view(OBJECT_META)?, out)
             }
-        };
-        message.unwrap_or_else(|why| {
-            unwritten(why);
-            Vec::new()
-        })
+        }
     }
 
     fn meta_view(&self, name: &str) -> Result<View<'_>, EncodeError> {

@@ -1,22 +1,18 @@
 //! Reading and cutting stored objects as bytes, without a tree: the metadata's span, and where kind and apiVersion
 //! stand.
 
+use alcove_object::scan::Scanner;
 use bytes::Bytes;
 use serde::Deserialize;
-use serde_json::value::RawValue;
 use std::borrow::Cow;
 use std::ops::Range;
 
-#[derive(Deserialize)]
-struct Spans<'a> {
-    #[serde(borrow)]
-    metadata: Option<&'a RawValue>,
-}
-
 /// The metadata of an object as JSON; an empty object if there is none.
 pub fn metadata(json: &[u8]) -> &str {
-    let spans: Option<Spans<'_>> = serde_json::from_slice(json).ok();
-    spans.and_then(|spans| spans.metadata).map_or("{}", RawValue::get)
+    let mut scanner = Scanner::new(json);
+    let found = scanner.find("metadata").ok().filter(|is_there| *is_there);
+    let metadata = found.and_then(|_| scanner.value().ok());
+    metadata.and_then(|metadata| std::str::from_utf8(metadata).ok()).unwrap_or("{}")
 }
 
 /// What the plainest tables show.

@@ -1,50 +1,50 @@
-//! Trees to protobuf, by the same table that [`protobuf`](super::protobuf) reads with.
+//! JSON to protobuf, by the same table that [`protobuf`](super::protobuf) reads with, and without a tree between: whoever
+//! asks for protobuf has each stored object read once from front to back.
 //!
-//! Fields are written by name, not by number: every reader takes any order. What is absent from the tree is absent
-//! from the wire, where Go would write the zero of a value; readers see no difference.
+//! Fields are written in the order in which they stand in JSON, not by number: every reader takes any order. What is
+//! absent from JSON is absent from the wire, where Go would write the zero of a value; readers see no difference.
 
 use super::frames::envelope;
 use super::special;
-use super::wire::{BYTES, FIXED64, put_bytes, put_message, put_number, put_tag, put_varint};
+use super::wire::{FIXED64, put_bytes, put_message, put_number, put_tag};
 use crate::limits::DEPTH_MAX;
 use crate::types::{Field, Shape, View};
+use alcove_object::scan::{Malformed, Scanner, Text};
 use alcove_object::{Value, time};
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
-use serde_json::Map;
 use thiserror::Error;
 
-/// A tree that does not conform to its kind, which whoever made it has to answer for.
+/// An object that does not conform to its kind, which whoever made it has to answer for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
 #[error("the object does not conform to its schema")]
 pub struct EncodeError;
 
+impl From<Malformed> for EncodeError {
+    fn from(Malformed: Malformed) -> EncodeError {
+        EncodeError
+    }
+}
+
 /// Writes an object that conforms to its kind as a protobuf body, magic bytes and envelope included.
 pub fn encode(value: &Value, schema: View<'_>) -> Result<Vec<u8>, EncodeError> {
     let text = |name: &str| value.get(name).and_then(Value::as_str).unwrap_or_default();
-    Ok(envelope(text("apiVersion"), text("kind"), &encode_message(value, schema)?))
+    let json = serde_json::to_vec(value).map_err(|_| EncodeError)?;
+    let mut message = Vec::with_capacity(json.len());
+    encode_message(&json, schema, &mut message)?;
+    Ok(envelope(text("apiVersion"), text("kind"), &message))
 }
 
-/// Writes an object that conforms to its kind as a bare message, as lists hold it.
-pub fn encode_message(value: &Value, schema: View<'_>) -> Result<Vec<u8>, EncodeError> {
-    let mut out = Vec::new();
-    object_fields(&mut out, value, schema)?;
-    Ok(out)
-}
-
-/// Writes the fields of a struct that no other stands around.
-pub(super) fn object_fields(out: &mut Vec<u8>, value: &Value, schema: View<'_>) -> Result<(), EncodeError> {
-    fields_of(out, object(value)?, schema, &[], 0)
-}
-
-fn object(value: &Value) -> Result<&Map<String, Value>, EncodeError> {
-    value.as_object().ok_or(EncodeError)
+/// Appends an object that conforms to its kind as a bare message, as lists hold it. `json` is compact. After an error,
+/// something of it may have been written.
+pub fn encode_message(json: &[u8], schema: View<'_>, out: &mut Vec<u8>) -> Result<(), EncodeError> {
+    fields_of(out, &mut Scanner::new(json), schema, &[], 0)
 }
 
 /// Writes the fields of a struct that stand at `within`, and the messages that are inlined in JSON below it.
 fn fields_of(
     out: &mut Vec<u8>,
-    map: &Map<String, Value>,
+    json: &mut Scanner<'_>,
     view: View<'_>,
     within: &[u32],
     depth: usize,
@@ -52,21 +52,41 @@ fn fields_of(
     if depth > DEPTH_MAX {
         return Err(EncodeError);
     }
+    let start = *json;
+    let (fields, mut after) = (view.fields(), 0);
     let mut inlined: Vec<u32> = Vec::new();
-    for (name, value) in map.iter().filter(|(_, value)| !value.is_null()) {
-        let Some(field) = view.field(name).filter(|field| stands_in(field, within)) else { continue };
-        match field.within.get(within.len()) {
-            Some(number) if !inlined.contains(number) => inlined.push(*number),
-            Some(_) => {}
-            None if field.number == 0 => {}
-            None => put_field(out, field, value, view.at(field.schema), depth)?,
+    json.object(|json, key| {
+        if json.null()? {
+            return Ok(());
         }
-    }
+        let field = find(fields, key, &mut after).filter(|field| stands_in(field, within));
+        match field.map(|field| (field, field.within.get(within.len()))) {
+            Some((field, None)) if field.number != 0 => {
+                return put_field(out, field, json, view.at(field.schema), depth);
+            }
+            Some((_, Some(number))) if !inlined.contains(number) => inlined.push(*number),
+            _ => {}
+        }
+        json.value().map(|_| ()).map_err(EncodeError::from)
+    })?;
     for number in inlined {
         let path: Vec<u32> = within.iter().copied().chain([number]).collect();
-        put_message(out, number, |out| fields_of(out, map, view, &path, depth + 1))?;
+        put_message(out, number, |out| fields_of(out, &mut { start }, view, &path, depth + 1))?;
     }
     Ok(())
+}
+
+/// Finds a field by its key. Both are sorted, nearly always: `after` is where the last one was found, and the next one
+/// is not far behind it.
+fn find<'a>(fields: &'a [Field], key: Text<'_>, after: &mut usize) -> Option<&'a Field> {
+    let (before, behind) = fields.split_at(*after);
+    let is_it = |field: &Field| key.is(&field.name);
+    let found = match behind.iter().position(is_it) {
+        Some(found) => *after + found,
+        None => before.iter().position(is_it)?,
+    };
+    *after = found + 1;
+    Some(&fields[found])
 }
 
 /// Whether a field stands in this message or in one below it.
@@ -79,139 +99,138 @@ fn stands_in(field: &Field, within: &[u32]) -> bool {
 fn put_field(
     out: &mut Vec<u8>,
     field: &Field,
-    value: &Value,
+    json: &mut Scanner<'_>,
     view: View<'_>,
     depth: usize,
 ) -> Result<(), EncodeError> {
     match view.shape() {
         Shape::List(item) if !view.schema().wrapped => {
             let item = view.at(*item);
-            list(value)?.iter().try_for_each(|value| put_value(out, field.number, value, item, depth + 1))
+            json.array(|json| put_value(out, field.number, json, item, depth + 1))
         }
-        Shape::Map(item) => object(value)?.iter().try_for_each(|(key, value)| {
+        Shape::Map(item) => json.object(|json, key| {
             put_message(out, field.number, |out| {
-                put_bytes(out, 1, key.as_bytes());
-                put_value(out, 2, value, view.at(*item), depth + 1)
+                put_bytes(out, 1, &key.bytes()?);
+                put_value(out, 2, json, view.at(*item), depth + 1)
             })
         }),
-        _ => put_value(out, field.number, value, view, depth),
+        _ => put_value(out, field.number, json, view, depth),
     }
-}
-
-fn list(value: &Value) -> Result<&[Value], EncodeError> {
-    value.as_array().map(Vec::as_slice).ok_or(EncodeError)
 }
 
 fn put_value(
     out: &mut Vec<u8>,
     number: u32,
-    value: &Value,
+    json: &mut Scanner<'_>,
     view: View<'_>,
     depth: usize,
 ) -> Result<(), EncodeError> {
-    if value.is_null() {
+    if json.null()? {
         // An item that is null still counts as one.
         put_bytes(out, number, b"");
         return Ok(());
     }
     match view.shape() {
-        Shape::Struct(_) => {
-            put_message(out, number, |out| fields_of(out, object(value)?, view, &[], depth + 1))
-        }
+        Shape::Struct(_) => put_message(out, number, |out| fields_of(out, json, view, &[], depth + 1)),
         Shape::List(item) => put_message(out, number, |out| {
             let item = view.at(*item);
-            list(value)?.iter().try_for_each(|value| put_value(out, 1, value, item, depth + 1))
+            json.array(|json| put_value(out, 1, json, item, depth + 1))
         }),
         // Protobuf has no map of maps.
         Shape::Map(_) => Err(EncodeError),
         Shape::BoolOr(_) | Shape::OneOrList(_) | Shape::OneOrStrings(_) => {
-            put_message(out, number, |out| put_either(out, value, view, depth + 1))
+            put_message(out, number, |out| put_either(out, json, view, depth + 1))
         }
-        _ => put_leaf(out, number, value, view.shape()),
+        shape => put_leaf(out, number, json, shape),
     }
 }
 
-fn put_either(out: &mut Vec<u8>, value: &Value, view: View<'_>, depth: usize) -> Result<(), EncodeError> {
-    match (view.shape(), value) {
-        (Shape::BoolOr(_), Value::Bool(allows)) => {
-            put_number(out, 1, (*allows).into());
+fn put_either(
+    out: &mut Vec<u8>,
+    json: &mut Scanner<'_>,
+    view: View<'_>,
+    depth: usize,
+) -> Result<(), EncodeError> {
+    match (view.shape(), json.peek()) {
+        (Shape::BoolOr(_), Some(b't' | b'f')) => {
+            put_number(out, 1, json.boolean()?.into());
             Ok(())
         }
-        (Shape::BoolOr(schema), Value::Object(_)) => {
+        (Shape::BoolOr(schema), Some(b'{')) => {
             put_number(out, 1, 1);
-            put_value(out, 2, value, view.at(*schema), depth)
+            put_value(out, 2, json, view.at(*schema), depth)
         }
-        (Shape::OneOrList(schema) | Shape::OneOrStrings(schema), Value::Object(_)) => {
-            put_value(out, 1, value, view.at(*schema), depth)
+        (Shape::OneOrList(schema) | Shape::OneOrStrings(schema), Some(b'{')) => {
+            put_value(out, 1, json, view.at(*schema), depth)
         }
-        (Shape::OneOrList(schema), Value::Array(items)) => {
-            items.iter().try_for_each(|item| put_value(out, 2, item, view.at(*schema), depth))
-        }
-        (Shape::OneOrStrings(_), Value::Array(items)) => items.iter().try_for_each(|item| {
-            put_bytes(out, 2, item.as_str().ok_or(EncodeError)?.as_bytes());
+        (Shape::OneOrList(schema), _) => json.array(|json| put_value(out, 2, json, view.at(*schema), depth)),
+        (Shape::OneOrStrings(_), _) => json.array(|json| {
+            put_bytes(out, 2, &json.string()?.bytes()?);
             Ok(())
         }),
         _ => Err(EncodeError),
     }
 }
 
-fn put_leaf(out: &mut Vec<u8>, number: u32, value: &Value, shape: &Shape) -> Result<(), EncodeError> {
-    let text = || value.as_str().ok_or(EncodeError);
+fn put_leaf(
+    out: &mut Vec<u8>,
+    number: u32,
+    json: &mut Scanner<'_>,
+    shape: &Shape,
+) -> Result<(), EncodeError> {
     match shape {
-        Shape::String => put_bytes(out, number, text()?.as_bytes()),
-        Shape::Boolean => put_number(out, number, value.as_bool().ok_or(EncodeError)?.into()),
+        Shape::String => put_bytes(out, number, &json.string()?.bytes()?),
+        Shape::Boolean => put_number(out, number, json.boolean()?.into()),
         // Negative numbers of either width take ten bytes, as protobuf has it.
-        Shape::Int32 | Shape::Int64 => put_number(out, number, value.as_i64().ok_or(EncodeError)? as u64),
+        Shape::Int32 | Shape::Int64 => put_number(out, number, json.integer()? as u64),
         Shape::Double => {
+            let text = std::str::from_utf8(json.number()?).map_err(|_| EncodeError)?;
             put_tag(out, number, FIXED64);
-            out.extend_from_slice(&value.as_f64().ok_or(EncodeError)?.to_le_bytes());
+            out.extend_from_slice(&text.parse::<f64>().map_err(|_| EncodeError)?.to_le_bytes());
         }
         Shape::Bytes => {
-            put_bytes(out, number, &STANDARD.decode(text()?).map_err(|_| EncodeError)?);
+            let text = json.string()?.bytes()?;
+            put_bytes(out, number, &STANDARD.decode(text).map_err(|_| EncodeError)?);
         }
-        Shape::IntOrString => put_message(out, number, |out| put_int_or_string(out, value))?,
+        Shape::IntOrString => put_message(out, number, |out| put_int_or_string(out, json))?,
         Shape::Quantity => put_message(out, number, |out| {
-            put_bytes(out, 1, text()?.as_bytes());
-            Ok(())
+            put_bytes(out, 1, &json.string()?.bytes()?);
+            Ok::<(), EncodeError>(())
         })?,
         Shape::Time | Shape::MicroTime => {
-            let time = time::parse(text()?).ok_or(EncodeError)?;
+            let time = time::parse(&json.string()?.text()?).ok_or(EncodeError)?;
             // Before the epoch too, nanos count forward.
             let seconds = time.as_nanosecond().div_euclid(1_000_000_000) as i64;
             let nanos = time.as_nanosecond().rem_euclid(1_000_000_000) as u64;
             put_message(out, number, |out| {
                 put_number(out, 1, seconds as u64);
                 put_number(out, 2, nanos);
-                Ok(())
+                Ok::<(), EncodeError>(())
             })?;
         }
-        Shape::Duration => put_message(out, number, |out| {
-            put_number(out, 1, special::duration_nanoseconds(text()?).ok_or(EncodeError)? as u64);
-            Ok(())
-        })?,
-        _ => {
-            let raw = serde_json::to_vec(value).map_err(|_| EncodeError)?;
-            put_tag(out, number, BYTES);
-            let mut message = Vec::with_capacity(raw.len() + 8);
-            put_bytes(&mut message, 1, &raw);
-            put_varint(out, message.len() as u64);
-            out.extend_from_slice(&message);
+        Shape::Duration => {
+            let text = json.string()?;
+            let nanoseconds = special::duration_nanoseconds(&text.text()?).ok_or(EncodeError)?;
+            put_message(out, number, |out| {
+                put_number(out, 1, nanoseconds as u64);
+                Ok::<(), EncodeError>(())
+            })?;
         }
+        _ => put_message(out, number, |out| {
+            put_bytes(out, 1, json.value()?);
+            Ok::<(), EncodeError>(())
+        })?,
     }
     Ok(())
 }
 
-fn put_int_or_string(out: &mut Vec<u8>, value: &Value) -> Result<(), EncodeError> {
-    match value {
-        Value::Number(int) => {
-            put_number(out, 1, 0);
-            put_number(out, 2, int.as_i64().ok_or(EncodeError)? as u64);
-        }
-        Value::String(text) => {
-            put_number(out, 1, 1);
-            put_bytes(out, 3, text.as_bytes());
-        }
-        _ => return Err(EncodeError),
+fn put_int_or_string(out: &mut Vec<u8>, json: &mut Scanner<'_>) -> Result<(), EncodeError> {
+    if json.peek() == Some(b'"') {
+        put_number(out, 1, 1);
+        put_bytes(out, 3, &json.string()?.bytes()?);
+    } else {
+        put_number(out, 1, 0);
+        put_number(out, 2, json.integer()? as u64);
     }
     Ok(())
 }

@@ -1,14 +1,12 @@
 //! What stands around protobuf messages on the wire: the envelope of a body, lists, metadata alone, and the frames of
 //! watches (k8s.io/apimachinery/pkg/runtime/serializer/protobuf, k8s.io/apimachinery/pkg/util/framer).
 //!
-//! A list's length stands before its items, so whoever sends one encodes the items first; nothing else of it has to be
-//! held twice.
+//! A list's length stands before its items, so whoever sends one has to know first how long they are.
 
-use super::encode::{EncodeError, object_fields};
+use super::encode::{EncodeError, encode_message};
 use super::protobuf::PREFIX;
 use super::wire::{BYTES, put_bytes, put_message, put_tag, put_varint};
 use crate::types::View;
-use alcove_object::Value;
 use std::convert::Infallible;
 
 /// A message as a body: magic bytes and an envelope that names its kind.
@@ -38,30 +36,41 @@ fn end(out: &mut Vec<u8>) {
     put_bytes(out, 4, b"");
 }
 
-/// The message of an object of which only the metadata is shown (PartialObjectMetadata). `schema` is ObjectMeta's.
-pub fn partial(metadata: &Value, schema: View<'_>) -> Result<Vec<u8>, EncodeError> {
-    let mut out = Vec::new();
-    put_message(&mut out, 1, |out| object_fields(out, metadata, schema))?;
-    Ok(out)
+/// Appends the message of an object of which only the metadata is shown (PartialObjectMetadata). `metadata` is compact
+/// JSON, `schema` ObjectMeta's.
+pub fn partial(metadata: &[u8], schema: View<'_>, out: &mut Vec<u8>) -> Result<(), EncodeError> {
+    put_message(out, 1, |out| encode_message(metadata, schema, out))
 }
 
-/// An item of a list: its message with what goes before it.
-pub fn list_item(message: &[u8]) -> Vec<u8> {
-    let mut out = Vec::with_capacity(message.len() + 4);
-    put_bytes(&mut out, 2, message);
-    out
+/// Appends an item of a list: its message with what goes before it. Where `message` fails, the item is empty, and the
+/// error is given.
+pub fn put_list_item<E>(
+    out: &mut Vec<u8>,
+    message: impl FnOnce(&mut Vec<u8>) -> Result<(), E>,
+) -> Result<(), E> {
+    let mut written = Ok(());
+    sure(put_message(out, 2, |out| {
+        let start = out.len();
+        written = message(out);
+        if written.is_err() {
+            out.truncate(start);
+        }
+        Ok(())
+    }));
+    written
 }
 
-/// What goes before and after the items of a list, which take `item_bytes` in all. `schema` is ListMeta's.
+/// What goes before and after the items of a list, which take `item_bytes` in all. `metadata` is compact JSON, `schema`
+/// ListMeta's.
 pub fn list_ends(
     api_version: &str,
     kind: &str,
-    metadata: &Value,
+    metadata: &[u8],
     schema: View<'_>,
     item_bytes: usize,
 ) -> Result<(Vec<u8>, Vec<u8>), EncodeError> {
     let mut own = Vec::new();
-    put_message(&mut own, 1, |out| object_fields(out, metadata, schema))?;
+    put_message(&mut own, 1, |out| encode_message(metadata, schema, out))?;
     let (mut head, mut tail) = (Vec::new(), Vec::new());
     begin(&mut head, api_version, kind, own.len() + item_bytes);
     head.extend_from_slice(&own);

@@ -191,11 +191,18 @@ pub(super) fn put_message<E>(
     body: impl FnOnce(&mut Vec<u8>) -> Result<(), E>,
 ) -> Result<(), E> {
     put_tag(out, number, BYTES);
+    // The first byte of the length has its place; where it has more, as long messages have, these move in behind it.
     let start = out.len();
+    out.push(0);
     body(out)?;
-    let length = out.len() - start;
-    put_varint(out, length as u64);
-    let prefix = out.len() - start - length;
-    out[start..].rotate_right(prefix);
+    let length = out.len() - start - 1;
+    out[start] = length as u8;
+    if length >= 0x80 {
+        out[start] |= 0x80;
+        let end = out.len();
+        put_varint(out, (length >> 7) as u64);
+        let more = out.len() - end;
+        out[start + 1..].rotate_right(more);
+    }
     Ok(())
 }
