@@ -8,7 +8,7 @@ use crate::http::negotiate::MetaVersion;
 use crate::http::splice;
 use crate::registry::{Cell, Column, Resource};
 use crate::rest;
-use alcove_object::tree::at;
+use alcove_object::lean::Wanted;
 use alcove_object::{Status, Value, meta, time};
 use jiff::Timestamp;
 use serde_json::json;
@@ -86,16 +86,45 @@ pub struct Table {
     version: MetaVersion,
     include: Include,
     now: Timestamp,
-    /// Whether cells need the object's tree; otherwise name and creation time are enough.
-    needs_tree: bool,
+    needs: Needs,
+}
+
+/// What of an object cells are made from.
+#[derive(Clone)]
+enum Needs {
+    /// Name and creation time, which need no tree.
+    Plain,
+    /// Some paths.
+    Some(Arc<Wanted>),
+    /// Everything, as far as can be told.
+    All,
+}
+
+impl Needs {
+    fn of(columns: &[Column]) -> Needs {
+        if columns.iter().all(|column| matches!(column.cell, Cell::Name | Cell::Age | Cell::Created)) {
+            return Needs::Plain;
+        }
+        let mut wanted = Wanted::default();
+        wanted.add(["metadata", "name"]);
+        wanted.add(["metadata", "creationTimestamp"]);
+        for column in columns {
+            match &column.cell {
+                Cell::Name | Cell::Age | Cell::Created => {}
+                Cell::Path(path) => wanted.add(path.leading_fields()),
+                Cell::Computed { reads: [], .. } => return Needs::All,
+                Cell::Computed { reads, .. } => reads.iter().for_each(|path| wanted.add(path.split('/'))),
+            }
+        }
+        Needs::Some(Arc::new(wanted))
+    }
 }
 
 impl Table {
     /// Tables with these columns; ages count from `now`.
     pub fn new(columns: Columns, version: MetaVersion, include: Include, now: Timestamp) -> Table {
-        let is_plain = |column: &Column| matches!(column.cell, Cell::Name | Cell::Age | Cell::Created);
-        let needs_tree = !columns.slice().iter().all(is_plain);
-        Table { columns, version, include, now, needs_tree }
+        let needs = Needs::of(columns.slice());
+        Table { columns, version, include, now, needs }
     }
 
     /// The same tables at another time, for a watch that goes on.
@@ -130,7 +159,11 @@ impl Table {
         let metadata = splice::metadata(&object.bytes);
         let mut row = Vec::with_capacity(metadata.len() + 256);
         row.extend_from_slice(b"{\"cells\":");
-        let cells = if self.needs_tree { self.cells(&self.tree(object)) } else { self.plain_cells(metadata) };
+        let cells = match &self.needs {
+            Needs::Plain => self.plain_cells(metadata),
+            Needs::Some(wanted) => self.cells(&wanted.read(&object.bytes).unwrap_or_else(|_| object.parse())),
+            Needs::All => self.cells(&self.tree(object)),
+        };
         serde_json::to_writer(&mut row, &cells).expect("JSON values serialize into memory");
         row.extend_from_slice(b",\"object\":");
         match self.include {
@@ -152,7 +185,7 @@ impl Table {
         row
     }
 
-    /// What cells are computed from. Built-in columns show nothing of managed fields, so those are not even read.
+    /// What cells are computed from that may read anything. Built-in columns show nothing of managed fields, so those are not even read.
     fn tree(&self, object: &Object) -> Value {
         let is_built_in = matches!(&self.columns, Columns::Of(resource) if resource.custom.is_none());
         let lean = is_built_in.then(|| rest::apart(&object.bytes)).flatten();
@@ -164,9 +197,8 @@ impl Table {
             Cell::Name => meta::name(object).into(),
             Cell::Age => age(meta::text(object, "creationTimestamp"), self.now).into(),
             Cell::Created => meta::text(object, "creationTimestamp").into(),
-            Cell::Pointer(pointer) => at(object, pointer).cloned().unwrap_or_default(),
             Cell::Path(path) => typed(column.kind, path.first(object), self.now),
-            Cell::Computed(compute) => compute(object, self.now),
+            Cell::Computed { compute, .. } => compute(object, self.now),
         };
         self.columns.slice().iter().map(cell).collect()
     }

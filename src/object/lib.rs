@@ -10,6 +10,7 @@
 pub mod env;
 pub mod field;
 pub mod gvk;
+pub mod lean;
 pub mod meta;
 pub mod name;
 pub mod quantity;

@@ -262,12 +262,16 @@ pub enum Cell {
     Age,
     /// `metadata.creationTimestamp` as text.
     Created,
-    /// The value at a JSON pointer; `<none>` is the client's business, missing is null.
-    Pointer(&'static str),
     /// The first value at a path, as the column's type shows it.
     Path(JsonPath),
     /// Computed from the object and the time now.
-    Computed(fn(&Value, Timestamp) -> Value),
+    Computed {
+        /// The computation.
+        compute: fn(&Value, Timestamp) -> Value,
+        /// The paths that it reads, with `*` for the items of a list: nothing else of the object is there. None: all
+        /// but managed fields.
+        reads: &'static [&'static str],
+    },
 }
 
 impl Resource {

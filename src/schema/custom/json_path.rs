@@ -76,6 +76,14 @@ impl JsonPath {
         self.find(value).into_iter().next()
     }
 
+    /// The fields that the path begins with: whatever it finds stands below them.
+    pub fn leading_fields(&self) -> impl Iterator<Item = &str> {
+        self.0.iter().map_while(|step| match step {
+            Step::Field(name) => Some(&**name),
+            _ => None,
+        })
+    }
+
     /// The fields of a path that is nothing but fields.
     pub fn fields(&self) -> Option<Vec<&str>> {
         let field = |step: &'_ Step| matches!(step, Step::Field(_));

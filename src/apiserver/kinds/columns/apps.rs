@@ -1,9 +1,19 @@
 //! The columns of apps/v1 and of replication controllers.
 
-use super::{age, int_at, integer, name, show, string, wide};
+use super::{age, int_at, integer, name, reading, show, string, wide};
 use crate::kinds::tree::{int, text};
 use crate::registry::Column;
 use alcove_object::{Value, meta};
+
+/// What the columns of workloads look at.
+const PATHS: &[&str] = &[
+    "spec/replicas",
+    "spec/selector",
+    "spec/template/spec/containers/*/image",
+    "spec/template/spec/containers/*/name",
+    "spec/template/spec/nodeSelector",
+    "status",
+];
 
 /// Names and images of the containers in the template at `/spec/template`.
 fn template() -> [Column; 2] {
@@ -34,14 +44,14 @@ fn replicas() -> [Column; 4] {
 }
 
 pub(crate) fn replica_set() -> Vec<Column> {
-    replicas().into_iter().chain([age()]).chain(template()).chain([selector()]).collect()
+    reading(PATHS, replicas().into_iter().chain([age()]).chain(template()).chain([selector()]).collect())
 }
 
 pub(crate) fn replication_controller() -> Vec<Column> {
     let selector = wide(string("Selector", "Which pods belong to the object.", |object, _| {
         show::labels(object.pointer("/spec/selector")).into()
     }));
-    replicas().into_iter().chain([age()]).chain(template()).chain([selector]).collect()
+    reading(PATHS, replicas().into_iter().chain([age()]).chain(template()).chain([selector]).collect())
 }
 
 pub(crate) fn deployment() -> Vec<Column> {
@@ -55,12 +65,12 @@ pub(crate) fn deployment() -> Vec<Column> {
         string("Available", "Pods that are ready for long enough.", int_at!("/status/availableReplicas")),
         age(),
     ];
-    numbers.into_iter().chain(template()).chain([selector]).collect()
+    reading(PATHS, numbers.into_iter().chain(template()).chain([selector]).collect())
 }
 
 pub(crate) fn stateful_set() -> Vec<Column> {
     let ready = string("Ready", "Pods that are ready, of those asked for.", |object, _| ready(object).into());
-    [name(), ready, age()].into_iter().chain(template()).collect()
+    reading(PATHS, [name(), ready, age()].into_iter().chain(template()).collect())
 }
 
 fn ready(object: &Value) -> String {
@@ -88,7 +98,7 @@ pub(crate) fn daemon_set() -> Vec<Column> {
         }),
         age(),
     ];
-    numbers.into_iter().chain(template()).chain([selector()]).collect()
+    reading(PATHS, numbers.into_iter().chain(template()).chain([selector()]).collect())
 }
 
 pub(crate) fn controller_revision() -> Vec<Column> {

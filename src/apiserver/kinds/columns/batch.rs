@@ -1,6 +1,6 @@
 //! The columns of batch/v1 and of autoscalers.
 
-use super::{age, boolean, int_at, integer, name, show, string, text_at, wide};
+use super::{age, boolean, int_at, integer, name, reading, show, string, text_at, wide};
 use crate::kinds::strategies::scaling::Autoscaler;
 use crate::kinds::tree::{int, list, some, text};
 use crate::registry::{Column, Strategy};
@@ -8,7 +8,16 @@ use alcove_object::{Gvk, Value, meta, time};
 use jiff::Timestamp;
 
 pub(crate) fn job() -> Vec<Column> {
-    vec![
+    const PATHS: &[&str] = &[
+        "metadata/deletionTimestamp",
+        "spec/completions",
+        "spec/parallelism",
+        "spec/selector",
+        "spec/template/spec/containers/*/image",
+        "spec/template/spec/containers/*/name",
+        "status",
+    ];
+    let columns = vec![
         name(),
         string("Status", "State of the job.", |job, _| job_status(job).into()),
         string("Completions", "Pods that succeeded, of those asked for.", |job, _| completions(job).into()),
@@ -23,7 +32,8 @@ pub(crate) fn job() -> Vec<Column> {
         wide(string("Selector", "Which pods belong to the job.", |job, _| {
             show::selector_or_none(job.pointer("/spec/selector")).into()
         })),
-    ]
+    ];
+    reading(PATHS, columns)
 }
 
 fn job_status(job: &Value) -> &'static str {
@@ -55,7 +65,16 @@ fn duration(job: &Value, now: Timestamp) -> String {
 }
 
 pub(crate) fn cron_job() -> Vec<Column> {
-    vec![
+    const PATHS: &[&str] = &[
+        "spec/jobTemplate/spec/selector",
+        "spec/jobTemplate/spec/template/spec/containers/*/image",
+        "spec/jobTemplate/spec/template/spec/containers/*/name",
+        "spec/schedule",
+        "spec/suspend",
+        "spec/timeZone",
+        "status",
+    ];
+    let columns = vec![
         name(),
         string("Schedule", "When jobs start, in cron's form.", text_at!("/spec/schedule")),
         string("Timezone", "The time zone of the schedule.", |object, _| {
@@ -86,7 +105,8 @@ pub(crate) fn cron_job() -> Vec<Column> {
         wide(string("Selector", "Which pods belong to a job.", |object, _| {
             show::selector_or_none(object.pointer("/spec/jobTemplate/spec/selector")).into()
         })),
-    ]
+    ];
+    reading(PATHS, columns)
 }
 
 pub(crate) fn horizontal_pod_autoscaler() -> Vec<Column> {

@@ -1,6 +1,6 @@
 //! The columns of the core group, but for pods.
 
-use super::{age, column, name, show, string, text_at, wide};
+use super::{age, column, name, reading, show, string, text_at, wide};
 use crate::kinds::tree::{flag, int, list, some, text};
 use crate::registry::{Cell, Column};
 use alcove_object::{Value, meta};
@@ -183,7 +183,16 @@ fn ports(service: &Value) -> String {
 }
 
 pub(crate) fn node() -> Vec<Column> {
-    vec![
+    // Not the images that it has, which are most of a real node.
+    const PATHS: &[&str] = &[
+        "metadata/labels",
+        "spec/unschedulable",
+        "status/addresses",
+        "status/conditions/*/status",
+        "status/conditions/*/type",
+        "status/nodeInfo",
+    ];
+    let columns = vec![
         name(),
         string("Status", "Whether the node is ready and takes pods.", |node, _| node_status(node).into()),
         string("Roles", "Roles by the node's labels.", |node, _| roles(node).into()),
@@ -202,7 +211,8 @@ pub(crate) fn node() -> Vec<Column> {
             "Its container runtime.",
             text_at!("/status/nodeInfo/containerRuntimeVersion" or "<unknown>"),
         )),
-    ]
+    ];
+    reading(PATHS, columns)
 }
 
 fn node_status(node: &Value) -> String {

@@ -1,9 +1,9 @@
 //! The columns of networking.k8s.io and discovery.k8s.io.
 
 use super::core::ingress_points;
-use super::{age, column, name, show, string, text_at};
+use super::{age, column, computed, name, show, string, text_at};
 use crate::kinds::tree::{int, list, some, text};
-use crate::registry::{Cell, Column};
+use crate::registry::Column;
 use alcove_object::{Value, meta};
 
 /// Hosts shown before the rest is only counted.
@@ -47,9 +47,7 @@ pub(crate) fn ingress_class() -> Vec<Column> {
         "Name",
         "string",
         "Name of the object.",
-        Cell::Computed(|class, _| {
-            show_default(class, &["ingressclass.kubernetes.io/is-default-class"]).into()
-        }),
+        computed(|class, _| show_default(class, &["ingressclass.kubernetes.io/is-default-class"]).into()),
     );
     vec![
         Column { format: "name", ..name },

@@ -1,13 +1,40 @@
 //! The columns of pods: readiness, the status in one word, restarts.
 
-use super::{age, name, show, string, text_at, wide};
+use super::{age, name, reading, show, string, text_at, wide};
 use crate::kinds::tree::{flag, int, list, some, text};
 use crate::registry::Column;
 use alcove_object::{Value, meta, time};
 use jiff::Timestamp;
 
+/// What the columns look at.
+const PATHS: &[&str] = &[
+    "metadata/deletionTimestamp",
+    "spec/containers/*/name",
+    "spec/initContainers/*/name",
+    "spec/initContainers/*/restartPolicy",
+    "spec/nodeName",
+    "spec/readinessGates",
+    "status/conditions/*/reason",
+    "status/conditions/*/status",
+    "status/conditions/*/type",
+    "status/containerStatuses/*/lastState",
+    "status/containerStatuses/*/ready",
+    "status/containerStatuses/*/restartCount",
+    "status/containerStatuses/*/state",
+    "status/initContainerStatuses/*/lastState",
+    "status/initContainerStatuses/*/name",
+    "status/initContainerStatuses/*/ready",
+    "status/initContainerStatuses/*/restartCount",
+    "status/initContainerStatuses/*/started",
+    "status/initContainerStatuses/*/state",
+    "status/nominatedNodeName",
+    "status/phase",
+    "status/podIPs",
+    "status/reason",
+];
+
 pub(crate) fn pod() -> Vec<Column> {
-    vec![
+    let columns = vec![
         name(),
         string("Ready", "Containers that are ready, of all that keep running.", |pod, _| {
             let summary = Summary::of(pod);
@@ -26,7 +53,8 @@ pub(crate) fn pod() -> Vec<Column> {
             text_at!("/status/nominatedNodeName" or "<none>"),
         )),
         wide(string("Readiness Gates", "Readiness gates that are true, of all.", |pod, _| gates(pod).into())),
-    ]
+    ];
+    reading(PATHS, columns)
 }
 
 /// What the columns say together.

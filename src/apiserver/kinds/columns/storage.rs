@@ -1,9 +1,11 @@
 //! The columns of storage.k8s.io, resource.k8s.io and storagemigration.k8s.io.
 
 use super::network::show_default;
-use super::{age, boolean, column, count_at, flag_at, int_at, integer, name, show, string, text_at};
+use super::{
+    age, boolean, column, computed, count_at, flag_at, int_at, integer, name, show, string, text_at,
+};
 use crate::kinds::tree::{int, list, some, text};
-use crate::registry::{Cell, Column};
+use crate::registry::Column;
 use alcove_object::{Value, meta};
 
 pub(crate) fn csi_node() -> Vec<Column> {
@@ -54,7 +56,7 @@ pub(crate) fn storage_class() -> Vec<Column> {
         "Name",
         "string",
         "Name of the object.",
-        Cell::Computed(|class, _| show_default(class, DEFAULT).into()),
+        computed(|class, _| show_default(class, DEFAULT).into()),
     );
     vec![
         Column { format: "name", ..name },
