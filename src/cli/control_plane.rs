@@ -3,10 +3,10 @@
 use crate::error::Error;
 use crate::files;
 use alcove_apiserver::admission::{
-    AddressConfig, AddressObjects, Admission, Certificates, DefaultTolerationSeconds, Escalation,
-    LimitRanger, LocalAddresses, MutatingPolicies, MutatingWebhooks, NamespaceLifecycle, PodSecurity,
-    Priority, ResourceQuota, RuntimeClass, ServiceAccount, ServiceIp, StoreLimits, StoreQuota, TypeChecks,
-    ValidatingPolicies, ValidatingWebhooks,
+    AddressConfig, AddressObjects, Admission, Certificates, DefaultClass, DefaultTolerationSeconds,
+    Escalation, LimitRanger, LocalAddresses, MutatingPolicies, MutatingWebhooks, NamespaceLifecycle,
+    PodSecurity, Priority, ResourceQuota, RuntimeClass, ServiceAccount, ServiceIp, StorageProtection,
+    StoreLimits, StoreQuota, TypeChecks, ValidatingPolicies, ValidatingWebhooks,
 };
 use alcove_apiserver::aggregation::{Aggregation, FrontProxy};
 use alcove_apiserver::authn::{Authenticator, ClientCertificates, ServiceAccountTokens, SigningKeys};
@@ -263,6 +263,8 @@ fn server(options: &Options, store: Store, env: Arc<dyn Env>, tokens: Arc<Servic
         Arc::new(PodSecurity::new(store.clone(), options.minor.0.into())),
         Arc::new(Priority::new(store.clone())),
         Arc::new(DefaultTolerationSeconds),
+        Arc::new(DefaultClass::new(store.clone())),
+        Arc::new(StorageProtection),
         Arc::new(RuntimeClass::new(store.clone())),
         Arc::new(Certificates::new(rbac.clone())),
         Arc::new(Escalation::new(rbac.clone())),

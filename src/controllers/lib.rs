@@ -12,6 +12,7 @@
 pub mod aggregation;
 pub mod autoscale;
 pub mod batch;
+pub mod claim_protection;
 pub mod claims;
 pub mod cron_job;
 pub mod daemonset;
@@ -138,6 +139,9 @@ pub fn start(server: &Server, env: &Arc<dyn Env>, root_ca: &str) -> JoinSet<()> 
         _,
     >| {
         ephemeral::EphemeralVolumes::sources()
+    });
+    run!(claim_protection::ClaimProtection::new(client("pvc-protection-controller")), |_: &Arc<_>| {
+        claim_protection::ClaimProtection::sources()
     });
     run!(event_expiry::EventExpiry::new(client("event-ttl-controller"), env.clone()), |_: &Arc<_>| {
         event_expiry::EventExpiry::sources()

@@ -5,6 +5,7 @@
 
 mod certificates;
 mod conditions;
+mod default_class;
 mod escalation;
 mod known;
 mod limit_ranger;
@@ -20,6 +21,7 @@ mod runtime_class;
 mod seen;
 mod service_account;
 mod service_ip;
+mod storage;
 mod store_quota;
 #[cfg(test)]
 mod tests;
@@ -27,6 +29,7 @@ mod webhooks;
 
 pub use certificates::Certificates;
 pub(crate) use conditions::condition_error;
+pub use default_class::DefaultClass;
 pub use escalation::Escalation;
 pub use limit_ranger::LimitRanger;
 pub use namespace::NamespaceLifecycle;
@@ -42,6 +45,7 @@ pub use service_ip::{
     AddressConfig, AddressObjects, Answer, Asker, LocalAddresses, Refused, ServiceAddresses, ServiceIp,
     asks_for_more,
 };
+pub use storage::StorageProtection;
 pub use store_quota::{StoreLimits, StoreQuota};
 pub use webhooks::{MutatingWebhooks, ValidatingWebhooks};
 
@@ -146,6 +150,12 @@ pub trait Admission: Send + Sync {
     fn charge<'a>(&'a self, attributes: &'a mut Attributes<'_>) -> Charging<'a> {
         let _ = attributes;
         Box::pin(std::future::ready(Ok(None)))
+    }
+
+    /// What [`Self::mutate`] changed is not stored after all: another step refused it, or somebody else was faster. What
+    /// was promised for it is free again.
+    fn withdraw(&self, attributes: &Attributes<'_>) {
+        let _ = attributes;
     }
 
     /// May only refuse, after validation.

@@ -45,7 +45,10 @@ struct ClassMetadata {
     name: String,
 }
 
-/// Turns the name of a priority class into a number.
+/// Classes that nobody may delete (k8s.io/kubernetes/pkg/registry/scheduling/priorityclass/storage).
+const SYSTEM_CLASSES: [&str; 2] = ["system-node-critical", "system-cluster-critical"];
+
+/// Turns the name of a priority class into a number, and keeps the classes in order.
 pub struct Priority {
     store: Store,
 }
@@ -57,6 +60,10 @@ impl Priority {
     }
 
     fn resolve(&self, attributes: &mut Attributes<'_>) -> Result<(), Status> {
+        if let Some(old) = attributes.old {
+            keep_priority(attributes, old);
+            return Ok(());
+        }
         let name = attributes.name.to_owned();
         let Some(spec) = pod_spec(attributes, false) else { return Ok(()) };
         let class = match text(spec, "priorityClassName") {
@@ -76,10 +83,16 @@ impl Priority {
             return Err(Status::forbidden("", "pods", &name, &why));
         }
         spec.insert("priority".into(), value.into());
-        if text(spec, "preemptionPolicy").is_empty() {
-            let policy = class.preemption_policy.unwrap_or_else(|| "PreemptLowerPriority".into());
-            spec.insert("preemptionPolicy".into(), policy.into());
+        let policy = class.preemption_policy.unwrap_or_else(|| "PreemptLowerPriority".into());
+        let given = text(spec, "preemptionPolicy");
+        if !given.is_empty() && given != policy {
+            let why = format!(
+                "the string value of PreemptionPolicy ({given}) must not be provided in pod spec; priority admission \
+                 controller computed {policy} from the given PriorityClass name"
+            );
+            return Err(Status::forbidden("", "pods", &name, &why));
         }
+        spec.insert("preemptionPolicy".into(), policy.into());
         if text(spec, "priorityClassName").is_empty() && !class.metadata.name.is_empty() {
             spec.insert("priorityClassName".into(), class.metadata.name.into());
         }
@@ -91,13 +104,55 @@ impl Priority {
         serde_json::from_slice(&entry.json).ok()
     }
 
-    /// Of the classes for pods that name none, the one with the lowest value; nothing if there is no such class.
+    /// The class of pods that name none, or nothing at all.
     fn default_class(&self) -> Class {
+        self.marked_class().unwrap_or_default()
+    }
+
+    /// 403 for a second class of pods that name none, and for who deletes what the system needs.
+    fn check_class(&self, attributes: &Attributes<'_>) -> Result<(), Status> {
+        let gvr = &attributes.resource.gvr;
+        if gvr.group != "scheduling.k8s.io" || gvr.resource != "priorityclasses" {
+            return Ok(());
+        }
+        let forbidden = |why: &str| Err(Status::forbidden(&gvr.group, &gvr.resource, attributes.name, why));
+        match attributes.verb {
+            Verb::Delete if SYSTEM_CLASSES.contains(&attributes.name) => {
+                forbidden("this is a system priority class and cannot be deleted")
+            }
+            Verb::Create | Verb::Update if attributes.object["globalDefault"] == true => {
+                match self.marked_class() {
+                    Some(class) if attributes.old.is_none() || class.metadata.name != attributes.name => {
+                        let name = class.metadata.name;
+                        forbidden(&format!(
+                            "PriorityClass {name} is already marked as default. Only one default can exist"
+                        ))
+                    }
+                    _ => Ok(()),
+                }
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// Of the classes that are marked for pods that name none, the one with the lowest value.
+    fn marked_class(&self) -> Option<Class> {
         let range = Range { prefix: "", after: None, limit: 0, at: None };
         let listing = self.store.list("priorityclasses.scheduling.k8s.io", &range, &|_| true);
         let entries = listing.map(|listing| listing.entries).unwrap_or_default();
         let classes = entries.iter().filter_map(|e| serde_json::from_slice::<Class>(&e.json).ok());
-        classes.filter(|class| class.global_default).min_by_key(|class| class.value).unwrap_or_default()
+        classes.filter(|class| class.global_default).min_by_key(|class| class.value)
+    }
+}
+
+/// A change that does not say the priority leaves it.
+fn keep_priority(attributes: &mut Attributes<'_>, old: &Value) {
+    let Some(spec) = pod_spec(attributes, true) else { return };
+    for field in ["priority", "preemptionPolicy"] {
+        let kept = old.get("spec").and_then(|spec| spec.get(field));
+        if let (Some(kept), false) = (kept, spec.contains_key(field)) {
+            spec.insert(field.to_owned(), kept.clone());
+        }
     }
 }
 
@@ -108,6 +163,10 @@ impl Admission for Priority {
 
     fn mutate<'a>(&'a self, attributes: &'a mut Attributes<'_>) -> Admitting<'a> {
         Box::pin(std::future::ready(self.resolve(attributes)))
+    }
+
+    fn validate<'a>(&'a self, attributes: &'a mut Attributes<'_>) -> Admitting<'a> {
+        Box::pin(std::future::ready(self.check_class(attributes)))
     }
 }
 

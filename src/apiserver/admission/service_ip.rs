@@ -63,6 +63,9 @@ pub trait ServiceAddresses: Send + Sync {
 
     /// A port on every node, for all protocols: the wanted one, or any.
     fn node_port<'a>(&'a self, asker: Asker<'a>, wanted: Option<u16>) -> Answer<'a, u16>;
+
+    /// These were given for a service that is not stored after all.
+    fn give_back(&self, asker: Asker<'_>, ips: &[IpAddr], ports: &[u16]);
 }
 
 /// The admission step.
@@ -77,13 +80,7 @@ impl ServiceIp {
     }
 
     async fn assign(&self, attributes: &mut Attributes<'_>) -> Result<(), Status> {
-        let gvr = &attributes.resource.gvr;
-        let is_write = matches!(attributes.verb, Verb::Create | Verb::Update);
-        if !gvr.group.is_empty()
-            || gvr.resource != "services"
-            || !attributes.subresource.is_empty()
-            || !is_write
-        {
+        if !is_write(attributes) {
             return Ok(());
         }
         let (dry_run, old) = (attributes.dry_run, attributes.old);
@@ -121,6 +118,30 @@ impl ServiceIp {
             self.assign_health_check(asker, service).await.map_err(told)?;
         }
         Ok(())
+    }
+
+    /// Gives back what a service has that had not had it before.
+    fn give_back(&self, attributes: &Attributes<'_>) {
+        if !is_write(attributes) || attributes.dry_run {
+            return;
+        }
+        let ips = |service: &Value| AddressObjects::of_service(service).collect::<Vec<_>>();
+        let ports = |service: &Value| -> Vec<u16> {
+            let check = u16::try_from(int(service, "/spec/healthCheckNodePort")).ok();
+            node_ports(service)
+                .into_iter()
+                .map(|held| held.1)
+                .chain(check.filter(|port| *port != 0))
+                .collect()
+        };
+        let (mut new_ips, mut new_ports) = (ips(attributes.object), ports(attributes.object));
+        if let Some(old) = attributes.old {
+            let (old_ips, old_ports) = (ips(old), ports(old));
+            new_ips.retain(|ip| !old_ips.contains(ip));
+            new_ports.retain(|port| !old_ports.contains(port));
+        }
+        let key = format!("{}/{}", attributes.namespace, meta::name(attributes.object));
+        self.addresses.give_back(Asker { key: &key, dry_run: false }, &new_ips, &new_ports);
     }
 
     /// An address for a service that had none.
@@ -284,6 +305,17 @@ impl Admission for ServiceIp {
     fn mutate<'a>(&'a self, attributes: &'a mut Attributes<'_>) -> Admitting<'a> {
         Box::pin(self.assign(attributes))
     }
+
+    fn withdraw(&self, attributes: &Attributes<'_>) {
+        self.give_back(attributes);
+    }
+}
+
+/// Whether a service itself is made or changed.
+fn is_write(attributes: &Attributes<'_>) -> bool {
+    let gvr = &attributes.resource.gvr;
+    let is_service = gvr.group.is_empty() && gvr.resource == "services" && attributes.subresource.is_empty();
+    is_service && matches!(attributes.verb, Verb::Create | Verb::Update)
 }
 
 /// Whether a changed service asks for what the old one had not: an address in the cluster, or a port on the nodes, be it

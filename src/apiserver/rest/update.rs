@@ -70,10 +70,11 @@ impl ApiServer {
     ) -> Result<Answered, Status> {
         let mut write = Write::new(self, caller, target, options);
         let mut object = write.decode(body)?;
-        write.place(&mut object)?;
-        write.check_name(&object)?;
+        let placed = write.place(&mut object).and_then(|()| write.check_name(&object));
+        placed.map_err(|status| write.warned(status))?;
         if let Some(SubresourceKind::Scale) = target.subresource().map(|s| s.kind) {
-            return write.scale(Rescale::Replace(object)).await;
+            let scaled = write.scale(Rescale::Replace(object)).await;
+            return scaled.map_err(|status| write.warned(status));
         }
         drop_double_owners(&mut object, &mut write.warnings);
         write.complete(&mut object);
@@ -92,9 +93,10 @@ impl ApiServer {
         options: &WriteOptions,
     ) -> Result<Answered, Status> {
         let mut write = Write::new(self, caller, target, options);
-        let patch = Patch::new(kind, body, target.gvk())?;
+        let patch = Patch::new(kind, body)?;
         if let Some(SubresourceKind::Scale) = target.subresource().map(|s| s.kind) {
-            return write.scale(Rescale::Patch(patch)).await;
+            let scaled = write.scale(Rescale::Patch(patch)).await;
+            return scaled.map_err(|status| write.warned(status));
         }
         let create = target.subresource.is_none() && kind == PatchType::Apply;
         let changed = write.change(write.part(), Change::Patch(patch), create).await;
@@ -162,8 +164,14 @@ impl Write<'_> {
         metadata::wipe(&mut object);
         // Whatever version a put or an apply named, there is none to compare with (store.go: Update, creating).
         meta::unset(&mut object, "resourceVersion");
-        self.mutate(Verb::Create, &mut object, None).await?;
-        self.create_prepared(&mut object).await
+        let created = match self.mutate(Verb::Create, &mut object, None).await {
+            Ok(()) => self.create_prepared(&mut object).await,
+            Err(status) => Err(status),
+        };
+        if !matches!(created, Ok(Some(_))) {
+            self.withdraw(Verb::Create, &mut object, None);
+        }
+        created
     }
 
     /// One turn of the loop. `None`: the object changed meanwhile.
@@ -186,25 +194,40 @@ impl Write<'_> {
         if !change.is_tracked() {
             self.track(Some(&old), &mut object)?;
         }
-        self.mutate(Verb::Update, &mut object, Some(&old)).await?;
-        let is_exact = self.check_version(change, &object, &old)?;
-        self.prepare(part, &mut object, &old);
-        self.check(part, &object, &old)?;
-        self.warnings.extend(resource.strategy.warnings(&object, Some(&old)));
-        self.admit(Verb::Update, &mut object, Some(&old)).await?;
-        if part == Part::Main {
-            self.reserve(Verb::Update, &mut object, Some(&old)).await?;
+        let changed = self.admitted(part, change, entry, (&mut object, &old, owners)).await;
+        if !matches!(changed, Ok(Some(_))) {
+            self.withdraw(Verb::Update, &mut object, Some(&old));
         }
-        self.fill(&mut object);
+        changed
+    }
+
+    /// The rest of a turn, from admission to the store.
+    async fn admitted(
+        &mut self,
+        part: Part,
+        change: &Change<'_>,
+        entry: &Arc<Entry>,
+        (object, old, owners): (&mut Value, &Value, Option<&str>),
+    ) -> Result<Option<Answered>, Status> {
+        self.mutate(Verb::Update, object, Some(old)).await?;
+        let is_exact = self.check_version(change, object, old)?;
+        self.prepare(part, object, old);
+        self.check(part, object, old)?;
+        self.warnings.extend(self.resource().strategy.warnings(object, Some(old)));
+        self.admit(Verb::Update, object, Some(old)).await?;
+        if part == Part::Main {
+            self.reserve(Verb::Update, object, Some(old)).await?;
+        }
+        self.fill(object);
         match owners {
             Some(before) => {
                 let now = std::mem::take(&mut self.owners);
-                self.owners = apply::keep_times_apart(&old, before, &object, now);
+                self.owners = apply::keep_times_apart(old, before, object, now);
             }
-            None => apply::keep_times(&old, &mut object),
+            None => apply::keep_times(old, object),
         }
-        let is_last = self.ends(&object, &old);
-        self.replace(entry, &mut object, &old, is_last, is_exact).await
+        let is_last = self.ends(object, old);
+        self.replace(entry, object, old, is_last, is_exact).await
     }
 
     /// Whether managed fields stay out of the trees of a change: an apply needs no tree of them, if nobody else does.

@@ -228,6 +228,14 @@ impl<'a> Write<'a> {
         Ok(())
     }
 
+    /// Tells the steps of [`Self::mutate`] that its object is not stored after all.
+    pub fn withdraw(&mut self, verb: Verb, object: &mut Value, old: Option<&Value>) {
+        let server = self.server;
+        for step in &server.admission {
+            step.withdraw(&attributes!(self, verb, object, old));
+        }
+    }
+
     /// Validating admission.
     pub async fn admit(&mut self, verb: Verb, object: &mut Value, old: Option<&Value>) -> Result<(), Status> {
         let server = self.server;

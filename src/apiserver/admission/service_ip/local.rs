@@ -119,7 +119,16 @@ struct Books {
     held: HashMap<Arc<str>, Vec<Item>>,
     /// How many services hold an item: more than one where something went wrong before.
     holders: HashMap<Item, usize>,
-    promised: HashMap<Item, (String, Timestamp)>,
+    promised: HashMap<Item, Promise>,
+}
+
+/// What was given for a write that is under way.
+struct Promise {
+    /// Of whom.
+    key: String,
+    since: Timestamp,
+    /// Writes of this one service that are under way with it.
+    writes: usize,
 }
 
 impl Books {
@@ -128,7 +137,7 @@ impl Books {
         if !self.follow() {
             self.load(store);
         }
-        self.promised.retain(|_, (_, since)| now.duration_since(*since) < PROMISE);
+        self.promised.retain(|_, promise| now.duration_since(promise.since) < PROMISE);
     }
 
     /// False without a watch, or when it lost its place.
@@ -181,7 +190,26 @@ impl Books {
     /// Whether somebody else has it, or was promised it. A service whose name is still to be made is nobody's equal.
     fn is_taken(&self, item: &Item, asker: Asker<'_>) -> bool {
         let is_own = |key: &str| key == asker.key && !key.ends_with('/');
-        self.holders.contains_key(item) || self.promised.get(item).is_some_and(|(key, _)| !is_own(key))
+        self.holders.contains_key(item)
+            || self.promised.get(item).is_some_and(|promise| !is_own(&promise.key))
+    }
+
+    fn promise(&mut self, item: Item, key: &str, since: Timestamp) {
+        let writes = self.promised.get(&item).map_or(0, |promise| promise.writes);
+        self.promised.insert(item, Promise { key: key.to_owned(), since, writes: writes + 1 });
+    }
+
+    /// Ends a promise, unless another write of the same service goes on with it. One that was made before the service
+    /// had a name names its namespace alone.
+    fn take_back(&mut self, item: &Item, key: &str) {
+        let Some(promise) = self.promised.get_mut(item) else { return };
+        if promise.key != key && !(promise.key.ends_with('/') && key.starts_with(&promise.key)) {
+            return;
+        }
+        promise.writes -= 1;
+        if promise.writes == 0 {
+            self.promised.remove(item);
+        }
     }
 }
 
@@ -235,7 +263,7 @@ impl LocalAddresses {
             }
         };
         if !asker.dry_run {
-            books.promised.insert(Item::Ip(ip), (asker.key.to_owned(), now));
+            books.promise(Item::Ip(ip), asker.key, now);
         }
         Ok(ip)
     }
@@ -262,7 +290,7 @@ impl LocalAddresses {
             }
         };
         if !asker.dry_run {
-            books.promised.insert(Item::Port(port), (asker.key.to_owned(), now));
+            books.promise(Item::Port(port), asker.key, now);
         }
         Ok(port)
     }
@@ -275,6 +303,14 @@ impl ServiceAddresses for LocalAddresses {
 
     fn node_port<'a>(&'a self, asker: Asker<'a>, wanted: Option<u16>) -> Answer<'a, u16> {
         Box::pin(std::future::ready(self.give_port(asker, wanted)))
+    }
+
+    fn give_back(&self, asker: Asker<'_>, ips: &[IpAddr], ports: &[u16]) {
+        let mut books = self.books.lock();
+        let ips = ips.iter().map(|ip| Item::Ip(*ip));
+        for item in ips.chain(ports.iter().map(|port| Item::Port(*port))) {
+            books.take_back(&item, asker.key);
+        }
     }
 }
 
