@@ -15,13 +15,30 @@ pub(super) fn of(rollout: &Rollout, now: Timestamp) -> (Value, Next) {
     let available = available_condition(rollout);
     let (progressing, next) = progressing_condition(rollout, &status, now);
     let failure = rollout.new.iter().find_map(|set| pods::condition(set, "ReplicaFailure")).cloned();
-    let conditions: Vec<Value> = [Some(available), progressing, failure]
-        .into_iter()
-        .flatten()
-        .map(|condition| stamped(&rollout.deployment, condition, now))
-        .collect();
-    status["conditions"] = conditions.into();
+    let conditions = [Some(available), progressing, failure];
+    let conditions = conditions.into_iter().flatten();
+    let conditions = conditions.map(|condition| stamped(&rollout.deployment, condition, now)).collect();
+    status["conditions"] = in_order(&rollout.deployment, conditions).into();
     (status, next)
+}
+
+/// Conditions in the order in which they came about: what says the same as before keeps its place, what does not comes
+/// last (SetDeploymentCondition). Upstream begins with the new replica set.
+fn in_order(deployment: &Value, mut conditions: Vec<Value>) -> Vec<Value> {
+    let before =
+        deployment.pointer("/status/conditions").and_then(Value::as_array).map_or(&[][..], Vec::as_slice);
+    let is_first = before.is_empty();
+    let place = |condition: &Value| match before.iter().position(|known| known["type"] == condition["type"]) {
+        Some(at)
+            if ["status", "reason", "lastUpdateTime"].iter().all(|f| before[at][*f] == condition[*f]) =>
+        {
+            at
+        }
+        _ if is_first && condition["reason"] == "NewReplicaSetCreated" => 0,
+        _ => usize::MAX,
+    };
+    conditions.sort_by_key(place);
+    conditions
 }
 
 fn counts(rollout: &Rollout) -> Value {
@@ -85,6 +102,11 @@ fn progressing_condition(rollout: &Rollout, status: &Value, now: Timestamp) -> (
     if rollout::is_complete(rollout) && meta::generation(new) <= reported(new, "observedGeneration") {
         let message = format!("ReplicaSet \"{set}\" has successfully progressed.");
         return (condition("NewReplicaSetAvailable", "True", message), Next::Done);
+    }
+    // What was complete stays so while it is scaled.
+    let is_whole = status.get("replicas") == status.get("updatedReplicas");
+    if let Some(known) = known.filter(|known| is_whole && known["reason"] == "NewReplicaSetAvailable") {
+        return (Some(known.clone()), Next::Done);
     }
     let Some(known) = known else {
         let message = format!("Created new replica set \"{set}\"");
@@ -181,6 +203,24 @@ mod tests {
         assert_eq!(reason(&status, "Progressing"), "NewReplicaSetAvailable");
         assert_eq!(reason(&status, "Available"), "MinimumReplicasAvailable");
         assert_eq!(next, Next::Done);
+    }
+
+    #[test]
+    fn conditions_stand_in_the_order_in_which_they_came_about() {
+        let mut r = rollout(0);
+        let mut order = |available: i64, at_time: &str| {
+            r.new = rollout(available).new;
+            let (status, _) = of(&r, at(at_time));
+            r.deployment["status"] = status.clone();
+            let conditions = status["conditions"].as_array().unwrap();
+            conditions.iter().map(|c| c["reason"].as_str().unwrap().to_owned()).collect::<Vec<_>>()
+        };
+        let (created, moved) = ("NewReplicaSetCreated", "ReplicaSetUpdated");
+        let (short, enough) = ("MinimumReplicasUnavailable", "MinimumReplicasAvailable");
+        assert_eq!(order(0, "2026-01-01T00:00:00Z"), [created, short]);
+        assert_eq!(order(1, "2026-01-01T00:00:01Z"), [short, moved]);
+        assert_eq!(order(2, "2026-01-01T00:00:02Z"), [enough, "NewReplicaSetAvailable"]);
+        assert_eq!(order(1, "2026-01-01T00:00:03Z"), ["NewReplicaSetAvailable", short], "it was complete");
     }
 
     #[test]
