@@ -26,11 +26,13 @@ pub struct WriteOptions {
 }
 
 /// `resourceVersionMatch`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 #[allow(missing_docs)] // the words of the API
 pub enum VersionMatch {
     NotOlderThan,
     Exact,
+    /// A word that is none of them; refused together with what else is wrong.
+    Unknown(String),
 }
 
 /// Options of list, watch and deletecollection.
@@ -52,8 +54,8 @@ pub struct ListOptions {
     pub bookmarks: bool,
     /// `sendInitialEvents`.
     pub send_initial_events: Option<bool>,
-    /// `timeoutSeconds`.
-    pub timeout_seconds: Option<u64>,
+    /// `timeoutSeconds`. 0 is none; what is below zero ends at once.
+    pub timeout_seconds: Option<i64>,
 }
 
 /// `propagationPolicy`.

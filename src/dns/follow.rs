@@ -86,7 +86,7 @@ fn follow(part: Part, watch: &mut Option<Watch>, index: &mut Index, client: &Cli
     let whole = ListOptions {
         send_initial_events: Some(true),
         version_match: Some(VersionMatch::NotOlderThan),
-        timeout_seconds: Some(u64::from(u32::MAX)),
+        timeout_seconds: Some(i64::from(u32::MAX)),
         ..ListOptions::default()
     };
     let mut new = client.watch(&resource(part), "", &whole)?;

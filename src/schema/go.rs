@@ -39,7 +39,7 @@ pub(crate) fn plain_map(map: &Map<String, Value>) -> String {
 }
 
 /// What encoding/json calls the kind of a value in its errors.
-pub(crate) fn json_kind(value: &Value) -> &'static str {
+pub fn json_kind(value: &Value) -> &'static str {
     match value {
         Value::Null => "null",
         Value::Bool(_) => "bool",

@@ -1,8 +1,8 @@
 //! The hooks of custom resources, all driven by their schema.
 
 use crate::registry::{Context, ScalePaths, Strategy};
-use alcove_object::Value;
 use alcove_object::field::{Error, Path};
+use alcove_object::{Value, meta, name};
 use alcove_schema::custom::{Rules, fill_defaults};
 use alcove_schema::{SchemaId, Types, View};
 use std::sync::Arc;
@@ -47,6 +47,15 @@ impl Strategy for CustomStrategy {
         self.errors(object, Some(old))
     }
 
+    fn warnings(&self, object: &Value, old: Option<&Value>) -> Vec<String> {
+        let had: Vec<&str> = old.map(|old| meta::finalizers(old).collect()).unwrap_or_default();
+        let mut new: Vec<&str> =
+            meta::finalizers(object).filter(|finalizer| !had.contains(finalizer)).collect();
+        new.sort_unstable();
+        new.dedup();
+        new.into_iter().flat_map(finalizer_warnings).collect()
+    }
+
     fn validate_subresource(
         &self,
         _: &Context<'_>,
@@ -66,6 +75,19 @@ impl Strategy for CustomStrategy {
             _ => self.errors(object, Some(old)),
         }
     }
+}
+
+/// What finalizers should be called (k8s.io/apiextensions-apiserver/pkg/registry/customresource: validateKubeFinalizerName).
+fn finalizer_warnings(finalizer: &str) -> Vec<String> {
+    let is_known = matches!(finalizer, "orphan" | "foregroundDeletion" | "kubernetes");
+    let mut why = name::is_qualified_name(finalizer);
+    if !finalizer.contains('/') && !is_known {
+        let path = if finalizer.contains('.') { " including a path (/)" } else { "" };
+        why.push(format!(
+            "prefer a domain-qualified finalizer name{path} to avoid accidental conflicts with other finalizer writers"
+        ));
+    }
+    why.into_iter().map(|why| format!("metadata.finalizers: {finalizer:?}: {why}")).collect()
 }
 
 /// Replicas are a number that Scale can show (k8s.io/apiextensions-apiserver/pkg/registry/customresource/validator.go).

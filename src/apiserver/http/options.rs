@@ -103,14 +103,9 @@ pub fn list_options(query: &Query, name: &str) -> Result<ListOptions, Status> {
         "" => None,
         "NotOlderThan" => Some(VersionMatch::NotOlderThan),
         "Exact" => Some(VersionMatch::Exact),
-        other => {
-            let known = ["Exact", "NotOlderThan", ""];
-            let error = field::Error::not_supported(&Path::new("resourceVersionMatch"), other, &known);
-            return Err(Status::invalid("meta.k8s.io", "ListOptions", "", &[error]));
-        }
+        other => Some(VersionMatch::Unknown(other.to_owned())),
     };
     let limit = number(query, "limit")?.unwrap_or(0);
-    let timeout = number(query, "timeoutSeconds")?;
     Ok(ListOptions {
         labels: Labels::parse(text("labelSelector")).map_err(Status::bad_request)?,
         fields: with_name(Fields::parse(text("fieldSelector")).map_err(Status::bad_request)?, name)?,
@@ -121,9 +116,7 @@ pub fn list_options(query: &Query, name: &str) -> Result<ListOptions, Status> {
         continue_token: text("continue").to_owned(),
         bookmarks: query.flag("allowWatchBookmarks").unwrap_or(false),
         send_initial_events: query.flag("sendInitialEvents"),
-        timeout_seconds: timeout
-            .and_then(|seconds| u64::try_from(seconds).ok())
-            .filter(|seconds| *seconds > 0),
+        timeout_seconds: number(query, "timeoutSeconds")?,
     })
 }
 
@@ -187,13 +180,15 @@ pub fn delete_options(query: &Query) -> Result<DeleteOptions, Status> {
     let propagation = propagation(query.get("propagationPolicy"), orphan_dependents, &mut errors);
     let dry_run = dry_run(query.all("dryRun"), &mut errors);
     refuse("DeleteOptions", &errors)?;
+    // Preconditions have no name of their own in a query (Convert_url_Values_To_v1_DeleteOptions).
+    let precondition = |key: &str| query.get(key).filter(|text| !text.is_empty()).map(str::to_owned);
     Ok(DeleteOptions {
         dry_run,
         grace_period_seconds,
         propagation,
         orphan_dependents,
-        uid: None,
-        resource_version: None,
+        uid: precondition("uid"),
+        resource_version: precondition("resourceVersion"),
     })
 }
 
@@ -203,9 +198,11 @@ pub fn delete_options_of(body: &Value) -> Result<DeleteOptions, Status> {
     if kind != "DeleteOptions" {
         return Err(Status::bad_request("decoded object cannot be converted to DeleteOptions"));
     }
-    let body: DeleteBody = serde::Deserialize::deserialize(body).map_err(|error: serde_json::Error| {
-        Status::bad_request(format!("couldn't get version/kind; json parse error: {error}"))
-    })?;
+    let body: Option<DeleteBody> =
+        serde::Deserialize::deserialize(body).map_err(|error: serde_json::Error| {
+            Status::bad_request(format!("couldn't get version/kind; json parse error: {error}"))
+        })?;
+    let body = body.unwrap_or_default();
     let mut errors = Vec::new();
     let propagation = propagation(body.propagation_policy.as_deref(), body.orphan_dependents, &mut errors);
     let dry_run = dry_run(body.dry_run.iter().flatten().map(String::as_str), &mut errors);
@@ -221,7 +218,7 @@ pub fn delete_options_of(body: &Value) -> Result<DeleteOptions, Status> {
     })
 }
 
-#[derive(serde::Deserialize)]
+#[derive(Default, serde::Deserialize)]
 #[serde(rename_all = "camelCase")]
 struct DeleteBody {
     grace_period_seconds: Option<i64>,
@@ -314,7 +311,8 @@ mod tests {
             Some("value out of range")
         );
         assert_eq!(refused("fieldSelector=metadata.name%3Db", "a").code, 400);
-        assert_eq!(refused("resourceVersionMatch=Older", "").code, 422);
+        let older = list_options(&Query::parse("resourceVersionMatch=Older"), "").unwrap();
+        assert_eq!(older.version_match, Some(VersionMatch::Unknown("Older".into())));
         assert_eq!(list_options(&Query::parse("limit=-1"), "").unwrap().limit, 0);
     }
 
@@ -322,6 +320,9 @@ mod tests {
     fn delete_options_from_query_and_body() {
         let query = delete_options(&Query::parse("gracePeriodSeconds=0&propagationPolicy=Orphan")).unwrap();
         assert_eq!((query.grace_period_seconds, query.propagation), (Some(0), Some(Propagation::Orphan)));
+        let query = delete_options(&Query::parse("uid=u&resourceVersion=7&preconditions.uid=v")).unwrap();
+        assert_eq!((query.uid.as_deref(), query.resource_version.as_deref()), (Some("u"), Some("7")));
+        assert!(delete_options_of(&Value::Null).unwrap().propagation.is_none());
         let body = delete_options_of(&json!({
             "kind": "DeleteOptions", "apiVersion": "v1", "dryRun": ["All"], "propagationPolicy": "Background",
             "preconditions": {"uid": "u", "resourceVersion": "7"}

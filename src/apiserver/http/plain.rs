@@ -68,7 +68,8 @@ fn is_exactly(path: &str, expected: &str) -> bool {
 }
 
 fn document(call: &Call, value: serde_json::Value) -> Result<Answer, Status> {
-    let media = negotiate::plain_answer(call.headers(), &call.query)?;
+    // Upstream indents these for everybody.
+    let media = Media { pretty: true, ..negotiate::plain_answer(call.headers(), &call.query)? };
     Ok(respond::json(200, media, Body::full(format!("{value}\n"))))
 }
 

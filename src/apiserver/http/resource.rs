@@ -2,7 +2,7 @@
 
 use super::body::Body;
 use super::handle::{Call, panicked};
-use super::negotiate::{self, Offer};
+use super::negotiate::{self, Offer, Transform};
 use super::objects::Form;
 use super::options::{self, Writing};
 use super::plain;
@@ -66,6 +66,11 @@ fn is_routed(info: &RequestInfo) -> bool {
     match info.verb {
         Verb::Create => info.name.is_empty() || !info.subresource.is_empty(),
         Verb::Update | Verb::Patch => !info.name.is_empty(),
+        Verb::Connect => match &*info.subresource {
+            "log" => matches!(&*info.method, "get" | "head"),
+            "exec" | "attach" | "portforward" => matches!(&*info.method, "get" | "head" | "post"),
+            _ => true,
+        },
         _ => true,
     }
 }
@@ -80,9 +85,11 @@ fn is_connection(registry: &Registry, info: &RequestInfo) -> bool {
 /// The form of an answer about objects.
 fn form(call: &Call, target: &Target, is_stream: bool) -> Result<Form, Status> {
     let is_scale = target.subresource().is_some_and(|sub| sub.kind == SubresourceKind::Scale);
+    let parameter = call.query.get("includeObject").unwrap_or_default();
     let offer = Offer { is_stream, has_protobuf: protobuf::is_spoken(target), has_forms: true };
+    let media = negotiate::answer(call.headers(), &call.query, offer)?;
     Ok(Form {
-        media: negotiate::answer(call.headers(), &call.query, offer)?,
+        media,
         types: target.resource.types.clone(),
         columns: match is_scale {
             true => Columns::These(crate::kinds::scale_columns().into()),
@@ -91,7 +98,10 @@ fn form(call: &Call, target: &Target, is_stream: bool) -> Result<Form, Status> {
         is_custom: target.resource.custom.is_some(),
         gvk: target.gvk().clone(),
         list_kind: target.resource.list_kind(),
-        include: Include::parse(call.query.get("includeObject").unwrap_or_default())?,
+        include: match media.transform {
+            Some((Transform::Table, _)) => Include::parse(parameter)?,
+            _ => Include::Metadata,
+        },
         now: call.front.server.env.now(),
     })
 }
@@ -108,6 +118,10 @@ fn respond(code: u16, form: &Form, body: Body) -> Answer {
 
 async fn get(call: Call, target: Target) -> Result<Answer, Status> {
     let form = form(&call, &target, false)?;
+    if call.query.flag("export") == Some(true) {
+        let why = "the export parameter, deprecated since v1.14, is no longer supported";
+        return Err(Status::bad_request(why));
+    }
     let revision = call.query.get("resourceVersion").unwrap_or_default();
     let object = call.front.server.get(&target, revision).await?;
     Ok(respond(200, &form, form.object(&object)?))
@@ -194,7 +208,8 @@ async fn delete_options(call: &mut Call) -> Result<DeleteOptions, Status> {
     if bytes.is_empty() {
         return options::delete_options(&call.query);
     }
-    options::delete_options_of(&decode(call, &bytes, &Gvk::new("meta.k8s.io", "v1", "DeleteOptions"))?)
+    // Every group has them; the core's stand for all.
+    options::delete_options_of(&decode(call, &bytes, &Gvk::new("", "v1", "DeleteOptions"))?)
 }
 
 async fn delete(mut call: Call, target: Target) -> Result<Answer, Status> {

@@ -1,10 +1,10 @@
 //! A write's body as a tree of the kind that the request is about, as Go would have read it.
 
-use super::{Body, Encoding};
-use crate::options::FieldValidation;
+use super::Body;
+use crate::options::{FieldValidation, PatchType};
 use alcove_object::field::{Error, Path};
 use alcove_object::{Gvk, Status, Value, meta};
-use alcove_schema::decode::{self, Cause, Report, StrictError};
+use alcove_schema::decode::{self, Cause, DecodeError, Report, StrictError};
 use alcove_schema::{Types, View};
 
 /// Decodes a body into a tree of this kind. 400 for what cannot be read, for another version or kind, and, under
@@ -28,7 +28,11 @@ pub(super) fn object(
                     _ => e.message(&kind.kind, &bytes),
                 })
             })?;
-            (decoded.gvk, decoded.value, decoded.strict)
+            let mut value = decoded.value;
+            if decoded.forgets_owners {
+                forget_owners(&mut value);
+            }
+            (decoded.gvk, value, decoded.strict)
         }
         Body::Tree(tree) => conformed(tree, types, kind)?,
     };
@@ -44,6 +48,11 @@ pub(super) fn object(
         ))
     })?;
     Ok(value)
+}
+
+/// Says again that nobody is to own the fields any more.
+fn forget_owners(object: &mut Value) {
+    meta::set(object, "managedFields", Value::Array(Vec::new()));
 }
 
 /// A tree from inside the process, made what it would be had it come over the wire.
@@ -116,21 +125,41 @@ fn judge(
     Ok(())
 }
 
-/// A merge or apply patch as a tree, and what is there twice in it.
-pub(super) fn patch(body: Body, kind: &Gvk) -> Result<(Value, Vec<StrictError>), Status> {
-    match body {
-        Body::Tree(tree) => Ok((tree, Vec::new())),
-        Body::Encoded { bytes, encoding } => {
-            let decoded = decode::decode(&bytes, encoding, Some(kind), |_| None).map_err(|e| {
-                Status::bad_request(match (encoding, &e.cause) {
-                    (Encoding::Yaml, _) => format!("error decoding YAML: error converting YAML to JSON: {e}"),
-                    // Nobody looks for a kind in a patch.
-                    (_, Cause::Json(why)) => format!("error decoding patch: {why}"),
-                    _ => format!("error decoding patch: {e}"),
-                })
-            })?;
-            Ok((decoded.value, decoded.strict))
+/// A merge or apply patch as a tree, and what is there twice in it. 400 for what is no object; what it is called then
+/// depends on who reads it upstream.
+pub(super) fn patch(kind: PatchType, body: Body) -> Result<(Value, Vec<StrictError>), Status> {
+    let (bytes, encoding) = match body {
+        Body::Tree(tree) => return Ok((tree, Vec::new())),
+        Body::Encoded { bytes, encoding } => (bytes, encoding),
+    };
+    let refuse = |why: String, is_syntax: bool| {
+        Status::bad_request(match (kind, is_syntax) {
+            (PatchType::Apply, true) => format!("error decoding YAML: error converting YAML to JSON: {why}"),
+            (PatchType::Apply, false) => {
+                format!("error decoding YAML: error unmarshaling JSON: while decoding JSON: {why}")
+            }
+            (PatchType::Strategic, _) => why,
+            (PatchType::Json | PatchType::Merge, _) => format!("error decoding patch: {why}"),
+        })
+    };
+    let read = decode::untyped(&bytes, encoding);
+    let (value, strict) = read.map_err(|e| refuse(without_kind(&e), true))?;
+    match value {
+        Value::Null | Value::Object(_) => Ok((value, strict)),
+        other => {
+            let found = decode::json_kind(&other);
+            let why =
+                format!("json: cannot unmarshal {found} into Go value of type map[string]interface {{}}");
+            Err(refuse(why, false))
         }
+    }
+}
+
+/// What is wrong with a text in which nobody looks for a kind.
+fn without_kind(error: &DecodeError) -> String {
+    match &error.cause {
+        Cause::Json(why) => why.clone(),
+        _ => error.to_string(),
     }
 }
 
@@ -140,7 +169,7 @@ pub(super) fn operations(body: Body) -> Result<Value, Status> {
         Body::Tree(tree) => Ok(tree),
         Body::Encoded { bytes, .. } => decode::parse_json(&bytes)
             .map(|parsed| parsed.value)
-            .map_err(|e| Status::bad_request(format!("error decoding patch: {e}"))),
+            .map_err(|e| Status::bad_request(format!("error decoding patch: {}", without_kind(&e)))),
     }
 }
 
@@ -157,6 +186,9 @@ pub(super) fn patched(
     let before = matches!(validation, FieldValidation::Strict).then(|| object.clone());
     if let Err(cause) = decode::conform(object, schema, &mut report) {
         return Err(invalid_patch(before.as_ref().unwrap_or(object), cause.to_string()));
+    }
+    if report.forgets_owners {
+        forget_owners(object);
     }
     let mut strict = twice.to_vec();
     strict.append(&mut report.unknown);

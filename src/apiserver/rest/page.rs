@@ -2,8 +2,8 @@
 //! (k8s.io/apiserver/pkg/storage/continue.go).
 
 use alcove_object::Status;
-use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use base64::{DecodeError, Engine};
 use serde::{Deserialize, Serialize};
 use std::borrow::Cow;
 
@@ -20,11 +20,11 @@ pub(crate) struct Token {
     pub after: String,
 }
 
-#[derive(Serialize, Deserialize)]
+#[derive(Default, Serialize, Deserialize)]
+#[serde(default)]
 struct Wire<'a> {
     v: Cow<'a, str>,
     rv: i64,
-    #[serde(default)]
     start: Cow<'a, str>,
 }
 
@@ -44,7 +44,9 @@ impl Token {
         let refuse = |why: &str| {
             Status::bad_request(format!("invalid continue token: continue key is not valid: {why}"))
         };
-        let bytes = URL_SAFE_NO_PAD.decode(text).map_err(|e| refuse(&e.to_string()))?;
+        let bytes = URL_SAFE_NO_PAD.decode(text);
+        let bytes =
+            bytes.map_err(|e| refuse(&format!("illegal base64 data at input byte {}", place(&e, text))))?;
         let wire: Wire<'_> = serde_json::from_slice(&bytes).map_err(|e| refuse(&e.to_string()))?;
         if wire.v != VERSION {
             return Err(refuse(&format!("server does not recognize this encoded version {}", wire.v)));
@@ -61,6 +63,15 @@ impl Token {
             return Err(refuse(after));
         }
         Ok(Token { revision: u64::try_from(wire.rv).ok(), after: after.to_owned() })
+    }
+}
+
+/// Where Go's decoder stops.
+fn place(error: &DecodeError, text: &str) -> usize {
+    match error {
+        DecodeError::InvalidByte(place, _) | DecodeError::InvalidLastSymbol(place, _) => *place,
+        DecodeError::InvalidLength(_) => text.len() - text.len() % 4,
+        DecodeError::InvalidPadding => text.find('=').unwrap_or(text.len()),
     }
 }
 

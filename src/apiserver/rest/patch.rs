@@ -19,11 +19,11 @@ pub(super) struct Patch {
 }
 
 impl Patch {
-    /// Reads a patch body for an object of this kind. 400 for what is no patch.
-    pub fn new(kind: PatchType, body: Body, about: &Gvk) -> Result<Patch, Status> {
+    /// Reads a patch body. 400 for what is no patch.
+    pub fn new(kind: PatchType, body: Body) -> Result<Patch, Status> {
         let (tree, twice) = match kind {
             PatchType::Json => (decode::operations(body)?, Vec::new()),
-            PatchType::Merge | PatchType::Strategic | PatchType::Apply => decode::patch(body, about)?,
+            PatchType::Merge | PatchType::Strategic | PatchType::Apply => decode::patch(kind, body)?,
         };
         Ok(Patch { kind, tree, twice })
     }
@@ -86,7 +86,8 @@ impl Patch {
                     let why = format!("must be {}", gvk.api_version());
                     wrong.push(Error::invalid(&Path::new("apiVersion"), api_version, why));
                 }
-                Err(Status::invalid(&gvk.group, kind, meta::name(old), &wrong))
+                let said = Gvk::from_api_version(api_version, kind);
+                Err(Status::invalid(&said.group, kind, meta::name(old), &wrong))
             }
             (None, api_version, kind)
                 if self.kind != PatchType::Strategic
@@ -121,6 +122,11 @@ impl Patch {
         decode::patched(&mut object, schema, &[], FieldValidation::Ignore, &mut write.warnings)?;
         write.complete(&mut object);
         Ok(object)
+    }
+
+    /// Keys that are there twice.
+    pub fn twice(&self) -> &[StrictError] {
+        &self.twice
     }
 
     /// The configuration that an apply patch is.

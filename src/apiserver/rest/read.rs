@@ -161,7 +161,7 @@ impl Plan {
             let inconsistent = token.revision.is_none();
             return Ok(Plan { exactly: token.revision, after: Some(token.after), inconsistent, ..newest });
         }
-        Ok(match (asked, options.version_match) {
+        Ok(match (asked, &options.version_match) {
             // `0` is served from what is there, whole: a limit does not count.
             (0, _) if !options.resource_version.is_empty() => Plan { limit: 0, ..newest },
             (0, _) => newest,
@@ -180,7 +180,7 @@ impl Plan {
 fn check(options: &ListOptions) -> Result<(), Status> {
     let path = Path::new("resourceVersionMatch");
     let mut wrong = Vec::new();
-    if let Some(how) = options.version_match {
+    if let Some(how) = &options.version_match {
         if options.resource_version.is_empty() {
             wrong.push(Error::forbidden(
                 &path,
@@ -191,7 +191,10 @@ fn check(options: &ListOptions) -> Result<(), Status> {
             wrong
                 .push(Error::forbidden(&path, "resourceVersionMatch is forbidden when continue is provided"));
         }
-        if how == VersionMatch::Exact && options.resource_version == "0" {
+        if let VersionMatch::Unknown(word) = how {
+            wrong.push(Error::not_supported(&path, word.as_str(), &["Exact", "NotOlderThan", ""]));
+        }
+        if *how == VersionMatch::Exact && options.resource_version == "0" {
             let why = "resourceVersionMatch \"exact\" is forbidden for resourceVersion \"0\"";
             wrong.push(Error::forbidden(&path, why));
         }

@@ -7,7 +7,7 @@ use crate::options::FieldValidation;
 use crate::registry::ScalePaths;
 
 use alcove_object::field::{Error, Path};
-use alcove_object::{Gvk, Status, Value, meta, selector};
+use alcove_object::{Gvk, Gvr, Status, Value, meta, selector};
 use alcove_schema::apply::{self, Replicas};
 use serde_json::{Map, json};
 
@@ -21,7 +21,7 @@ pub(super) enum Rescale {
 
 impl Write<'_> {
     /// What an object becomes when its Scale changes: other replicas, and another owner of them.
-    pub(super) fn rescaled(&self, how: &Rescale, old: &Value) -> Result<Value, Status> {
+    pub(super) fn rescaled(&mut self, how: &Rescale, old: &Value) -> Result<Value, Status> {
         let resource = self.resource();
         let (kind, api_version) = (self.target.gvk(), resource.gvk.api_version());
         let schema = resource.types.kind(kind).ok_or_else(|| Status::internal("Scale has no type"))?;
@@ -48,13 +48,21 @@ impl Write<'_> {
                 scale
             }
         };
-        decode::patched(&mut after, schema, &[], FieldValidation::Ignore, &mut Vec::new())?;
+        let (twice, validation) = match how {
+            Rescale::Patch(patch) if !patch.is_apply() => (patch.twice(), self.options.field_validation),
+            _ => (&[][..], FieldValidation::Ignore),
+        };
+        let mut warnings = Vec::new();
+        decode::patched(&mut after, schema, twice, validation, &mut warnings)?;
+        self.place(&mut after)?;
+        self.check_name(&after)?;
         if !matches!(how, Rescale::Patch(patch) if patch.is_apply()) {
             apply::track_update(Some(&before), &mut after, schema, &manager, &[])
                 .map_err(|e| e.to_status())?;
         }
         let mut object = old.clone();
-        set(&mut object, &resource.scale, &after, resource.custom.is_some())?;
+        set(&mut object, &resource.gvr, &resource.scale, &after, resource.custom.is_some())?;
+        self.warnings.append(&mut warnings);
         replicas.to_object(&after, &mut object);
         Ok(object)
     }
@@ -84,9 +92,11 @@ pub(super) fn of(object: &Value, paths: &ScalePaths, kind: &Gvk) -> Value {
     })
 }
 
-/// Takes over the replicas, and the preconditions, of a Scale. 422 for a negative number.
+/// Takes over the replicas, and the preconditions, of a Scale. 422 for a negative number. Upstream does not compare the
+/// UID with that of a custom resource.
 pub(super) fn set(
     object: &mut Value,
+    gvr: &Gvr,
     paths: &ScalePaths,
     scale: &Value,
     is_custom: bool,
@@ -99,9 +109,10 @@ pub(super) fn set(
         return Err(Status::invalid("autoscaling", "Scale", meta::name(scale), &wrong));
     }
     let (given, found) = (meta::uid(scale), meta::uid(object));
-    if !given.is_empty() && given != found {
+    if !given.is_empty() && given != found && !is_custom {
         let why = format!("Precondition failed: UID in precondition: {given}, UID in object meta: {found}");
-        return Err(Status::conflict("autoscaling", "scales", meta::name(scale), &why));
+        let resource = format!("{}/scale", gvr.resource);
+        return Err(Status::conflict(&gvr.group, &resource, meta::name(object), &why));
     }
     let version = meta::text(scale, "resourceVersion").to_owned();
     meta::set(object, "resourceVersion", version);

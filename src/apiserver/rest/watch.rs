@@ -97,10 +97,10 @@ impl ApiServer {
                 Err(e) => (None, Stage::Failed(errors::watch(e))),
             },
         };
-        let seconds = options
-            .timeout_seconds
-            .filter(|&n| n > 0)
-            .unwrap_or_else(|| TIMEOUT_MIN_SECONDS + self.env.random() % TIMEOUT_MIN_SECONDS);
+        let seconds = match options.timeout_seconds {
+            None | Some(0) => TIMEOUT_MIN_SECONDS + self.env.random() % TIMEOUT_MIN_SECONDS,
+            Some(seconds) => u64::try_from(seconds).unwrap_or(0),
+        };
         let now = Instant::now();
         let end = now + Duration::from_secs(seconds.min(u64::from(u32::MAX)));
         let mut watch = Watch {
@@ -151,13 +151,24 @@ fn check(options: &ListOptions) -> Result<(), Status> {
         let why = "sendInitialEvents requires setting resourceVersionMatch to NotOlderThan";
         wrong.push(Error::forbidden(&path, why));
     }
-    if let Some(how) = options.version_match {
+    let is_from_state =
+        options.send_initial_events.is_none() && matches!(&*options.resource_version, "" | "0");
+    if is_from_state && options.version_match.is_none() && !options.continue_token.is_empty() {
+        // What is put in where nothing is said goes with no token.
+        wrong.push(Error::forbidden(&path, "resourceVersionMatch is forbidden when continue is provided"));
+    }
+    if let Some(how) = &options.version_match {
         if options.send_initial_events.is_none() {
             let why = "resourceVersionMatch is forbidden for watch unless sendInitialEvents is provided";
             wrong.push(Error::forbidden(&path, why));
         }
-        if how == VersionMatch::Exact {
-            wrong.push(Error::not_supported(&path, "Exact", &["NotOlderThan"]));
+        let word = match how {
+            VersionMatch::NotOlderThan => "",
+            VersionMatch::Exact => "Exact",
+            VersionMatch::Unknown(word) => word,
+        };
+        if !word.is_empty() {
+            wrong.push(Error::not_supported(&path, word, &["NotOlderThan"]));
         }
         if !options.continue_token.is_empty() {
             wrong

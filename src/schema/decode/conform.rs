@@ -19,6 +19,9 @@ pub struct Report {
     /// Fields that the type does not have, in the tree's order; at most
     /// [`STRICT_ERRORS_MAX`](crate::limits::STRICT_ERRORS_MAX).
     pub unknown: Vec<StrictError>,
+    /// Whether the object came with an empty list of `managedFields`, which asks to forget them and which Go does not
+    /// write again. Of custom resources it asks nothing.
+    pub forgets_owners: bool,
     /// Above zero inside types that upstream reads with a lenient decoder of their own.
     lenient: usize,
 }
@@ -29,6 +32,8 @@ pub struct Report {
 /// ([`super::custom`]). Fails with upstream's text if a value does not
 /// fit its type, or if the tree is nested deeper than the limit.
 pub fn conform(value: &mut Value, schema: View<'_>, report: &mut Report) -> Result<(), Cause> {
+    let owners = value.pointer("/metadata/managedFields").and_then(Value::as_array);
+    report.forgets_owners = owners.is_some_and(Vec::is_empty) && !schema.schema().custom;
     walk(value, schema, &Path::ROOT, report)
 }
 

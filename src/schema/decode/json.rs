@@ -21,15 +21,69 @@ pub struct Parsed {
     pub duplicates: bool,
 }
 
-/// Reads one JSON value and nothing after it. Fails on bad syntax, bad UTF-8 and nesting past the limit.
+/// Reads one JSON value and nothing after it. Fails on bad syntax and nesting past the limit. What is no UTF-8, and
+/// halves of surrogate pairs, become replacement characters, as in Go.
 pub fn parse(text: &[u8]) -> Result<Parsed, DecodeError> {
+    let read = read(text).or_else(|error| {
+        // Hardly any body needs this, so only what could not be read pays for it.
+        legible(text).and_then(|text| read(&text).ok()).ok_or(error)
+    });
+    read.map_err(|error| Cause::Json(syntax::explain(text).unwrap_or_else(|| error.to_string())).into())
+}
+
+fn read(text: &[u8]) -> Result<Parsed, serde_json::Error> {
     let duplicates = Cell::new(false);
     let mut reader = serde_json::Deserializer::from_slice(text);
-    let value = Tree { depth: 0, duplicates: &duplicates }
-        .deserialize(&mut reader)
-        .and_then(|value| reader.end().map(|()| value))
-        .map_err(|error| Cause::Json(syntax::explain(text).unwrap_or_else(|| error.to_string())))?;
+    let value = Tree { depth: 0, duplicates: &duplicates }.deserialize(&mut reader)?;
+    reader.end()?;
     Ok(Parsed { value, duplicates: duplicates.get() })
+}
+
+/// The text with a replacement character for each byte that is part of no character, and for each escape that stands
+/// for half a surrogate pair. `None` if there are none.
+fn legible(text: &[u8]) -> Option<Vec<u8>> {
+    const REPLACEMENT: &[u8] = "\u{fffd}".as_bytes();
+    let mut legible = Vec::with_capacity(text.len());
+    let (mut rest, mut is_changed) = (text, false);
+    while let [first, ..] = rest {
+        let (taken, written) = match first {
+            b'\\' => escape(rest),
+            byte if byte.is_ascii() => (1, &rest[..1]),
+            _ => match character(rest) {
+                0 => (1, REPLACEMENT),
+                length => (length, &rest[..length]),
+            },
+        };
+        is_changed |= rest[..taken] != *written;
+        legible.extend_from_slice(written);
+        rest = &rest[taken..];
+    }
+    is_changed.then_some(legible)
+}
+
+/// How many bytes the character has that a text begins with; 0 if it is none.
+fn character(text: &[u8]) -> usize {
+    let start = &text[..text.len().min(4)];
+    let valid = match std::str::from_utf8(start) {
+        Ok(valid) => valid,
+        Err(error) => std::str::from_utf8(&start[..error.valid_up_to()]).unwrap_or_default(),
+    };
+    valid.chars().next().map_or(0, char::len_utf8)
+}
+
+/// The escape that a text begins with: how long it is, and what to write for it.
+fn escape(text: &[u8]) -> (usize, &[u8]) {
+    let unit = |at: usize| {
+        let digits = text.get(at..at + 6)?.strip_prefix(b"\\u")?;
+        u16::from_str_radix(std::str::from_utf8(digits).ok()?, 16).ok()
+    };
+    let is_low = |unit: u16| (0xdc00..0xe000).contains(&unit);
+    match unit(0) {
+        Some(0xd800..=0xdbff) if unit(6).is_some_and(is_low) => (12, &text[..12]),
+        Some(0xd800..=0xdfff) => (6, br"\ufffd"),
+        Some(_) => (6, &text[..6]),
+        None => (text.len().min(2), &text[..text.len().min(2)]),
+    }
 }
 
 /// Spells numbers as Go does when it writes a tree without types: a float without a fraction as an integer.

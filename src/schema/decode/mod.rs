@@ -26,6 +26,7 @@ mod syntax;
 mod wire;
 mod yaml;
 
+pub use crate::go::json_kind;
 pub use conform::{Report, conform};
 pub use encode::{EncodeError, encode, encode_message};
 pub use error::{Cause, DecodeError, StrictError, strict_message};
@@ -59,6 +60,8 @@ pub struct Decoded {
     pub value: Value,
     /// What strict field validation refuses, and `Warn` warns of; to be ignored under `Ignore`.
     pub strict: Vec<StrictError>,
+    /// Whether the body asks to forget who owns the fields ([`Report::forgets_owners`]).
+    pub forgets_owners: bool,
 }
 
 /// Reads one object.
@@ -89,17 +92,17 @@ fn decode_json<'t>(
     let json::Parsed { mut value, duplicates } = json::parse(body)?;
     let gvk = named_kind(&value, default, body)?;
     let view = schema(&gvk);
-    let unknown = match view {
+    let Report { unknown, forgets_owners, .. } = match view {
         Some(view) => shape(&mut value, view, &gvk)?,
         None => {
             json::spell_numbers(&mut value);
-            Vec::new()
+            Report::default()
         }
     };
     // The common body has nothing to complain about; only the others pay for a second, ordered look.
     let clean = !duplicates && unknown.is_empty();
     let strict = if clean { Vec::new() } else { strict::errors(body, view) };
-    Ok(Decoded { gvk, value, strict })
+    Ok(Decoded { gvk, value, strict, forgets_owners })
 }
 
 fn decode_yaml<'t>(
@@ -110,10 +113,13 @@ fn decode_yaml<'t>(
     let yaml::Parsed { mut value, strict } = yaml::parse(body)?;
     let gvk = named_kind(&value, default, body)?;
     let mut strict: Vec<StrictError> = strict.into_iter().collect();
+    let mut forgets_owners = false;
     if let Some(view) = schema(&gvk) {
-        strict.extend(shape(&mut value, view, &gvk)?);
+        let report = shape(&mut value, view, &gvk)?;
+        strict.extend(report.unknown);
+        forgets_owners = report.forgets_owners;
     }
-    Ok(Decoded { gvk, value, strict })
+    Ok(Decoded { gvk, value, strict, forgets_owners })
 }
 
 fn decode_protobuf<'t>(
@@ -135,18 +141,36 @@ fn decode_protobuf<'t>(
     let mut value =
         protobuf::message(envelope.raw, view).map_err(|error| DecodeError::of(&gvk, error.into()))?;
     shape(&mut value, view, &gvk)?;
-    Ok(Decoded { gvk, value, strict: Vec::new() })
+    Ok(Decoded { gvk, value, strict: Vec::new(), forgets_owners: false })
 }
 
-/// Conforms a tree to its kind and writes the kind into it. Gives the unknown fields.
-fn shape(value: &mut Value, view: View<'_>, gvk: &Gvk) -> Result<Vec<StrictError>, DecodeError> {
+/// Reads JSON or YAML that is of no kind, such as a patch: the tree as written, with numbers as Go spells them, and the
+/// keys that are there twice. Fails on bad syntax, on nesting past the limit, and on protobuf, which says nothing
+/// without a type.
+pub fn untyped(body: &[u8], encoding: Encoding) -> Result<(Value, Vec<StrictError>), DecodeError> {
+    match encoding {
+        Encoding::Json => {
+            let json::Parsed { mut value, duplicates } = json::parse(body)?;
+            json::spell_numbers(&mut value);
+            Ok((value, if duplicates { strict::errors(body, None) } else { Vec::new() }))
+        }
+        Encoding::Yaml => {
+            let yaml::Parsed { value, strict } = yaml::parse(body)?;
+            Ok((value, strict.into_iter().collect()))
+        }
+        Encoding::Protobuf => Err(Cause::Json("a patch is JSON or YAML".into()).into()),
+    }
+}
+
+/// Conforms a tree to its kind and writes the kind into it.
+fn shape(value: &mut Value, view: View<'_>, gvk: &Gvk) -> Result<Report, DecodeError> {
     let mut report = Report::default();
     conform(value, view, &mut report).map_err(|cause| DecodeError::of(gvk, cause))?;
     if let Value::Object(map) = value {
         map.insert("apiVersion".to_owned(), gvk.api_version().into());
         map.insert("kind".to_owned(), gvk.kind.as_str().into());
     }
-    Ok(report.unknown)
+    Ok(report)
 }
 
 /// The kind that a JSON or YAML tree names, completed by the default.

@@ -122,7 +122,7 @@ impl Case {
             _ => read(&from_hex(text), Encoding::Protobuf),
         };
         match result {
-            Ok(Decoded { gvk, mut value, strict }) => {
+            Ok(Decoded { gvk, mut value, strict, .. }) => {
                 fill(&mut value, builtin::types(Minor(36)).kind(&gvk).unwrap());
                 let strict = if strict.is_empty() { String::new() } else { strict_message(&strict) };
                 (value, strict, String::new())
@@ -185,7 +185,16 @@ fn bad_yaml_is_an_error_with_its_line() {
         assert!(error.starts_with(start), "{body:?}: {error}");
     }
     assert_eq!(parse_yaml(b"a: \xff").unwrap_err().to_string(), "yaml: invalid UTF-8");
-    assert!(parse_json(b"{\"a\":\"\xff\"}").is_err());
+    for (text, expected) in [
+        (&b"{\"a\":\"\xffb\xe2\x82\"}"[..], "\u{fffd}b\u{fffd}\u{fffd}"),
+        (br#"{"a":"\ud800b"}"#, "\u{fffd}b"),
+        (br#"{"a":"\udc00\ud83d\ude00"}"#, "\u{fffd}\u{1f600}"),
+        (br#"{"a":"\\ud800\ud800"}"#, "\\ud800\u{fffd}"),
+    ] {
+        assert_eq!(parse_json(text).unwrap().value, json!({ "a": expected }), "as Go reads it");
+    }
+    assert!(parse_json(b"\xff{}").is_err());
+    assert!(parse_json(br#"{"a":"\ud8"}"#).is_err());
 }
 
 #[test]

@@ -142,6 +142,18 @@ async fn a_version_in_the_future_is_waited_for() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_time_below_zero_is_over_and_none_is_none() {
+    let w = World::new().await;
+    let start = tokio::time::Instant::now();
+    for (seconds, is_long) in [(Some(-1), false), (Some(0), true), (None, true)] {
+        let options = ListOptions { timeout_seconds: seconds, ..ListOptions::default() };
+        let mut watch = w.watch(options).await.unwrap();
+        while watch.next().await.is_some() {}
+        assert_eq!(start.elapsed() > std::time::Duration::from_secs(60), is_long, "{seconds:?}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
 async fn bookmarks_tick_and_the_end_is_clean() {
     let w = World::new().await;
     let options = ListOptions {
