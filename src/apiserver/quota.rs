@@ -10,6 +10,7 @@ mod scopes;
 #[cfg(test)]
 mod tests;
 
+use alcove_object::gather::Gather;
 use alcove_object::quantity::{Format, Quantity};
 use alcove_object::{Value, tree};
 use amounts::Amounts;
@@ -76,7 +77,7 @@ impl Counted {
             Counted::Pods => pods::usage(object, now),
             Counted::Services => service(object),
             Counted::Claims => claim(object),
-            Counted::Number(old) => old.map(|name| (name.to_owned(), number(1))).into_iter().collect(),
+            Counted::Number(old) => old.map(|name| (name.to_owned(), number(1))).into_iter().gather(),
         };
         used.insert(count_name(group, resource), number(1));
         used

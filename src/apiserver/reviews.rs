@@ -9,6 +9,7 @@ use crate::rest::Target;
 use crate::server::Server;
 use crate::user::User;
 use alcove_object::field::{self, Path};
+use alcove_object::gather::Gather;
 use alcove_object::{Status, Value, meta, time};
 use serde_json::{Map, json};
 
@@ -173,7 +174,7 @@ fn subject(review: &Value) -> User {
         name: text("user"),
         uid: text("uid"),
         groups: texts(spec.get("groups")),
-        extra: extra.map(|(key, values)| (key.clone(), texts(Some(values)))).collect(),
+        extra: extra.map(|(key, values)| (key.clone(), texts(Some(values)))).gather(),
     }
 }
 
@@ -191,7 +192,7 @@ fn user_value(user: &User) -> Value {
     }
     if !user.extra.is_empty() {
         let extra = user.extra.iter().map(|(key, values)| (key.clone(), Value::from(values.clone())));
-        out.insert("extra".into(), extra.collect::<Map<_, _>>().into());
+        out.insert("extra".into(), extra.gather::<Map<_, _>>().into());
     }
     out.into()
 }

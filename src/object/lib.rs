@@ -9,6 +9,7 @@
 
 pub mod env;
 pub mod field;
+pub mod gather;
 pub mod gvk;
 pub mod lean;
 pub mod meta;

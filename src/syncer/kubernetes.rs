@@ -11,6 +11,7 @@ use crate::host_object::HostObject;
 use crate::translate::Resolver;
 use alcove_apiserver::options::DeleteOptions;
 use alcove_controllers::runtime::Key;
+use alcove_object::gather::Gather;
 use alcove_object::{Gvr, Reason, Value, settled};
 use futures_util::StreamExt;
 use kube::runtime::{WatchStreamExt, watcher};
@@ -102,7 +103,7 @@ impl Syncer {
             None => {}
         }
         let labels: serde_json::Map<String, Json> =
-            door.labels.iter().map(|(key, value)| ((*key).to_owned(), (*value).into())).collect();
+            door.labels.iter().map(|(key, value)| ((*key).to_owned(), (*value).into())).gather();
         let made = json!({
             "apiVersion": "v1", "kind": "Service",
             "metadata": { "name": door.name, "namespace": door.namespace, "labels": labels },

@@ -5,6 +5,7 @@ use crate::admission::Attributes;
 use crate::registry::Resource;
 use crate::request::Verb;
 use crate::rest::converted;
+use alcove_object::gather::Gather;
 use alcove_object::selector::Labels;
 use alcove_object::{Gvk, Gvr, Value, meta};
 use alcove_store::Store;
@@ -230,7 +231,7 @@ pub(super) fn request(attributes: &Attributes<'_>, found: &Match, uid: &str) -> 
     let seen = found.resource(attributes);
     let user = attributes.user;
     let extra: serde_json::Map<String, Value> =
-        user.extra.iter().map(|(key, values)| (key.clone(), json!(values))).collect();
+        user.extra.iter().map(|(key, values)| (key.clone(), json!(values))).gather();
     let mut who = json!({"username": user.name, "groups": user.groups});
     if !user.uid.is_empty() {
         who["uid"] = user.uid.clone().into();

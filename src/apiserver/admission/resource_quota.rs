@@ -9,6 +9,7 @@ use super::{Admission, Admitting, Attributes, Charge, Charging, Edit};
 use crate::quota::amounts::{self, Amounts};
 use crate::quota::{Counted, Scope, counted};
 use crate::request::Verb;
+use alcove_object::gather::Gather;
 use alcove_object::{Env, Gvr, Status, Value, meta};
 use alcove_store::{Entry, Range, Store};
 use jiff::Timestamp;
@@ -158,7 +159,7 @@ impl Request<'_> {
         }
         let show = |of: &Amounts| {
             let of = exceeded.iter().filter_map(|name| Some(((*name).clone(), of.get(*name)?.clone())));
-            amounts::text(&of.collect())
+            amounts::text(&of.gather())
         };
         let (requested, used, limited) = (show(&more), show(&used), show(&hard));
         Err(format!("exceeded quota: {name}, requested: {requested}, used: {used}, limited: {limited}"))

@@ -3,6 +3,7 @@
 use super::read;
 use super::remote::{Known, Remote};
 use crate::user::User;
+use alcove_object::gather::Gather;
 use alcove_schema::openapi;
 use bytes::Bytes;
 use flate2::Compression;
@@ -75,7 +76,7 @@ fn part_of(whole: &Value, path: &str) -> Value {
     let is_own =
         |other: &str| other.strip_prefix(path).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'));
     let paths: Map<String, Value> =
-        all("paths").iter().filter(|(other, _)| is_own(other)).map(|(k, v)| (k.clone(), v.clone())).collect();
+        all("paths").iter().filter(|(other, _)| is_own(other)).map(|(k, v)| (k.clone(), v.clone())).gather();
     let mut needed: BTreeSet<String> = BTreeSet::new();
     let mut open: Vec<&Value> = paths.values().collect();
     while let Some(value) = open.pop() {

@@ -6,6 +6,7 @@ use super::seats::{Account, Answer, Book, Level, Seated, Wanted};
 use crate::metrics::head;
 use crate::request::RequestInfo;
 use crate::user::User;
+use alcove_object::gather::Gather;
 use alcove_object::{Value, meta};
 use arc_swap::ArcSwap;
 use parking_lot::Mutex;
@@ -93,8 +94,8 @@ impl Gate {
         let (made_up_levels, made_up_schemas) = (bootstrap::levels(), bootstrap::schemas());
         let (levels, schemas) = (with(levels, &made_up_levels), with(schemas, &made_up_schemas));
         let read = |level: &&Value| Some((meta::name(level).to_owned(), Wanted::read(&level["spec"])?));
-        let wanted: BTreeMap<String, Wanted> = levels.iter().filter_map(read).collect();
-        let uids: BTreeMap<&str, &str> = levels.iter().map(|l| (meta::name(l), meta::uid(l))).collect();
+        let wanted: BTreeMap<String, Wanted> = levels.iter().filter_map(read).gather();
+        let uids: BTreeMap<&str, &str> = levels.iter().map(|l| (meta::name(l), meta::uid(l))).gather();
         let before = self.schemas.load_full();
         let counts = |name: &str| -> Arc<Counts> {
             let known = before.iter().find(|schema| schema.name == name);

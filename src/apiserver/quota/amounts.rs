@@ -1,6 +1,7 @@
 //! Amounts by resource name, as `requests`, `limits` and quotas have them (k8s.io/apiserver/pkg/quota/v1).
 
 use alcove_object::Value;
+use alcove_object::gather::Gather;
 use alcove_object::quantity::Quantity;
 use std::collections::BTreeMap;
 
@@ -10,12 +11,12 @@ pub type Amounts = BTreeMap<String, Quantity>;
 /// Reads a map of quantities; what is no quantity is passed over.
 pub fn read(map: Option<&Value>) -> Amounts {
     let pairs = map.and_then(Value::as_object).into_iter().flatten();
-    pairs.filter_map(|(name, value)| Some((name.clone(), Quantity::from_value(value).ok()?))).collect()
+    pairs.filter_map(|(name, value)| Some((name.clone(), Quantity::from_value(value).ok()?))).gather()
 }
 
 /// Writes a map of quantities.
 pub fn write(amounts: &Amounts) -> Value {
-    amounts.iter().map(|(name, amount)| (name.clone(), Value::from(amount.to_string()))).collect()
+    Value::Object(amounts.iter().map(|(name, amount)| (name.clone(), amount.to_string().into())).gather())
 }
 
 /// Whether both hold the same names and amounts, however those are written.
@@ -47,7 +48,7 @@ pub fn increase(from: &Amounts, to: &Amounts) -> Amounts {
         Some(before) => (name.clone(), amount.sub(before)),
         None => (name.clone(), amount.clone()),
     });
-    more.filter(|(_, amount)| amount.signum() > 0).collect()
+    more.filter(|(_, amount)| amount.signum() > 0).gather()
 }
 
 /// `cpu=1,memory=1Gi`, as upstream shows them.

@@ -3,6 +3,7 @@
 
 use super::amounts::{self, Amounts};
 use super::number;
+use alcove_object::gather::Gather;
 use alcove_object::{Value, time};
 use jiff::{SignedDuration, Timestamp};
 use std::collections::{BTreeMap, BTreeSet};
@@ -71,7 +72,7 @@ fn whole(pod: &Value, field: &str) -> Amounts {
     sum.extend(own.into_iter().filter(|(name, _)| is_of_pods(name)));
     let overhead = amounts::read(pod["spec"].get("overhead"));
     let is_counted = |name: &str| field == "requests" || sum.get(name).is_some_and(|limit| !limit.is_zero());
-    let overhead: Amounts = overhead.into_iter().filter(|(name, _)| is_counted(name)).collect();
+    let overhead: Amounts = overhead.into_iter().filter(|(name, _)| is_counted(name)).gather();
     amounts::add(&mut sum, &overhead);
     sum
 }

@@ -3,6 +3,7 @@
 
 use crate::pods;
 use alcove_apiserver::quota::amounts;
+use alcove_object::gather::Gather;
 use alcove_object::quantity::{Format, Quantity};
 use alcove_object::{Value, meta, time};
 use jiff::{SignedDuration, Timestamp};
@@ -48,7 +49,7 @@ pub fn of_resource<'a>(
             window: SignedDuration::from_nanos(window.nanoseconds),
         })
     };
-    items.iter().filter_map(|metrics| Some((meta::name(metrics), usage(metrics)?))).collect()
+    items.iter().filter_map(|metrics| Some((meta::name(metrics), usage(metrics)?))).gather()
 }
 
 /// What a metric says of pods, by their names. `items` are MetricValues.
@@ -61,7 +62,7 @@ pub fn of_pods(items: &[Value]) -> BTreeMap<&str, Usage> {
             window,
         })
     };
-    items.iter().filter_map(|item| Some((item["describedObject"]["name"].as_str()?, usage(item)?))).collect()
+    items.iter().filter_map(|item| Some((item["describedObject"]["name"].as_str()?, usage(item)?))).gather()
 }
 
 /// A quantity in thousandths.
@@ -123,7 +124,7 @@ impl Question<'_> {
             .iter()
             .filter(|(name, _)| !groups.ignored.contains(**name) && !groups.unready.contains(**name))
             .map(|(name, usage)| (*name, usage.value))
-            .collect();
+            .gather();
         if values.is_empty() {
             return Err("did not receive metrics for targeted pods (pods might be unready)".to_owned());
         }

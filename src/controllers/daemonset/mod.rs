@@ -21,6 +21,7 @@ use crate::pod_control::PodControl;
 use crate::runtime::{self, Failure, Key, Mapper, Next, Reconciler, Source, skim};
 use alcove_apiserver::options::ListOptions;
 use alcove_apiserver::{Client, Event, Object};
+use alcove_object::gather::Gather;
 use alcove_object::selector::Labels;
 use alcove_object::{Env, Gvr, Status, Value, meta};
 use backoff::Backoff;
@@ -113,7 +114,7 @@ impl DaemonSets {
         let spec = pod::spec(set);
         let nodes = self.client.list(&node_resource(), "", &ListOptions::default())?.items;
         let fit = |node: &Object| (node.name().to_owned(), plan::fit(&spec, &skim(node, UNREAD_OF_NODES)));
-        Ok(nodes.iter().map(fit).collect())
+        Ok(nodes.iter().map(fit).gather())
     }
 
     async fn carry_out(&self, view: &View, plan: &Plan) -> Result<(), Status> {

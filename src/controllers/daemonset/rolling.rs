@@ -2,6 +2,7 @@
 //! for a while (`maxSurge`). Pure.
 
 use super::plan::{Fit, View};
+use alcove_object::gather::Gather;
 use alcove_object::{Value, meta};
 use std::collections::BTreeMap;
 
@@ -47,7 +48,7 @@ pub(super) fn step(view: &View) -> (Vec<String>, Vec<Value>) {
         unavailable = 1;
     }
     let mut pods: BTreeMap<&str, &[Value]> =
-        view.pods.iter().map(|(node, pods)| (node.as_str(), pods.as_slice())).collect();
+        view.pods.iter().map(|(node, pods)| (node.as_str(), pods.as_slice())).gather();
     for (node, _) in view.nodes.iter().filter(|(_, fit)| **fit == Fit::Runs) {
         pods.entry(node).or_default();
     }

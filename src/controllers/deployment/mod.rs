@@ -13,6 +13,7 @@ use crate::pods;
 use crate::runtime::{self, Failure, Key, Next, Reconciler, Source};
 use alcove_apiserver::Client;
 use alcove_apiserver::options::{DeleteOptions, ListOptions, PatchType, WriteOptions};
+use alcove_object::gather::Gather;
 use alcove_object::selector::Labels;
 use alcove_object::{Env, Gvr, Reason, Status, Value, meta, settled};
 use parking_lot::Mutex;
@@ -192,7 +193,7 @@ impl Deployments {
                 continue;
             }
             let annotations: serde_json::Map<String, Value> =
-                annotations.into_iter().map(|(k, v)| (k.to_owned(), v.into())).collect();
+                annotations.into_iter().map(|(k, v)| (k.to_owned(), v.into())).gather();
             let patch = json!({ "metadata": { "annotations": annotations }, "spec": { "replicas": wanted } });
             *set = self.patch_set(set, patch).await?;
             if before != *wanted {

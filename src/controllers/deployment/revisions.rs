@@ -2,6 +2,7 @@
 
 use super::{Rollout, reported};
 use crate::{history, pods};
+use alcove_object::gather::Gather;
 use alcove_object::{Value, meta};
 use serde_json::json;
 
@@ -56,7 +57,7 @@ pub(super) fn size_annotations(deployment: &Value) -> [(&'static str, String); 2
 /// The annotations of the set of the current template: the deployment's own, and the set's numbers.
 pub(super) fn annotations(deployment: &Value, set: &Value, revision: i64) -> Value {
     let mut out: serde_json::Map<String, Value> =
-        meta::entries(set.pointer("/metadata/annotations")).map(|(k, v)| (k.to_owned(), v.into())).collect();
+        meta::entries(set.pointer("/metadata/annotations")).map(|(k, v)| (k.to_owned(), v.into())).gather();
     let copied = meta::entries(deployment.pointer("/metadata/annotations"))
         .filter(|(k, _)| ![LAST_APPLIED, REVISION, REVISION_HISTORY, DESIRED, MAX, ROLLBACK_TO].contains(k));
     for (key, value) in copied {

@@ -4,6 +4,7 @@ use super::plan::{End, Pods};
 use super::tracking::{Counted, Outcome, Release};
 use super::{holding, is_indexed, number};
 use crate::events::Kind;
+use alcove_object::gather::Gather;
 use alcove_object::{Value, time};
 use jiff::Timestamp;
 use serde_json::{Map, json};
@@ -31,7 +32,7 @@ pub fn of(job: &Value, counted: &Counted<'_>, release: &Release, left: Pods) -> 
     let uncounted = [("succeeded", &release.succeeded), ("failed", &release.failed)];
     let uncounted = uncounted.into_iter().filter(|(_, uids)| !uids.is_empty());
     let uncounted: Map<String, Value> =
-        uncounted.map(|(field, uids)| (field.to_owned(), list(uids))).collect();
+        uncounted.map(|(field, uids)| (field.to_owned(), list(uids))).gather();
     set("uncountedTerminatedPods", Some(uncounted.into()));
     status.into()
 }

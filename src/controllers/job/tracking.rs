@@ -5,6 +5,7 @@ use super::indexes::{self, Indexes};
 use super::policy::{self, Verdict};
 use super::{TRACKING, completions, is_indexed, number, replaces_only_failed};
 use crate::pods;
+use alcove_object::gather::Gather;
 use alcove_object::{Value, meta};
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -81,7 +82,7 @@ pub fn count<'a>(job: &'a Value, pods: &'a [Value]) -> Counted<'a> {
         ..Counted::default()
     };
     let tracked: BTreeMap<&str, &Value> =
-        pods.iter().filter(|p| is_tracked(p)).map(|p| (meta::uid(p), p)).collect();
+        pods.iter().filter(|p| is_tracked(p)).map(|p| (meta::uid(p), p)).gather();
     // What was announced and has lost its finalizer becomes a number.
     for uid in announced(job, "succeeded") {
         match tracked.contains_key(uid) {

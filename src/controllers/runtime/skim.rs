@@ -3,6 +3,7 @@
 
 use alcove_apiserver::Object;
 use alcove_object::Value;
+use alcove_object::gather::Gather;
 use serde_json::value::RawValue;
 use std::collections::BTreeMap;
 
@@ -12,7 +13,7 @@ pub fn skim(object: &Object, unread: &[&str]) -> Value {
         return object.parse();
     }
     let parts = members(std::str::from_utf8(&object.bytes).unwrap_or_default());
-    parts.into_iter().map(|(name, part)| (name, skim_part(part, unread))).collect()
+    Value::Object(parts.into_iter().map(|(name, part)| (name, skim_part(part, unread))).gather())
 }
 
 fn skim_part(part: &RawValue, unread: &[&str]) -> Value {
@@ -20,7 +21,7 @@ fn skim_part(part: &RawValue, unread: &[&str]) -> Value {
         return tree(part);
     }
     let read = members(part.get()).into_iter().filter(|(name, _)| !unread.contains(&name.as_str()));
-    read.map(|(name, member)| (name, tree(member))).collect()
+    Value::Object(read.map(|(name, member)| (name, tree(member))).gather())
 }
 
 fn members(json: &str) -> BTreeMap<String, &RawValue> {

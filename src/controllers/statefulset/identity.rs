@@ -1,6 +1,7 @@
 //! Who a pod of a StatefulSet is: its name and number, its hostname, and the claims that are its own. Pure.
 
 use crate::{history, pods};
+use alcove_object::gather::Gather;
 use alcove_object::{Value, meta};
 use serde_json::{Map, json};
 
@@ -94,7 +95,7 @@ fn labels_of(name: &str, ordinal: i64) -> Map<String, Value> {
     [(POD_NAME, name.to_owned()), (POD_INDEX, ordinal.to_string())]
         .into_iter()
         .map(|(key, value)| (key.to_owned(), value.into()))
-        .collect()
+        .gather()
 }
 
 /// What must change about a pod so that it is who its name says: a strategic merge patch, or nothing.

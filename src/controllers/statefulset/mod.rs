@@ -14,6 +14,7 @@ use crate::events::Recorder;
 use crate::history;
 use crate::runtime::{self, Facts, Failure, Key, Mapper, Next, Reconciler, Source, skim};
 use alcove_apiserver::{Client, Event};
+use alcove_object::gather::Gather;
 use alcove_object::{Env, Gvr, Reason, Status, Value, meta};
 use plan::{Plan, Revised, View};
 use std::collections::BTreeMap;
@@ -198,7 +199,7 @@ impl StatefulSets {
         let is_member = |pod: &Value| identity::ordinal(&set, pod).is_some();
         let pods = self.pods.of_those(&set, &selector, is_member).await?;
         let pods: BTreeMap<i64, Value> =
-            pods.into_iter().filter_map(|pod| Some((identity::ordinal(&set, &pod)?, pod))).collect();
+            pods.into_iter().filter_map(|pod| Some((identity::ordinal(&set, &pod)?, pod))).gather();
         let claims = self.claims(&set, &pods)?;
         let (current, update, collisions) = self.revise(&set, &mut revisions).await?;
         let now = self.env.now();

@@ -5,6 +5,7 @@ use super::walk;
 use crate::types::{ListKind, Shape, View};
 use alcove_object::Value;
 use alcove_object::field::{Error, Path};
+use alcove_object::gather::Gather;
 use serde_json::Map;
 use std::collections::HashMap;
 
@@ -30,7 +31,7 @@ fn map_errors(items: &[Value], keys: &[Box<str>], path: &Path, out: &mut Vec<Err
     }
     let key_of = |item: &Value| {
         let key = keys.iter().filter_map(|key| Some((key.to_string(), item.get(&**key)?.clone())));
-        Value::Object(key.collect::<Map<_, _>>())
+        Value::Object(key.gather::<Map<_, _>>())
     };
     let found: Vec<Value> = items.iter().map(key_of).collect();
     out.extend(twice(&found).map(|i| Error::duplicate(&path.index(i), found[i].clone())));

@@ -4,6 +4,7 @@ use super::parameters::{self as given, Parameter, Place};
 use super::{Body, GroupVersion, ResourcePaths, SubresourcePaths, custom_name};
 use crate::Types;
 use alcove_object::Gvk;
+use alcove_object::gather::Gather;
 use std::collections::BTreeMap;
 
 const STATUS: &str = "io.k8s.apimachinery.pkg.apis.meta.v1.Status";
@@ -64,7 +65,7 @@ pub(super) fn paths(types: &Types, gv: &GroupVersion) -> BTreeMap<String, PathIt
             found.entry(path).or_default().push(operation);
         }
     }
-    found.into_iter().map(|(path, operations)| (path, PathItem::of(operations))).collect()
+    found.into_iter().map(|(path, operations)| (path, PathItem::of(operations))).gather()
 }
 
 impl PathItem {

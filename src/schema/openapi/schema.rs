@@ -2,6 +2,7 @@
 
 use super::descriptions::Descriptions;
 use crate::{Field, ListKind, Omit, Shape, Types, View};
+use alcove_object::gather::Gather;
 use alcove_object::{Gvk, Value};
 use serde_json::{Map, json};
 use std::collections::BTreeMap;
@@ -98,7 +99,7 @@ impl Writer<'_> {
     fn structure(&self, view: View<'_>, fields: &[Field]) -> Map<String, Value> {
         let mut out = object(json!({ "type": "object" }));
         let properties: Map<_, _> =
-            fields.iter().map(|f| (f.name.to_string(), self.field(&view.schema().name, view, f))).collect();
+            fields.iter().map(|f| (f.name.to_string(), self.field(&view.schema().name, view, f))).gather();
         if !properties.is_empty() {
             out.insert("properties".into(), properties.into());
         }

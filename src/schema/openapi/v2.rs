@@ -6,6 +6,7 @@ use super::schema::{Edition, Writer, kind, object, reach};
 use super::{GroupVersion, custom, protobuf, v3};
 use crate::Types;
 use alcove_object::Value;
+use alcove_object::gather::Gather;
 use serde_json::{Map, json};
 
 /// The document of all group-versions. `version` is the server's, such as `v1.36.3`.
@@ -43,7 +44,7 @@ pub fn to_protobuf(document: &Value) -> Vec<u8> {
 }
 
 fn path_item(item: &PathItem) -> Value {
-    let mut out: Map<_, _> = item.operations.iter().map(|o| (o.method.clone(), operation(o))).collect();
+    let mut out: Map<_, _> = item.operations.iter().map(|o| (o.method.clone(), operation(o))).gather();
     if !item.parameters.is_empty() {
         out.insert("parameters".into(), item.parameters.iter().map(|p| p.v2()).collect());
     }
@@ -94,5 +95,5 @@ fn responses(operation: &Operation) -> Value {
         };
         ((*code).to_owned(), body)
     };
-    operation.responses.iter().map(response).collect::<Map<_, _>>().into()
+    operation.responses.iter().map(response).gather::<Map<_, _>>().into()
 }

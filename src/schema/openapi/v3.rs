@@ -6,6 +6,7 @@ use super::schema::{Edition, Writer, kind, reach};
 use super::{GroupVersion, custom};
 use crate::Types;
 use alcove_object::Value;
+use alcove_object::gather::Gather;
 use serde_json::{Map, json};
 use std::collections::BTreeSet;
 
@@ -19,9 +20,9 @@ pub fn document(types: &Types, gv: &GroupVersion) -> Value {
     let mut schemas: Map<_, _> = reach(types, roots(paths.values()))
         .into_iter()
         .map(|(name, view)| (name.to_owned(), writer.definition(view)))
-        .collect();
+        .gather();
     schemas.extend(custom::definitions(&writer, gv));
-    let paths: Map<_, _> = paths.iter().map(|(path, item)| (path.clone(), path_item(item))).collect();
+    let paths: Map<_, _> = paths.iter().map(|(path, item)| (path.clone(), path_item(item))).gather();
     json!({
         "openapi": "3.0.0",
         "info": { "title": "Kubernetes", "version": "unversioned" },
@@ -42,7 +43,7 @@ pub fn index<'a>(documents: impl IntoIterator<Item = (&'a str, &'a str)>) -> Val
     let url = |(path, hash): (&str, &str)| {
         (path.to_owned(), json!({ "serverRelativeURL": format!("/openapi/v3/{path}?hash={hash}") }))
     };
-    json!({ "paths": documents.into_iter().map(url).collect::<Map<_, _>>() })
+    json!({ "paths": documents.into_iter().map(url).gather::<Map<_, _>>() })
 }
 
 /// The definitions that operations name, and what their objects look like beside them.
@@ -58,7 +59,7 @@ pub(super) fn roots<'a>(paths: impl Iterator<Item = &'a PathItem>) -> BTreeSet<S
 }
 
 fn path_item(item: &PathItem) -> Value {
-    let mut out: Map<_, _> = item.operations.iter().map(|o| (o.method.clone(), operation(o))).collect();
+    let mut out: Map<_, _> = item.operations.iter().map(|o| (o.method.clone(), operation(o))).gather();
     if !item.parameters.is_empty() {
         out.insert("parameters".into(), item.parameters.iter().map(|p| p.v3()).collect());
     }
@@ -78,7 +79,7 @@ fn operation(operation: &Operation) -> Value {
     if let Some(request) = &operation.request {
         let schema = Edition::V3.reference(&request.definition);
         let content: Map<_, _> =
-            request.media.iter().map(|m| ((*m).to_owned(), json!({ "schema": schema }))).collect();
+            request.media.iter().map(|m| ((*m).to_owned(), json!({ "schema": schema }))).gather();
         out["requestBody"] = json!({ "content": content });
         if request.required {
             out["requestBody"]["required"] = true.into();
@@ -100,7 +101,7 @@ fn responses(operation: &Operation) -> Value {
         None => json!({ "type": "string" }),
     };
     let content: Map<_, _> =
-        operation.produces.iter().map(|m| ((*m).to_owned(), json!({ "schema": schema }))).collect();
+        operation.produces.iter().map(|m| ((*m).to_owned(), json!({ "schema": schema }))).gather();
     let response = |(code, text): &(&str, &str)| {
         let body = match *code {
             "401" => json!({ "description": text }),
@@ -108,5 +109,5 @@ fn responses(operation: &Operation) -> Value {
         };
         ((*code).to_owned(), body)
     };
-    operation.responses.iter().map(response).collect::<Map<_, _>>().into()
+    operation.responses.iter().map(response).gather::<Map<_, _>>().into()
 }

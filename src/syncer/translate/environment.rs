@@ -9,6 +9,7 @@ use super::Tenant;
 use super::metadata::{CLUSTER, NAMESPACE};
 use super::pod_refs::items;
 use alcove_apiserver::kinds::CONTAINER_LISTS;
+use alcove_object::gather::Gather;
 use alcove_object::{Value, meta};
 use serde_json::{Map, json};
 use sha2::{Digest, Sha256};
@@ -65,7 +66,7 @@ pub fn environment(tenant: &Tenant, scope: &str, services: &[Value]) -> (Value, 
     let (mut left_out, mut bytes) = (Vec::new(), 0);
     // What the host's kubelet says of its own API server is hidden, whatever the tenant has.
     let mut data: Map<String, Value> =
-        HOST_VARIABLES.iter().map(|name| ((*name).to_owned(), "".into())).collect();
+        HOST_VARIABLES.iter().map(|name| ((*name).to_owned(), "".into())).gather();
     for service in services {
         let variables = variables(service);
         let size: usize = variables.iter().map(|(name, value)| name.len() + value.len()).sum();

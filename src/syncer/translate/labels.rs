@@ -8,6 +8,7 @@
 
 use super::Tenant;
 use super::metadata::{CLUSTER, NAMESPACE};
+use alcove_object::gather::Gather;
 use serde_json::{Map as JsonMap, Value, json};
 use sha2::{Digest, Sha256};
 
@@ -35,12 +36,12 @@ impl Map {
     /// A tenant namespace's labels as the host's pods have them.
     pub fn namespace_labels(labels: Option<&Value>) -> JsonMap<String, Value> {
         let entries = alcove_object::meta::entries(labels).filter(|(key, _)| *key != NAMESPACE_NAME);
-        entries.map(|(key, value)| (Map::namespace_key(key), value.into())).collect()
+        entries.map(|(key, value)| (Map::namespace_key(key), value.into())).gather()
     }
 
     /// A tenant's labels as the host has them.
     pub fn labels(labels: Option<&Value>) -> JsonMap<String, Value> {
-        alcove_object::meta::entries(labels).map(|(k, v)| (Map::key(k), v.into())).collect()
+        alcove_object::meta::entries(labels).map(|(k, v)| (Map::key(k), v.into())).gather()
     }
 }
 

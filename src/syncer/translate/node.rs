@@ -5,6 +5,7 @@ use super::metadata::MIRROR;
 use super::{Context, Tenant, names};
 use alcove_config::{NodeNames, Sync};
 use alcove_controllers::nodes::tolerates;
+use alcove_object::gather::Gather;
 use alcove_object::{Value, meta};
 use serde_json::{Map, json};
 use sha2::{Digest, Sha256};
@@ -49,7 +50,7 @@ pub fn node(context: &Context<'_>, host: &Value) -> Option<Value> {
     }
     let name = node_name(context.tenant, context.allowed, meta::name(host));
     let shown = meta::labels(host).filter(|(key, _)| PLAIN_LABELS.contains(key) || names(&nodes.labels, key));
-    let mut labels: Map<String, Value> = shown.map(|(key, value)| (key.to_owned(), value.into())).collect();
+    let mut labels: Map<String, Value> = shown.map(|(key, value)| (key.to_owned(), value.into())).gather();
     labels.insert(HOSTNAME.into(), name.clone().into());
     labels.insert(MIRROR.into(), "true".into());
     let host_status = &host["status"];

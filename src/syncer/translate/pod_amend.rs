@@ -4,6 +4,7 @@
 
 use super::pod_refs::items;
 use alcove_object::Value;
+use alcove_object::gather::Gather;
 use alcove_object::quantity::Quantity;
 use serde_json::{Map, json};
 
@@ -173,7 +174,7 @@ fn project(value: &Value, fields: &Value) -> Value {
                 let name = key.strip_prefix("f:")?;
                 Some((name.to_owned(), project(map.get(name)?, inner)))
             });
-            Value::Object(named.collect())
+            Value::Object(named.gather())
         }
         Value::Array(list) => {
             let of = |item: &Value| {

@@ -5,6 +5,7 @@ use super::context::names;
 use super::pod_refs::items;
 use super::{Context, Refusal};
 use alcove_apiserver::kinds::CONTAINER_LISTS;
+use alcove_object::gather::Gather;
 use alcove_object::{Value, meta};
 use serde_json::{Map, json};
 use std::collections::BTreeMap;
@@ -143,7 +144,7 @@ fn full_name(image: &str) -> String {
 pub fn allowed_annotations(allowed: &[String], object: &Value) -> Map<String, Value> {
     let own = meta::entries(object.pointer("/metadata/annotations"));
     let passing = own.filter(|(key, _)| !key.starts_with(OURS) && names(allowed, key));
-    passing.map(|(key, value)| (key.to_owned(), json!(value))).collect()
+    passing.map(|(key, value)| (key.to_owned(), json!(value))).gather()
 }
 
 #[cfg(test)]

@@ -7,6 +7,7 @@
 use super::metadata::{CLUSTER, KIND, NAME, NAMESPACE, UID};
 use super::pod_refs::items;
 use super::{Owner, Tenant, host_name};
+use alcove_object::gather::Gather;
 use alcove_object::{Value, meta, time};
 use base64::Engine;
 use base64::prelude::BASE64_STANDARD;
@@ -93,7 +94,7 @@ pub fn tokens(
 ) -> Value {
     let (namespace, name) = (meta::namespace(pod), meta::name(pod));
     let data: Map<String, Value> =
-        tokens.iter().map(|(key, token)| (key.clone(), BASE64_STANDARD.encode(token).into())).collect();
+        tokens.iter().map(|(key, token)| (key.clone(), BASE64_STANDARD.encode(token).into())).gather();
     json!({
         "apiVersion": "v1", "kind": "Secret", "type": "Opaque",
         "metadata": {

@@ -5,6 +5,7 @@ use crate::kinds::tree::{list, some, text};
 use crate::kinds::validation::items;
 use crate::registry::{Context, Strategy};
 use alcove_object::field::{Error, Path};
+use alcove_object::gather::Gather;
 use alcove_object::{Value, name, time};
 use base64::Engine;
 use base64::prelude::BASE64_STANDARD;
@@ -67,7 +68,7 @@ impl Strategy for CertificateSigningRequest {
         }
         if !user.extra.is_empty() {
             let extra = user.extra.iter().map(|(key, values)| (key.clone(), values.clone().into()));
-            spec.insert("extra".into(), Value::Object(extra.collect()));
+            spec.insert("extra".into(), Value::Object(extra.gather()));
         }
     }
 

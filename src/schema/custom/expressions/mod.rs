@@ -17,6 +17,7 @@ use super::{EMBEDDED, INT_OR_STRING, VALIDATIONS, inner, is_true, items, schemas
 use crate::ListKind;
 use alcove_cel::{Decl, Program, Type, Variable, escape};
 use alcove_object::Value;
+use alcove_object::gather::Gather;
 use declare::declare;
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -92,7 +93,7 @@ fn compile(schema: &Value, node: &Value, decl: Arc<Decl>) -> Option<Expressions>
         Some((name.as_str().into(), compile(schema, node, decl)?))
     };
     let (items_rules, additional) = (below("items"), below("additionalProperties"));
-    let properties: BTreeMap<_, _> = schemas(schema, "properties").filter_map(property).collect();
+    let properties: BTreeMap<_, _> = schemas(schema, "properties").filter_map(property).gather();
     let all_of: Vec<_> =
         items(schema, "allOf").iter().filter_map(|schema| compile(schema, node, decl.clone())).collect();
     let is_empty = rules.is_empty()
