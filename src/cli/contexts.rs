@@ -10,6 +10,7 @@ mod tree;
 
 pub use tree::{Entry, Mark};
 
+use alcove_syncer::kubeconfig;
 use kube::config::Kubeconfig;
 use serde_json::Value;
 use std::path::{Path, PathBuf};
@@ -101,12 +102,11 @@ impl Files {
             return Err(Error::Missing { looked: self.named() });
         }
         self.present().try_fold(Kubeconfig::default(), |merged, path| {
-            let detail = |error: kube::config::KubeconfigError| Error::Parse {
-                path: path.clone(),
-                detail: error.to_string().lines().next().unwrap_or_default().to_owned(),
-            };
-            let next = Kubeconfig::read_from(path).map_err(detail)?;
-            merged.merge(next).map_err(detail)
+            let wrong = |detail: String| Error::Parse { path: path.clone(), detail };
+            let mut tree = file::read(path)?;
+            kubeconfig::resolve(&mut tree, path.parent().unwrap_or(Path::new("")));
+            let next = kubeconfig::from_tree(tree).map_err(wrong)?;
+            merged.merge(next).map_err(|error| wrong(error.to_string()))
         })
     }
 

@@ -3,8 +3,10 @@
 //! This is the border to whatever installs tenants: names and labels stand here alone.
 
 use crate::host::{self, Host, kind};
+use alcove_object::gather::Gather;
 use alcove_object::{meta, name::is_dns1123_label};
 use alcove_operator::provision::{APP, TENANT};
+use alcove_schema::decode::yaml_tree;
 use kube::core::ApiResource;
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
@@ -318,14 +320,14 @@ pub async fn pod_counts(host: &Host, tenants: &[Tenant]) -> BTreeMap<(String, St
         }
     };
     let counts = futures_util::future::join_all(tenants.iter().map(one)).await;
-    counts.into_iter().flatten().collect()
+    counts.into_iter().flatten().gather()
 }
 
 /// The configuration of a tenant, as it was installed; `Null` if it cannot be read.
 pub async fn config(host: &Host, tenant: &Tenant) -> Result<Value, host::Error> {
     let secret = host.get(&kind("v1", "Secret"), &tenant.namespace, &tenant.config_secret()).await?;
     let text = secret.as_ref().and_then(|secret| secret_text(secret, "config.yaml"));
-    Ok(text.and_then(|text| serde_saphyr::from_str(&text).ok()).unwrap_or(Value::Null))
+    Ok(text.and_then(|text| yaml_tree(&text).ok()).unwrap_or(Value::Null))
 }
 
 /// A text in a Secret.

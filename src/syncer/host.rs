@@ -155,7 +155,7 @@ impl State {
 /// a kubeconfig that is none, or no pod around us.
 pub async fn config(kubeconfig: Option<&str>) -> Result<kube::Config, String> {
     let Some(text) = kubeconfig else { return kube::Config::incluster().map_err(|e| e.to_string()) };
-    let parsed = kube::config::Kubeconfig::from_yaml(text).map_err(|e| e.to_string())?;
+    let parsed = crate::kubeconfig::parse(text)?;
     let context = kube::config::KubeConfigOptions::default();
     kube::Config::from_custom_kubeconfig(parsed, &context).await.map_err(|e| e.to_string())
 }

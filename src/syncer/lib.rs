@@ -22,6 +22,7 @@ mod features;
 mod gone;
 mod host;
 mod host_object;
+pub mod kubeconfig;
 mod kubernetes;
 mod metrics;
 mod mirror;

@@ -6,7 +6,9 @@ use crate::host::{Host, HostArguments, kind};
 use crate::output::{self, Format, FormatArguments};
 use crate::tenants::{self, Tenant};
 use alcove_config::Config;
+use alcove_object::gather::Gather;
 use alcove_object::{meta, time};
+use alcove_schema::decode::yaml_tree;
 use base64::prelude::{BASE64_STANDARD, Engine};
 use serde_json::{Map, Value, json};
 use std::collections::BTreeMap;
@@ -62,8 +64,7 @@ async fn tree(host: &Host, tenant: &Tenant, config: &Value) -> Result<Value, cra
     let service = host.get(&kind("v1", "Service"), namespace, name).await?.unwrap_or_default();
     let secret = host.get(&kind("v1", "Secret"), namespace, &tenant.kubeconfig_secret()).await?;
     let kubeconfig = secret.as_ref().and_then(|secret| tenants::secret_text(secret, "value"));
-    let kubeconfig: Value =
-        kubeconfig.and_then(|text| serde_saphyr::from_str(&text).ok()).unwrap_or_default();
+    let kubeconfig = kubeconfig.and_then(|text| yaml_tree(&text).ok()).unwrap_or_default();
     let server = kubeconfig.pointer("/clusters/0/cluster/server").cloned().unwrap_or_default();
     let end = |pointer: &str| kubeconfig.pointer(pointer).and_then(Value::as_str).and_then(certificate_end);
     let mut objects: BTreeMap<String, usize> = BTreeMap::new();
@@ -122,7 +123,7 @@ fn differing(value: &Value, default: &Value) -> Option<Value> {
                     let default = default.get(key).unwrap_or(&Value::Null);
                     Some((key.clone(), differing(value, default)?))
                 })
-                .collect();
+                .gather();
             (!entries.is_empty()).then(|| entries.into())
         }
         (value, default) => (value != default && !value.is_null()).then(|| value.clone()),

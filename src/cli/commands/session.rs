@@ -4,7 +4,9 @@ use super::{Error, forward};
 use crate::contexts::{Entry, Mark};
 use crate::host::{Certificate, Host, certificate, deepest, kind};
 use crate::tenants::{self, Tenant};
-use kube::config::{KubeConfigOptions, Kubeconfig};
+use alcove_schema::decode::yaml_tree;
+use alcove_syncer::kubeconfig;
+use kube::config::KubeConfigOptions;
 use serde_json::{Value, json};
 
 /// How a tenant is to be reached.
@@ -51,9 +53,9 @@ pub async fn kubeconfig(host: &Host, tenant: &Tenant) -> Result<Value, crate::Er
         let (name, namespace) = (tenant.name.clone(), tenant.namespace.clone());
         return Err(Error::NoKubeconfig { name, namespace, secret: secret_name, state }.into());
     };
-    serde_saphyr::from_str(&text).map_err(|error| {
+    yaml_tree(&text).map_err(|detail| {
         let (namespace, secret) = (tenant.namespace.clone(), secret_name);
-        Error::BadKubeconfig { namespace, secret, detail: error.to_string() }.into()
+        Error::BadKubeconfig { namespace, secret, detail }.into()
     })
 }
 
@@ -127,8 +129,7 @@ impl Session {
 
     /// A client of the tenant.
     pub async fn client(&self) -> Result<kube::Client, String> {
-        let text = crate::output::yaml(&self.kubeconfig());
-        let parsed = Kubeconfig::from_yaml(&text).map_err(|error| error.to_string())?;
+        let parsed = kubeconfig::from_tree(self.kubeconfig())?;
         let config = kube::Config::from_custom_kubeconfig(parsed, &KubeConfigOptions::default()).await;
         kube::Client::try_from(config.map_err(|error| error.to_string())?).map_err(|error| error.to_string())
     }

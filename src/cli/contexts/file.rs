@@ -2,6 +2,7 @@
 
 use super::Error;
 use crate::{files, output};
+use alcove_schema::decode::yaml_tree;
 use serde_json::{Value, json};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -19,8 +20,7 @@ pub fn read(path: &Path) -> Result<Value, Error> {
         return Ok(json!({}));
     }
     let wrong = |detail: String| Error::Parse { path: path.to_owned(), detail };
-    let tree: Value = serde_saphyr::from_str(&text)
-        .map_err(|error| wrong(error.to_string().lines().next().unwrap_or_default().to_owned()))?;
+    let tree = yaml_tree(&text).map_err(wrong)?;
     match tree {
         Value::Object(_) => Ok(tree),
         Value::Null => Ok(json!({})),

@@ -34,7 +34,7 @@ pub use fill::fill;
 pub use json::{Parsed as ParsedJson, parse as parse_json};
 pub use strict::errors as strict_errors;
 pub use wire::WireError;
-pub use yaml::{Parsed as ParsedYaml, parse as parse_yaml};
+pub use yaml::{Parsed as ParsedYaml, parse as parse_yaml, tree as yaml_tree};
 
 use crate::go;
 use crate::types::View;

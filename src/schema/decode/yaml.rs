@@ -32,6 +32,16 @@ pub fn parse(text: &[u8]) -> Result<Parsed, DecodeError> {
     }
 }
 
+/// The first document of a text that people or programs wrote for us. Fails as [`parse`] does, and at keys that are
+/// there twice; what is wrong is told in one line.
+pub fn tree(text: &str) -> Result<Value, String> {
+    let parsed = parse(text.as_bytes()).map_err(|error| error.to_string())?;
+    match parsed.strict {
+        Some(error) => Err(error.to_string().replace("\n  ", " ")),
+        None => Ok(parsed.value),
+    }
+}
+
 /// JSON is YAML, and what kubectl and helm send as apply patches is JSON: that is read ten times as fast. None if the
 /// text is not JSON, or if there is something to report about it.
 fn parse_json(text: &[u8]) -> Option<Value> {

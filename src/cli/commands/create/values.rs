@@ -2,6 +2,7 @@
 
 use crate::commands::Error;
 use alcove_config::Config;
+use alcove_schema::decode::yaml_tree;
 use serde_json::{Map, Value, json};
 use std::path::Path;
 
@@ -33,11 +34,9 @@ fn tree(text: &str) -> Result<Value, String> {
     if text.trim().is_empty() {
         return Ok(json!({}));
     }
-    let tree: Value = serde_saphyr::from_str(text)
-        .map_err(|error| error.to_string().lines().next().unwrap_or_default().to_owned())?;
-    match tree {
+    match yaml_tree(text)? {
         Value::Null => Ok(json!({})),
-        Value::Object(_) => Ok(tree),
+        tree @ Value::Object(_) => Ok(tree),
         _ => Err("must hold keys and values".into()),
     }
 }
@@ -51,7 +50,7 @@ pub fn set(below: &mut Value, assignment: &str) -> Result<(), Error> {
         .ok_or_else(|| wrong("must be KEY=VALUE, such as expose.type=LoadBalancer"))?;
     let value: Value = match value {
         "" => "".into(),
-        value => serde_saphyr::from_str(value).unwrap_or_else(|_| value.into()),
+        value => yaml_tree(value).unwrap_or_else(|_| value.into()),
     };
     let mut place = below;
     for part in parts(path) {

@@ -8,6 +8,7 @@ use crate::tenants;
 use alcove_controllers::pods::condition;
 use alcove_object::meta;
 use alcove_operator::provision::SERVED_BY;
+use alcove_schema::decode::yaml_tree;
 use futures_util::StreamExt;
 use futures_util::stream::select_all;
 use serde_json::Value;
@@ -104,7 +105,7 @@ impl Standing {
 
     fn server(&self) -> Option<String> {
         let text = tenants::secret_text(self.secret.as_ref()?, "value")?;
-        let tree: Value = serde_saphyr::from_str(&text).ok()?;
+        let tree = yaml_tree(&text).ok()?;
         Some(tree.pointer("/clusters/0/cluster/server")?.as_str()?.to_owned())
     }
 

@@ -9,6 +9,7 @@ use alcove_config::Config;
 use alcove_controllers::pods::condition;
 use alcove_object::{meta, quantity::Quantity, time};
 use alcove_operator::provision::{self, GRANTS, Release, Scope};
+use alcove_schema::decode::yaml_tree;
 use serde_json::{Value, json};
 
 /// Certificates that end sooner are told, in seconds: they are renewed long before.
@@ -219,7 +220,7 @@ async fn kubeconfig(host: &Host, tenant: &Tenant, serves: bool) -> Result<Vec<Fi
         let missing = Finding::new(place, "the tenant serves, but has written no kubeconfig", advice);
         return Ok(if serves { vec![missing] } else { Vec::new() });
     };
-    let tree: Value = serde_saphyr::from_str(&text).unwrap_or_default();
+    let tree: Value = yaml_tree(&text).unwrap_or_default();
     let end = tree
         .pointer("/users/0/user/client-certificate-data")
         .and_then(Value::as_str)
