@@ -28,6 +28,7 @@ use alcove_object::{Env, Gvk, Gvr, Value};
 use alcove_schema::Minor;
 use alcove_schema::builtin::Enabled;
 use alcove_store::{Medium, Store};
+use futures_util::FutureExt;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -152,13 +153,13 @@ impl ControlPlane {
         if options.services.is_none() {
             keep(&mut tasks, &server, objects);
         }
-        tasks.spawn(definitions.run());
-        tasks.spawn(flows.run());
-        tasks.spawn(TypeChecks::new(&server).run());
-        tasks.spawn(Aggregation::new(&server, front_proxy, authority.pem()).run());
+        tasks.spawn(definitions.run().boxed());
+        tasks.spawn(flows.run().boxed());
+        tasks.spawn(TypeChecks::new(&server).run().boxed());
+        tasks.spawn(Aggregation::new(&server, front_proxy, authority.pem()).run().boxed());
         let clock = env.clone();
         let renewed = serving.clone();
-        tasks.spawn(async move { renewed.renew(clock).await });
+        tasks.spawn(async move { renewed.renew(clock).await }.boxed());
         let Options { name, data, .. } = options;
         let plane = ControlPlane {
             server,
@@ -204,7 +205,7 @@ impl ControlPlane {
 
     /// Runs something beside the controllers until the control plane ends.
     pub fn attach(&mut self, mut tasks: JoinSet<()>) {
-        self.tasks.spawn(async move { while tasks.join_next().await.is_some() {} });
+        self.tasks.spawn(async move { while tasks.join_next().await.is_some() {} }.boxed());
     }
 
     /// `https://host:port`.

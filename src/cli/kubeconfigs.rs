@@ -10,7 +10,7 @@ use alcove_object::{Env, Value};
 use alcove_operator::provision::{SERVED_BY, TENANT};
 use base64::Engine;
 use base64::prelude::BASE64_STANDARD;
-use futures_util::StreamExt;
+use futures_util::{FutureExt, StreamExt};
 use jiff::Timestamp;
 use k8s_openapi::api::core::v1::{Secret, Service};
 use kube::Api;
@@ -56,7 +56,7 @@ pub fn publish(
         pod_uid: place.pod_uid,
     };
     let mut tasks = JoinSet::new();
-    tasks.spawn(publisher.run());
+    tasks.spawn(publisher.run().boxed());
     tasks
 }
 

@@ -45,6 +45,7 @@ pub mod token_secrets;
 
 use alcove_apiserver::{Server, User};
 use alcove_object::Env;
+use futures_util::FutureExt;
 use std::sync::Arc;
 use tokio::task::JoinSet;
 
@@ -84,13 +85,13 @@ pub fn start(server: &Server, env: &Arc<dyn Env>, root_ca: &str) -> JoinSet<()> 
     });
     let (queue, collector) = (Arc::default(), client("generic-garbage-collector"));
     let garbage = Arc::new(garbage::Garbage::new(server.clone(), collector.clone(), Arc::clone(&queue)));
-    tasks.spawn(Arc::clone(&garbage).follow());
+    tasks.spawn(Arc::clone(&garbage).follow().boxed());
     runtime::start_workers(&mut tasks, garbage, &queue);
     let (queue, counter) = (Arc::default(), client("resourcequota-controller"));
     let quotas =
         resource_quota::ResourceQuotas::new(server.clone(), counter.clone(), env.clone(), Arc::clone(&queue));
     let quotas = Arc::new(quotas);
-    tasks.spawn(Arc::clone(&quotas).follow());
+    tasks.spawn(Arc::clone(&quotas).follow().boxed());
     let sources = quotas.sources();
     watches.add(runtime::Reconciler::name(&*quotas), &queue, sources);
     runtime::start_workers(&mut tasks, quotas, &queue);
@@ -119,7 +120,7 @@ pub fn start(server: &Server, env: &Arc<dyn Env>, root_ca: &str) -> JoinSet<()> 
     let autoscalers =
         autoscale::Autoscalers::new(server.clone(), scaler.clone(), env.clone(), Arc::clone(&queue));
     let autoscalers = Arc::new(autoscalers);
-    tasks.spawn(Arc::clone(&autoscalers).follow());
+    tasks.spawn(Arc::clone(&autoscalers).follow().boxed());
     let sources = autoscalers.sources();
     watches.add(runtime::Reconciler::name(&*autoscalers), &queue, sources);
     runtime::start_workers(&mut tasks, autoscalers, &queue);

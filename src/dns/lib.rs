@@ -30,6 +30,7 @@ use crate::resolve::Resolver;
 use crate::upstream::ResolvConf;
 use crate::zone::Zones;
 use alcove_apiserver::Server;
+use futures_util::FutureExt;
 use ipnet::IpNet;
 use std::io;
 use std::net::SocketAddr;
@@ -174,8 +175,8 @@ pub async fn start(server: &Server, config: Config) -> Result<Dns, Error> {
     });
     let mut tasks = JoinSet::new();
     for (_, udp, tcp) in sockets {
-        tasks.spawn(serve::udp(udp, resolver.clone()));
-        tasks.spawn(serve::tcp(tcp, resolver.clone()));
+        tasks.spawn(serve::udp(udp, resolver.clone()).boxed());
+        tasks.spawn(serve::tcp(tcp, resolver.clone()).boxed());
     }
     let numbers = Numbers { metrics, forwarder };
     let told = numbers.clone();

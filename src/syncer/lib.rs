@@ -54,6 +54,7 @@ use alcove_config::Sync;
 use alcove_controllers::events::Recorder;
 use alcove_controllers::runtime;
 use alcove_object::Env;
+use futures_util::FutureExt;
 use parking_lot::Mutex;
 use std::sync::Arc;
 use tokio::task::JoinSet;
@@ -145,7 +146,7 @@ pub fn start(server: &Server, host: kube::Client, env: &Arc<dyn Env>, config: Co
     if let Some(streams) = &config.streams {
         streams.attach(&syncer, &mut tasks);
     }
-    tasks.spawn(run(syncer, client));
+    tasks.spawn(run(syncer, client).boxed());
     tasks
 }
 
@@ -157,22 +158,22 @@ async fn run(syncer: Arc<engine::Syncer>, client: Client) {
     let mut tasks = JoinSet::new();
     // A kind is worked on as soon as the host has told what it has of it: what is not known must not be taken for gone.
     for rule in syncer.features.wanted() {
-        tasks.spawn(watch::follow(syncer.clone(), rule));
+        tasks.spawn(watch::follow(syncer.clone(), rule).boxed());
     }
     for of in derived::DERIVATIONS {
-        tasks.spawn(derived::follow(syncer.clone(), of));
+        tasks.spawn(derived::follow(syncer.clone(), of).boxed());
     }
     let sources = syncer.sources();
     runtime::start(&mut tasks, syncer.clone(), &client, &syncer.queue, sources);
     let mut doors = vec![(&kubernetes::KUBERNETES, syncer.tenant.cluster.clone())];
     doors.extend(syncer.dns.clone().map(|service| (&kubernetes::DNS, service)));
     for (door, service) in doors {
-        tasks.spawn(kubernetes::follow(syncer.clone(), door, service.clone()));
-        tasks.spawn(doors::follow(syncer.clone(), door.namespace, door.name, service));
+        tasks.spawn(kubernetes::follow(syncer.clone(), door, service.clone()).boxed());
+        tasks.spawn(doors::follow(syncer.clone(), door.namespace, door.name, service).boxed());
     }
-    tasks.spawn(resync::resync(syncer.clone()));
+    tasks.spawn(resync::resync(syncer.clone()).boxed());
     syncer.ask_for_virtuals();
     syncer.features.all_answered().await;
-    tasks.spawn(events::follow_events(syncer));
+    tasks.spawn(events::follow_events(syncer).boxed());
     while tasks.join_next().await.is_some() {}
 }

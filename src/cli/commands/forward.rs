@@ -9,7 +9,7 @@ use crate::host::{Change, Host, Only, kind};
 use crate::tenants;
 use alcove_controllers::pods::condition;
 use alcove_operator::provision::API_PORT;
-use futures_util::StreamExt;
+use futures_util::{FutureExt, StreamExt};
 use k8s_openapi::api::core::v1::Pod;
 use kube::Api;
 use std::net::Ipv4Addr;
@@ -66,7 +66,7 @@ pub async fn start(
         lost: AtomicBool::new(false),
     };
     let mut tasks = JoinSet::new();
-    tasks.spawn(accept(listener, Arc::new(target)));
+    tasks.spawn(accept(listener, Arc::new(target)).boxed());
     Ok(Forward { port, _tasks: tasks })
 }
 
@@ -77,7 +77,7 @@ async fn accept(listener: TcpListener, target: Arc<Target>) {
             accepted = listener.accept() => match accepted {
                 Ok((stream, _)) => {
                     let target = target.clone();
-                    connections.spawn(async move { target.carry(stream).await });
+                    connections.spawn(async move { target.carry(stream).await }.boxed());
                 }
                 // Too many open files, most likely: those that are open end at some time.
                 Err(_) => tokio::time::sleep(PAUSE).await,

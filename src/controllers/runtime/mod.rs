@@ -15,6 +15,7 @@ pub use watch::{Listener, Mapper, Shared, Source, by_key, feed};
 
 use alcove_apiserver::Client;
 use futures_util::FutureExt;
+use futures_util::future::BoxFuture;
 use std::future::{Future, poll_fn};
 use std::panic::AssertUnwindSafe;
 use std::pin::pin;
@@ -84,11 +85,29 @@ pub fn start_workers<R: Reconciler>(tasks: &mut JoinSet<()>, reconciler: Arc<R>,
     }
 }
 
-async fn work<R: Reconciler>(reconciler: Arc<R>, queue: Arc<Queue>) {
+/// What a worker needs of a reconciler, so that all reconcilers share one worker.
+trait Work: Send + Sync {
+    fn name(&self) -> &'static str;
+
+    /// Boxed, so that a worker that waits takes no room for the work.
+    fn begin<'a>(&'a self, key: &'a Key) -> BoxFuture<'a, Result<Next, Failure>>;
+}
+
+impl<R: Reconciler> Work for R {
+    fn name(&self) -> &'static str {
+        Reconciler::name(self)
+    }
+
+    fn begin<'a>(&'a self, key: &'a Key) -> BoxFuture<'a, Result<Next, Failure>> {
+        Box::pin(self.reconcile(key))
+    }
+}
+
+async fn work(reconciler: Arc<dyn Work>, queue: Arc<Queue>) {
     loop {
         let key = queue.next().await;
-        // Boxed, so that a worker that waits takes no room for the work.
-        let work = Box::pin(AssertUnwindSafe(reconciler.reconcile(&key)).catch_unwind());
+        // What begins the work may panic as the work may.
+        let work = AssertUnwindSafe(async { reconciler.begin(&key).await }).catch_unwind();
         let (result, busy) = timed(work).await;
         // A panic is one key's failure, not the end of its worker.
         match result.unwrap_or_else(|_| Err("the reconciler panicked".into())) {
