@@ -1,24 +1,23 @@
 //! Reading: keys that are not known, values that cannot be meant, each told with its place.
 
-use crate::document::{self, resolved};
+use crate::keys;
 use crate::types::{API_VERSION, Config, KIND};
 use alcove_object::name::is_dns1123_label;
 use alcove_object::quantity::Quantity;
 use alcove_schema::builtin::Enabled;
+use serde::Deserialize;
 use serde_json::Value;
 use std::net::{IpAddr, SocketAddr};
 
 /// The most that a configuration may hold, in bytes.
 const BYTES_MAX: usize = 1024 * 1024;
-/// Two keys are near if this many letters differ at most.
-const NEAR_LETTERS: usize = 3;
 /// The longest name of a tenant: it stands in names of 63 characters with two others.
 pub const NAME_MAX: usize = 40;
 
 /// What is wrong with a configuration: a sentence with the place.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{0}")]
-pub struct Problem(String);
+pub struct Problem(pub(crate) String);
 
 /// Reads a file: it must say what it is.
 pub fn parse(text: &str) -> Result<Config, Problem> {
@@ -46,13 +45,12 @@ pub fn from_tree(tree: Value) -> Result<Config, Problem> {
     if !tree.is_object() {
         return Err(Problem("must hold keys and values".into()));
     }
-    let schema = document::json_schema();
-    known_keys(&schema, &schema, &tree, "")?;
+    keys::check(&tree)?;
     let mut whole = Config::default().to_tree();
     lay_over(&mut whole, tree);
-    let config: Config = serde_path_to_error::deserialize(&whole).map_err(|error| {
-        let path = error.path().to_string();
-        Problem(format!("{path}: {}", error.into_inner()))
+    let config = Config::deserialize(&whole).map_err(|error| {
+        let error = error.to_string();
+        Problem(format!("{}: {error}", place(whole, &error)))
     })?;
     sensible(&config).map_err(|(place, why)| Problem(format!("{place} {why}")))?;
     Ok(config)
@@ -75,58 +73,43 @@ fn lay_over(whole: &mut Value, said: Value) {
     }
 }
 
-/// Walks a tree beside its schema; where the schema lists its keys, others are errors.
-fn known_keys(root: &Value, schema: &Value, tree: &Value, place: &str) -> Result<(), Problem> {
-    let schema = resolved(root, schema);
-    match tree {
-        Value::Object(entries) => {
-            let Some(known) = schema.get("properties").and_then(Value::as_object) else { return Ok(()) };
-            for (key, value) in entries {
-                let here = if place.is_empty() { key.clone() } else { format!("{place}.{key}") };
-                match known.get(key) {
-                    Some(schema) => known_keys(root, schema, value, &here)?,
-                    None => return Err(unknown(&here, key, known.keys().map(String::as_str))),
-                }
-            }
-            Ok(())
-        }
-        Value::Array(items) => match schema.get("items") {
-            Some(schema) => items
-                .iter()
-                .enumerate()
-                .try_for_each(|(at, item)| known_keys(root, schema, item, &format!("{place}[{at}]"))),
-            None => Ok(()),
-        },
-        _ => Ok(()),
+/// The place of the value that an error is about: the last one without which the error would be another.
+fn place(mut whole: Value, error: &str) -> String {
+    let (mut place, mut pointer) = (String::new(), String::new());
+    while let Some(key) = culprit(&mut whole, &pointer, error) {
+        let is_item = whole.pointer(&pointer).is_some_and(Value::is_array);
+        let dot = if place.is_empty() { "" } else { "." };
+        place += &if is_item { format!("[{key}]") } else { format!("{dot}{key}") };
+        pointer += &format!("/{}", key.replace('~', "~0").replace('/', "~1"));
     }
+    place
 }
 
-fn unknown<'a>(place: &str, key: &str, known: impl Iterator<Item = &'a str> + Clone) -> Problem {
-    let distance = |name: &str| letters_apart(&key.to_lowercase(), &name.to_lowercase());
-    let nearest = known.clone().min_by_key(|name| distance(name));
-    Problem(match nearest.filter(|name| distance(name) <= NEAR_LETTERS) {
-        Some(name) => format!("unknown key {place:?}; did you mean {name:?}?"),
-        None => {
-            let known: Vec<&str> = known.collect();
-            format!("unknown key {place:?}; known keys are {}", known.join(", "))
+/// The first child of what is at a pointer that an error is about. Those after it are gone then.
+fn culprit(whole: &mut Value, pointer: &str, error: &str) -> Option<String> {
+    const MISSING: &str = "missing field";
+    let keys: Vec<String> = match whole.pointer(pointer)? {
+        Value::Object(entries) => entries.keys().cloned().collect(),
+        Value::Array(items) => (0..items.len()).map(|at| at.to_string()).collect(),
+        _ => Vec::new(),
+    };
+    for key in keys.into_iter().rev() {
+        let taken = match whole.pointer_mut(pointer)? {
+            Value::Object(entries) => entries.remove(&key),
+            parent => parent.as_array_mut().and_then(Vec::pop),
+        };
+        let now = Config::deserialize(&*whole).map_or_else(|error| error.to_string(), |_| String::new());
+        // Without a key that must be there another one is missing, which says nothing.
+        if now == error || now.starts_with(MISSING) && error.starts_with(MISSING) {
+            continue;
         }
-    })
-}
-
-/// How many letters must be changed, added or dropped to turn one word into the other.
-fn letters_apart(a: &str, b: &str) -> usize {
-    let b: Vec<char> = b.chars().collect();
-    let mut row: Vec<usize> = (0..=b.len()).collect();
-    for (i, from) in a.chars().enumerate() {
-        let mut diagonal = row[0];
-        row[0] = i + 1;
-        for (j, to) in b.iter().enumerate() {
-            let replaced = diagonal + usize::from(from != *to);
-            diagonal = row[j + 1];
-            row[j + 1] = replaced.min(row[j] + 1).min(diagonal + 1);
+        match whole.pointer_mut(pointer)? {
+            Value::Object(entries) => drop(entries.insert(key.clone(), taken?)),
+            parent => parent.as_array_mut()?.push(taken?),
         }
+        return Some(key);
     }
-    row[b.len()]
+    None
 }
 
 type Found = Result<(), (String, String)>;
@@ -267,6 +250,14 @@ mod tests {
             (
                 "runtimeConfig: { api/beta: 1 }",
                 "runtimeConfig.api/beta: invalid type: integer `1`, expected a boolean",
+            ),
+            (
+                "sync: { pods: { annotations: [a, 1] } }",
+                "sync.pods.annotations[1]: invalid type: integer `1`, expected a string",
+            ),
+            (
+                "kubeconfig: { additional: [{ name: a }, { name: 1 }, { name: 1 }] }",
+                "kubeconfig.additional[1].name: invalid type: integer `1`, expected a string",
             ),
             (
                 "runtimeConfig: { batch/v9: true }",

@@ -1,11 +1,11 @@
 //! How a tenant is reached, and where its kubeconfigs go.
 
-use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
 /// How the tenant's API server is reached from outside its namespace.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(any(test, feature = "schema"), derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase", deny_unknown_fields, default)]
 pub struct Expose {
     /// The type of the tenant's Service.
@@ -27,7 +27,8 @@ pub struct Expose {
 }
 
 /// The type of the tenant's Service.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(any(test, feature = "schema"), derive(schemars::JsonSchema))]
 pub enum ExposeType {
     /// Reached within the host cluster, and by port-forward.
     #[default]
@@ -40,7 +41,8 @@ pub enum ExposeType {
 
 /// An Ingress that passes TLS through. The controller must be able to, as ingress-nginx is with
 /// `--enable-ssl-passthrough`.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(any(test, feature = "schema"), derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase", deny_unknown_fields, default)]
 pub struct Ingress {
     /// Whether it is made.
@@ -55,7 +57,8 @@ pub struct Ingress {
 }
 
 /// A Gateway API TLSRoute that passes TLS through.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(any(test, feature = "schema"), derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase", deny_unknown_fields, default)]
 pub struct TlsRoute {
     /// Whether it is made.
@@ -67,7 +70,8 @@ pub struct TlsRoute {
 }
 
 /// A gateway, as in `parentRefs` of a route.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(any(test, feature = "schema"), derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase", deny_unknown_fields, default)]
 pub struct ParentRef {
     /// Its name.
@@ -82,7 +86,8 @@ pub struct ParentRef {
 
 /// The kubeconfigs that are written to Secrets. `NAME-kubeconfig` is always there: type `cluster.x-k8s.io/secret`, key
 /// `value`, as Cluster API and Flux read it.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(any(test, feature = "schema"), derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase", deny_unknown_fields, default)]
 pub struct Kubeconfig {
     /// The address in it, such as `https://red.example.com:443`. Without it: the exposed address when there is one, else
@@ -113,7 +118,8 @@ impl Default for Kubeconfig {
 }
 
 /// One more Secret with a kubeconfig.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(any(test, feature = "schema"), derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct KubeconfigSecret {
     /// Its name.
@@ -131,7 +137,8 @@ pub struct KubeconfigSecret {
 }
 
 /// A Secret that makes the tenant a cluster of an Argo CD.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(any(test, feature = "schema"), derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase", deny_unknown_fields, default)]
 pub struct ArgoCd {
     /// Whether it is made.

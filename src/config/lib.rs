@@ -1,21 +1,26 @@
 //! The one configuration of a virtual cluster. The tenant process reads it as a file, the chart takes it as its
 //! `values.yaml`, and the CLI hands it to both; so a setting has one name, one default and one explanation everywhere.
 //!
-//! The types are the truth: their comments become docs/configuration.md and the JSON Schema for editors and helm.
+//! The types are the truth: their comments become docs/configuration.md and the JSON Schema for editors and helm. Tests
+//! write these with the feature `schema`, which the product does without: it knows the keys from keys.json.
 //! **Invariants.** Everything may be left out, and what is left out is the secure choice. A key that is not known is an
 //! error that names its place and the nearest known one. This room must not know what any setting does.
 
 mod check;
 mod control_plane;
+#[cfg(any(test, feature = "schema"))]
 mod document;
 mod exposure;
+mod keys;
 mod sync;
 mod types;
+#[cfg(any(test, feature = "schema"))]
 mod values;
 mod version;
 
 pub use check::{NAME_MAX, Problem};
 pub use control_plane::{ControlPlane, Image, Storage, Toggle};
+#[cfg(any(test, feature = "schema"))]
 pub use document::{json_schema, markdown};
 pub use exposure::{ArgoCd, Expose, ExposeType, Ingress, Kubeconfig, KubeconfigSecret, ParentRef, TlsRoute};
 pub use sync::{
@@ -24,6 +29,7 @@ pub use sync::{
 pub use types::{
     API_VERSION, Config, Dns, Host, Isolation, KIND, LimitRange, NetworkIsolation, Quota, ResourceQuota,
 };
+#[cfg(any(test, feature = "schema"))]
 pub use values::values_yaml;
 pub use version::KubernetesVersion;
 

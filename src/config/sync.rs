@@ -1,14 +1,14 @@
 //! What is synced, and what the platform team allows in it.
 
 use crate::control_plane::Toggle;
-use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use std::collections::BTreeMap;
 
 /// What of the tenant's objects goes to the host, and what of the host is shown to the tenant. Pods, Services and the
 /// ConfigMaps and Secrets that pods use are always synced.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(any(test, feature = "schema"), derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase", deny_unknown_fields, default)]
 pub struct Sync {
     /// What pods may ask of the host, and what they get whether they ask or not.
@@ -34,7 +34,8 @@ pub struct Sync {
 }
 
 /// What pods may ask of the host, and what they get whether they ask or not.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(any(test, feature = "schema"), derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase", deny_unknown_fields, default)]
 pub struct Pods {
     /// The Pod Security Standard that every pod must meet before it goes to the host.
@@ -60,7 +61,8 @@ pub struct Pods {
 }
 
 /// A level of the Pod Security Standards.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(any(test, feature = "schema"), derive(schemars::JsonSchema))]
 #[serde(rename_all = "lowercase")]
 pub enum PodSecurity {
     /// Nothing is refused. Only for tenants who may have the nodes.
@@ -73,7 +75,8 @@ pub enum PodSecurity {
 }
 
 /// What Services may ask of the host.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(any(test, feature = "schema"), derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase", deny_unknown_fields, default)]
 pub struct Services {
     /// Whether Services of type NodePort are taken.
@@ -92,7 +95,8 @@ impl Default for Services {
 
 /// Endpoints and EndpointSlices that the tenant writes for Services without a selector. Addresses of the tenant's own
 /// pods are always allowed; loopback, link-local and multicast addresses never are.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(any(test, feature = "schema"), derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase", deny_unknown_fields, default)]
 pub struct Endpoints {
     /// Address ranges outside the cluster that they may name, such as that of a database.
@@ -100,7 +104,8 @@ pub struct Endpoints {
 }
 
 /// Claims to volumes.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(any(test, feature = "schema"), derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase", deny_unknown_fields, default)]
 pub struct VolumeClaims {
     /// Whether they are synced.
@@ -126,7 +131,8 @@ impl Default for VolumeClaims {
 }
 
 /// Ingresses, and the host's IngressClasses.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(any(test, feature = "schema"), derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase", deny_unknown_fields, default)]
 pub struct Ingresses {
     /// Whether they are synced.
@@ -141,7 +147,8 @@ pub struct Ingresses {
 }
 
 /// Service accounts of the tenant as service accounts of the host, for clouds that give rights to them.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(any(test, feature = "schema"), derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase", deny_unknown_fields, default)]
 pub struct ServiceAccounts {
     /// Whether they are synced. Pods then run as the host's account for theirs; it still has no rights on the host.
@@ -151,7 +158,8 @@ pub struct ServiceAccounts {
 }
 
 /// What the tenant sees of the host's nodes.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(any(test, feature = "schema"), derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase", deny_unknown_fields, default)]
 pub struct Nodes {
     /// Labels of the host's nodes that the tenant sees all the time, with their sizes. Needs a ClusterRole on the host.
@@ -166,7 +174,8 @@ pub struct Nodes {
 }
 
 /// What the tenant's nodes are called.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(any(test, feature = "schema"), derive(schemars::JsonSchema))]
 #[serde(rename_all = "lowercase")]
 pub enum NodeNames {
     /// As on the host.

@@ -4,7 +4,7 @@ use crate::control_plane::ControlPlane;
 use crate::exposure::{Expose, Kubeconfig};
 use crate::sync::{PodSecurity, Sync};
 use crate::version::KubernetesVersion;
-use schemars::JsonSchema;
+use alcove_object::gather::Gather;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
@@ -17,7 +17,8 @@ pub const API_VERSION: &str = "alcove.dev/v1alpha1";
 pub const KIND: &str = "Config";
 
 /// The configuration of one virtual cluster. Everything may be left out.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(any(test, feature = "schema"), derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase", deny_unknown_fields, default)]
 pub struct Config {
     /// Always `alcove.dev/v1alpha1`. A file that `alcove serve` reads must say it; chart values need not.
@@ -86,7 +87,8 @@ impl Default for Config {
 }
 
 /// Where a tenant lives.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(any(test, feature = "schema"), derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct Host {
     /// The tenant's name: a DNS label. It stands in the names of all its host objects.
@@ -99,7 +101,8 @@ pub struct Host {
 }
 
 /// The tenant's DNS server, which is part of the tenant's process.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(any(test, feature = "schema"), derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase", deny_unknown_fields, default)]
 pub struct Dns {
     /// Whether it runs. Without it, pods keep the host's DNS and cannot find the tenant's services by name.
@@ -118,7 +121,8 @@ impl Default for Dns {
 }
 
 /// How much the tenant may keep in its own store.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(any(test, feature = "schema"), derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase", deny_unknown_fields, default)]
 pub struct Quota {
     /// Objects of all kinds together, Events excepted. 0: no limit.
@@ -134,7 +138,8 @@ impl Default for Quota {
 }
 
 /// Walls around the tenant's namespace on the host.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(any(test, feature = "schema"), derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase", deny_unknown_fields, default)]
 pub struct Isolation {
     /// Names of other tenants that may live in the same host namespace. A second tenant is refused otherwise.
@@ -164,7 +169,8 @@ impl Default for Isolation {
 
 /// Network policies. The tenant's pods reach each other, the tenant's API server and DNS, and public addresses; not
 /// other tenants, not link-local addresses (cloud metadata), not the host's API server, unless it is said here.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(any(test, feature = "schema"), derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase", deny_unknown_fields, default)]
 pub struct NetworkIsolation {
     /// Whether the policies are made.
@@ -211,7 +217,8 @@ impl Default for NetworkIsolation {
 }
 
 /// The host's ResourceQuota for the namespace.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(any(test, feature = "schema"), derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase", deny_unknown_fields, default)]
 pub struct ResourceQuota {
     /// Whether it is made.
@@ -238,14 +245,15 @@ impl Default for ResourceQuota {
         ];
         ResourceQuota {
             enabled: false,
-            hard: hard.into_iter().map(|(name, value)| (name.to_owned(), value)).collect(),
+            hard: hard.into_iter().map(|(name, value)| (name.to_owned(), value)).gather(),
         }
     }
 }
 
 /// The host's LimitRange for the namespace. Whoever switches the quota on wants it too, since a quota refuses pods
 /// without requests and limits.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(any(test, feature = "schema"), derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase", deny_unknown_fields, default)]
 pub struct LimitRange {
     /// Whether it is made. `null` follows `isolation.resourceQuota.enabled`.
@@ -259,7 +267,7 @@ pub struct LimitRange {
 impl Default for LimitRange {
     fn default() -> Self {
         let resources = |cpu: &str, memory: &str| {
-            BTreeMap::from([("cpu".to_owned(), json!(cpu)), ("memory".to_owned(), json!(memory))])
+            [("cpu".to_owned(), json!(cpu)), ("memory".to_owned(), json!(memory))].into_iter().gather()
         };
         LimitRange {
             enabled: None,

@@ -1,9 +1,7 @@
 //! The Kubernetes version that a tenant serves, as people write it.
 
 use alcove_schema::Minor;
-use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de::Error};
-use std::borrow::Cow;
 use std::fmt;
 use std::str::FromStr;
 
@@ -60,8 +58,9 @@ impl<'de> Deserialize<'de> for KubernetesVersion {
     }
 }
 
-impl JsonSchema for KubernetesVersion {
-    fn schema_name() -> Cow<'static, str> {
+#[cfg(any(test, feature = "schema"))]
+impl schemars::JsonSchema for KubernetesVersion {
+    fn schema_name() -> std::borrow::Cow<'static, str> {
         "KubernetesVersion".into()
     }
 
@@ -69,9 +68,9 @@ impl JsonSchema for KubernetesVersion {
         true
     }
 
-    fn json_schema(_: &mut SchemaGenerator) -> Schema {
+    fn json_schema(_: &mut schemars::SchemaGenerator) -> schemars::Schema {
         let versions: Vec<String> = KubernetesVersion::all().map(|version| version.to_string()).collect();
-        json_schema!({ "type": ["string", "number"], "examples": versions })
+        schemars::json_schema!({ "type": ["string", "number"], "examples": versions })
     }
 }
 
