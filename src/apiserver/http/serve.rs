@@ -12,15 +12,15 @@ use crate::metrics::Metrics;
 use crate::rest::Held;
 use http::{Request, header};
 use hyper::body::Incoming;
+use hyper::server::conn::{http1, http2};
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
-use hyper_util::server::conn::auto;
 use rustls::crypto::CryptoProvider;
 use rustls::pki_types::CertificateDer;
 use rustls::server::ResolvesServerCert;
 use std::convert::Infallible;
 use std::future::Future;
-use std::pin::pin;
+use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
 use tokio::io::AsyncWriteExt;
@@ -59,7 +59,7 @@ pub async fn serve(
     shutdown: impl Future<Output = ()> + Send,
 ) {
     let acceptor = TlsAcceptor::from(tls);
-    let builder = Arc::new(http_builder());
+    let protocols = Arc::new(Protocols::new());
     // Nothing is sent: the channel closes when the last connection has dropped its end.
     let (serving, mut served) = mpsc::channel::<Infallible>(1);
     tokio::pin!(shutdown);
@@ -81,7 +81,7 @@ pub async fn serve(
         let connection = Connection {
             front: front.clone(),
             acceptor: acceptor.clone(),
-            builder: builder.clone(),
+            protocols: protocols.clone(),
             held: Arc::new(Kept { _open: open, _serving: serving.clone() }),
         };
         tokio::spawn(connection.serve(stream));
@@ -93,18 +93,26 @@ pub async fn serve(
     }
 }
 
-fn http_builder() -> auto::Builder<TokioExecutor> {
-    let mut builder = auto::Builder::new(TokioExecutor::new());
-    builder.http1().timer(TokioTimer::new()).header_read_timeout(REQUEST_HEAD).half_close(false);
-    builder
-        .http2()
-        .timer(TokioTimer::new())
-        .max_concurrent_streams(STREAMS_MAX)
-        .max_header_list_size(HEADER_BYTES_MAX)
-        .initial_stream_window_size(STREAM_WINDOW_BYTES)
-        .initial_connection_window_size(CONNECTION_WINDOW_BYTES)
-        .max_send_buf_size(SEND_BUFFER_BYTES);
-    builder
+/// How each of the two protocols is spoken. Which one it is TLS has settled: nothing is guessed from the first bytes.
+struct Protocols {
+    http1: http1::Builder,
+    http2: http2::Builder<TokioExecutor>,
+}
+
+impl Protocols {
+    fn new() -> Protocols {
+        let mut http1 = http1::Builder::new();
+        http1.timer(TokioTimer::new()).header_read_timeout(REQUEST_HEAD).half_close(false);
+        let mut http2 = http2::Builder::new(TokioExecutor::new());
+        http2
+            .timer(TokioTimer::new())
+            .max_concurrent_streams(STREAMS_MAX)
+            .max_header_list_size(HEADER_BYTES_MAX)
+            .initial_stream_window_size(STREAM_WINDOW_BYTES)
+            .initial_connection_window_size(CONNECTION_WINDOW_BYTES)
+            .max_send_buf_size(SEND_BUFFER_BYTES);
+        Protocols { http1, http2 }
+    }
 }
 
 /// A counted connection.
@@ -127,7 +135,7 @@ impl Drop for Open {
 struct Connection {
     front: Arc<Front>,
     acceptor: TlsAcceptor,
-    builder: Arc<auto::Builder<TokioExecutor>>,
+    protocols: Arc<Protocols>,
     held: Arc<Kept>,
 }
 
@@ -175,18 +183,34 @@ impl Connection {
         let is_http2 = stream.get_ref().1.alpn_protocol() == Some(b"h2");
         let stream = Noted::new(stream, activity.clone());
         let stream = TokioIo::new(Coalesced::new(stream, is_http2));
-        let mut connection = pin!(self.builder.serve_connection_with_upgrades(stream, service));
+        if is_http2 {
+            let connection = self.protocols.http2.serve_connection(stream, service);
+            self.attend(connection, |connection| connection.graceful_shutdown(), &activity).await;
+        } else {
+            let connection = self.protocols.http1.serve_connection(stream, service).with_upgrades();
+            self.attend(connection, |connection| connection.graceful_shutdown(), &activity).await;
+        }
+    }
+
+    /// Drives a connection until its end; `take_leave` makes it end after what is under way.
+    async fn attend<C: Future<Output = hyper::Result<()>>>(
+        &self,
+        connection: C,
+        take_leave: impl Fn(Pin<&mut C>),
+        activity: &Activity,
+    ) {
+        let mut connection = pin!(connection);
         let mut closing = self.front.closing.subscribe();
         let closed = async move { drop(closing.wait_for(|closing| *closing).await) };
         let ended = tokio::select! {
             ended = connection.as_mut() => ended,
             () = activity.abandoned(self.front.limits.idle, self.front.limits.stalled) => {
-                connection.as_mut().graceful_shutdown();
+                take_leave(connection.as_mut());
                 // A client that does not take leave is left alone with its connection.
                 tokio::time::timeout(FAREWELL, connection).await.unwrap_or(Ok(()))
             }
             () = closed => {
-                connection.as_mut().graceful_shutdown();
+                take_leave(connection.as_mut());
                 connection.await
             }
         };
