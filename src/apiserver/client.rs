@@ -15,9 +15,14 @@ use crate::server::Server;
 use crate::user::User;
 use alcove_object::{Gvr, Reason, Status, Value, meta, time};
 use bytes::Bytes;
+use futures_util::future::BoxFuture;
 use jiff::Timestamp;
 use serde_json::json;
 use std::sync::Arc;
+
+/// What a write comes to. In a box, so that the whole way of a write is compiled here once: the body of an `async fn` is
+/// compiled anew in every crate that awaits it, with all that it awaits itself.
+pub type Written<'a, T> = BoxFuture<'a, Result<T, Status>>;
 
 /// The Kubernetes API as one user sees it. Cheap to clone.
 #[derive(Clone)]
@@ -179,91 +184,103 @@ impl Client {
     }
 
     /// Creates an object and gives it as stored.
-    pub async fn create(&self, resource: &Gvr, namespace: &str, object: Value) -> Result<Object, Status> {
-        let target = self.target(resource, "", namespace, "")?;
-        self.authorize(&target, Verb::Create)?;
-        let options = WriteOptions::default();
-        Ok(self.server.create(&self.caller, &target, Body::Tree(object), &options).await?.object)
+    pub fn create<'a>(&'a self, resource: &'a Gvr, namespace: &'a str, object: Value) -> Written<'a, Object> {
+        Box::pin(async move {
+            let target = self.target(resource, "", namespace, "")?;
+            self.authorize(&target, Verb::Create)?;
+            let options = WriteOptions::default();
+            Ok(self.server.create(&self.caller, &target, Body::Tree(object), &options).await?.object)
+        })
     }
 
     /// Replaces an object. A resourceVersion in it is a precondition.
-    pub async fn update(&self, resource: &Gvr, namespace: &str, object: Value) -> Result<Object, Status> {
-        self.update_subresource(resource, "", namespace, object).await
+    pub fn update<'a>(&'a self, resource: &'a Gvr, namespace: &'a str, object: Value) -> Written<'a, Object> {
+        self.update_subresource(resource, "", namespace, object)
     }
 
     /// Replaces an object through a subresource, such as `status`.
-    pub async fn update_subresource(
-        &self,
-        resource: &Gvr,
-        subresource: &str,
-        namespace: &str,
+    pub fn update_subresource<'a>(
+        &'a self,
+        resource: &'a Gvr,
+        subresource: &'a str,
+        namespace: &'a str,
         object: Value,
-    ) -> Result<Object, Status> {
-        let target = self.target(resource, subresource, namespace, meta::name(&object))?;
-        self.authorize(&target, Verb::Update)?;
-        let options = WriteOptions::default();
-        Ok(self.server.update(&self.caller, &target, Body::Tree(object), &options).await?.object)
+    ) -> Written<'a, Object> {
+        Box::pin(async move {
+            let target = self.target(resource, subresource, namespace, meta::name(&object))?;
+            self.authorize(&target, Verb::Update)?;
+            let options = WriteOptions::default();
+            Ok(self.server.update(&self.caller, &target, Body::Tree(object), &options).await?.object)
+        })
     }
 
     /// Posts to a subresource, such as `binding`; gives the answer's tree.
-    pub async fn create_subresource(
-        &self,
-        resource: &Gvr,
-        subresource: &str,
-        namespace: &str,
-        name: &str,
+    pub fn create_subresource<'a>(
+        &'a self,
+        resource: &'a Gvr,
+        subresource: &'a str,
+        namespace: &'a str,
+        name: &'a str,
         object: Value,
-    ) -> Result<Value, Status> {
-        let target = self.target(resource, subresource, namespace, name)?;
-        self.authorize(&target, Verb::Create)?;
-        let options = WriteOptions::default();
-        Ok(self.server.create(&self.caller, &target, Body::Tree(object), &options).await?.object.parse())
+    ) -> Written<'a, Value> {
+        Box::pin(async move {
+            let target = self.target(resource, subresource, namespace, name)?;
+            self.authorize(&target, Verb::Create)?;
+            let options = WriteOptions::default();
+            Ok(self.server.create(&self.caller, &target, Body::Tree(object), &options).await?.object.parse())
+        })
     }
 
     /// Puts a pod on a node and writes its status, in one write: what a post of this Binding and a put to `status` would
     /// do one after the other, with the rights and checks of both. A `uid` and a `resourceVersion` in the Binding are
     /// preconditions. Gives the pod as it is then.
-    pub async fn bind_with_status(&self, binding: Value, status: Value) -> Result<Object, Status> {
-        let pods = Gvr::new("", "v1", "pods");
-        let (namespace, name) = (meta::namespace(&binding).to_owned(), meta::name(&binding).to_owned());
-        let target = self.target(&pods, "binding", &namespace, &name)?;
-        self.authorize(&target, Verb::Create)?;
-        self.authorize(&self.target(&pods, "status", &namespace, &name)?, Verb::Update)?;
-        let binding = Body::Tree(binding);
-        Ok(self.server.bind_with_status(&self.caller, &target, binding, status).await?.object)
+    pub fn bind_with_status(&self, binding: Value, status: Value) -> Written<'_, Object> {
+        Box::pin(async move {
+            let pods = Gvr::new("", "v1", "pods");
+            let (namespace, name) = (meta::namespace(&binding).to_owned(), meta::name(&binding).to_owned());
+            let target = self.target(&pods, "binding", &namespace, &name)?;
+            self.authorize(&target, Verb::Create)?;
+            self.authorize(&self.target(&pods, "status", &namespace, &name)?, Verb::Update)?;
+            let binding = Body::Tree(binding);
+            Ok(self.server.bind_with_status(&self.caller, &target, binding, status).await?.object)
+        })
     }
 
     /// Patches an object, or a subresource of it when that is not empty.
     #[allow(clippy::too_many_arguments)] // what a PATCH request says, no more
-    pub async fn patch(
-        &self,
-        resource: &Gvr,
-        subresource: &str,
-        namespace: &str,
-        name: &str,
+    pub fn patch<'a>(
+        &'a self,
+        resource: &'a Gvr,
+        subresource: &'a str,
+        namespace: &'a str,
+        name: &'a str,
         kind: PatchType,
         patch: Value,
-        options: &WriteOptions,
-    ) -> Result<Object, Status> {
-        let target = self.target(resource, subresource, namespace, name)?;
-        self.authorize(&target, Verb::Patch)?;
-        Ok(self.server.patch(&self.caller, &target, kind, Body::Tree(patch), options).await?.object)
+        options: &'a WriteOptions,
+    ) -> Written<'a, Object> {
+        Box::pin(async move {
+            let target = self.target(resource, subresource, namespace, name)?;
+            self.authorize(&target, Verb::Patch)?;
+            Ok(self.server.patch(&self.caller, &target, kind, Body::Tree(patch), options).await?.object)
+        })
     }
 
     /// Deletes an object. `None`: it is gone; otherwise it stays until its finalizers or grace end.
-    pub async fn delete(
-        &self,
-        resource: &Gvr,
-        namespace: &str,
-        name: &str,
-        options: &DeleteOptions,
-    ) -> Result<Option<Object>, Status> {
-        let target = self.target(resource, "", namespace, name)?;
-        self.authorize(&target, Verb::Delete)?;
-        let deleted = self.server.delete(&self.caller, &target, options).await?;
-        Ok(match deleted.answer {
-            DeletedAnswer::Object(object) if !deleted.gone => Some(object),
-            _ => None,
+    pub fn delete<'a>(
+        &'a self,
+        resource: &'a Gvr,
+        namespace: &'a str,
+        name: &'a str,
+        options: &'a DeleteOptions,
+    ) -> Written<'a, Option<Object>> {
+        Box::pin(async move {
+            let target = self.target(resource, "", namespace, name)?;
+            self.authorize(&target, Verb::Delete)?;
+            let deleted = self.server.delete(&self.caller, &target, options).await?;
+            Ok(match deleted.answer {
+                DeletedAnswer::Object(object) if !deleted.gone => Some(object),
+                _ => None,
+            })
         })
     }
 }

@@ -3,6 +3,7 @@
 use alcove_apiserver::Client;
 use alcove_apiserver::options::{PatchType, WriteOptions};
 use alcove_object::{Env, Gvr, Value, meta, time};
+use futures_util::future::BoxFuture;
 use parking_lot::Mutex;
 use serde_json::json;
 use std::collections::HashMap;
@@ -34,23 +35,31 @@ impl Recorder {
     }
 
     /// Tells something about an object. A failure to tell is logged, never returned: events are advice.
-    pub async fn tell(&self, object: &Value, kind: Kind, reason: &str, message: &str) {
-        let identity = format!("{}/{reason}/{message}", meta::uid(object));
-        let repeated = self.known.lock().get_mut(&identity).map(|(name, count)| {
-            *count += 1;
-            (name.clone(), *count)
-        });
-        let namespace = match meta::namespace(object) {
-            "" => "default",
-            namespace => namespace,
-        };
-        let result = match repeated {
-            Some((name, count)) => self.count(namespace, &name, count).await,
-            None => self.write(namespace, object, kind, reason, message, identity).await,
-        };
-        if let Err(status) = result {
-            tracing::debug!(component = self.component, reason, error = %status, "cannot write an event");
-        }
+    pub fn tell<'a>(
+        &'a self,
+        object: &'a Value,
+        kind: Kind,
+        reason: &'a str,
+        message: &'a str,
+    ) -> BoxFuture<'a, ()> {
+        Box::pin(async move {
+            let identity = format!("{}/{reason}/{message}", meta::uid(object));
+            let repeated = self.known.lock().get_mut(&identity).map(|(name, count)| {
+                *count += 1;
+                (name.clone(), *count)
+            });
+            let namespace = match meta::namespace(object) {
+                "" => "default",
+                namespace => namespace,
+            };
+            let result = match repeated {
+                Some((name, count)) => self.count(namespace, &name, count).await,
+                None => self.write(namespace, object, kind, reason, message, identity).await,
+            };
+            if let Err(status) = result {
+                tracing::debug!(component = self.component, reason, error = %status, "cannot write an event");
+            }
+        })
     }
 
     async fn count(&self, namespace: &str, name: &str, count: u64) -> Result<(), alcove_object::Status> {

@@ -9,6 +9,7 @@
 use crate::outbound::ResolveService;
 use crate::webhook::Webhook;
 use alcove_object::{Gvk, Reason, Status, Value, meta};
+use futures_util::future::BoxFuture;
 use parking_lot::Mutex;
 use serde_json::json;
 use std::collections::HashMap;
@@ -78,41 +79,45 @@ impl Conversion {
     }
 
     /// Converts what was not converted before. Fails if the webhook does, or changes what it must not.
-    pub async fn warm(&self, objects: Vec<Value>, to: &Gvk) -> Result<(), Status> {
-        let version = to.api_version();
-        let (mut keys, mut new, mut results) = (Vec::new(), Vec::new(), Vec::new());
-        for object in objects.into_iter().filter(|object| object["apiVersion"] != *version) {
-            let key = self.key(&object, &version);
-            match self.kept.lock().get(key) {
-                Some(result) => results.push((key, result.clone())),
-                None => {
-                    keys.push(key);
-                    new.push(object);
+    ///
+    /// In a box: every request and every watch could come here, and hardly any does.
+    pub fn warm<'a>(&'a self, objects: Vec<Value>, to: &'a Gvk) -> BoxFuture<'a, Result<(), Status>> {
+        Box::pin(async move {
+            let version = to.api_version();
+            let (mut keys, mut new, mut results) = (Vec::new(), Vec::new(), Vec::new());
+            for object in objects.into_iter().filter(|object| object["apiVersion"] != *version) {
+                let key = self.key(&object, &version);
+                match self.kept.lock().get(key) {
+                    Some(result) => results.push((key, result.clone())),
+                    None => {
+                        keys.push(key);
+                        new.push(object);
+                    }
                 }
             }
-        }
-        for (batch, keys) in new.chunks(BATCH_OBJECTS_MAX).zip(keys.chunks(BATCH_OBJECTS_MAX)) {
-            let from = batch[0]["apiVersion"].as_str().unwrap_or_default();
-            let head = format!("conversion webhook for {from}, Kind={}", to.kind);
-            let failed = |why: String| Status::new(500, Reason::UNKNOWN, format!("{head} {why}"));
-            let converted =
-                self.convert(batch, &version).await.map_err(|why| failed(format!("failed: {why}")))?;
-            if converted.len() != batch.len() {
-                return Err(failed(format!(
-                    "returned {} objects, expected {}",
-                    converted.len(),
-                    batch.len()
-                )));
+            for (batch, keys) in new.chunks(BATCH_OBJECTS_MAX).zip(keys.chunks(BATCH_OBJECTS_MAX)) {
+                let from = batch[0]["apiVersion"].as_str().unwrap_or_default();
+                let head = format!("conversion webhook for {from}, Kind={}", to.kind);
+                let failed = |why: String| Status::new(500, Reason::UNKNOWN, format!("{head} {why}"));
+                let converted =
+                    self.convert(batch, &version).await.map_err(|why| failed(format!("failed: {why}")))?;
+                if converted.len() != batch.len() {
+                    return Err(failed(format!(
+                        "returned {} objects, expected {}",
+                        converted.len(),
+                        batch.len()
+                    )));
+                }
+                for (i, (before, after)) in batch.iter().zip(converted).enumerate() {
+                    let after = checked(before, after, &version).map_err(|why| {
+                        failed(format!("returned invalid converted object at index {i}: {why}"))
+                    })?;
+                    results.push((keys[i], Arc::new(after)));
+                }
             }
-            for (i, (before, after)) in batch.iter().zip(converted).enumerate() {
-                let after = checked(before, after, &version).map_err(|why| {
-                    failed(format!("returned invalid converted object at index {i}: {why}"))
-                })?;
-                results.push((keys[i], Arc::new(after)));
-            }
-        }
-        self.kept.lock().add(results);
-        Ok(())
+            self.kept.lock().add(results);
+            Ok(())
+        })
     }
 
     async fn convert(&self, objects: &[Value], version: &str) -> Result<Vec<Value>, String> {

@@ -5,20 +5,25 @@ use super::{ANSWER_BYTES_MAX, Webhook};
 use crate::outbound;
 use crate::rest::HttpBody;
 use bytes::Bytes;
+use futures_util::future::BoxFuture;
 use http::{Request, header};
 use http_body_util::{BodyExt, Full};
 use std::time::Duration;
 
 impl Webhook {
     /// Posts JSON and gives the answer's body. Fails with a sentence after `timeout` at the latest.
-    pub async fn post(&self, timeout: Duration, body: Vec<u8>) -> Result<Bytes, String> {
-        let url = Webhook::with_timeout(&self.url, timeout.as_secs().max(1));
-        match tokio::time::timeout(timeout, self.exchange(&url, body)).await {
-            Ok(Ok(answer)) => Ok(answer),
-            Ok(Err(Failed::Transport(why))) => Err(format!("Post {url:?}: {why}")),
-            Ok(Err(Failed::Answer(why))) => Err(why),
-            Err(_) => Err(format!("Post {url:?}: context deadline exceeded")),
-        }
+    ///
+    /// In a box: every write could come here, and hardly any does.
+    pub fn post(&self, timeout: Duration, body: Vec<u8>) -> BoxFuture<'_, Result<Bytes, String>> {
+        Box::pin(async move {
+            let url = Webhook::with_timeout(&self.url, timeout.as_secs().max(1));
+            match tokio::time::timeout(timeout, self.exchange(&url, body)).await {
+                Ok(Ok(answer)) => Ok(answer),
+                Ok(Err(Failed::Transport(why))) => Err(format!("Post {url:?}: {why}")),
+                Ok(Err(Failed::Answer(why))) => Err(why),
+                Err(_) => Err(format!("Post {url:?}: context deadline exceeded")),
+            }
+        })
     }
 
     async fn exchange(&self, url: &str, body: Vec<u8>) -> Result<Bytes, Failed> {

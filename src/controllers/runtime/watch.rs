@@ -6,6 +6,7 @@ use alcove_apiserver::options::{ListOptions, VersionMatch};
 use alcove_apiserver::{Client, Event, Object};
 use alcove_object::Gvr;
 use bytes::Bytes;
+use futures_util::future::BoxFuture;
 use std::collections::{BTreeMap, HashSet};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
@@ -53,33 +54,35 @@ pub struct Listener {
 }
 
 /// Watches for ever, tells all listeners of every event, and puts what they find into their queues.
-pub async fn feed(client: Client, resource: Gvr, listeners: Vec<Listener>) {
-    let mut position = Position::default();
-    loop {
-        let mut watch = match client.watch(&resource, "", &position.options()) {
-            Ok(watch) => watch,
-            Err(status) => {
-                let controller = listeners.first().map(|first| first.controller);
-                tracing::warn!(controller, %resource, error = %status, "cannot watch");
-                position.revision = None;
-                tokio::time::sleep(REOPEN_DELAY).await;
-                continue;
-            }
-        };
-        position.seen.clear();
-        while let Some(next) = watch.next().await {
-            let Ok(events) = next else {
-                position.revision = None;
-                break;
-            };
-            for event in &events {
-                for told in position.advance(event).iter().chain([event]) {
-                    listeners.iter().for_each(|listener| listener.tell(&resource, told));
+pub fn feed(client: Client, resource: Gvr, listeners: Vec<Listener>) -> BoxFuture<'static, ()> {
+    Box::pin(async move {
+        let mut position = Position::default();
+        loop {
+            let mut watch = match client.watch(&resource, "", &position.options()) {
+                Ok(watch) => watch,
+                Err(status) => {
+                    let controller = listeners.first().map(|first| first.controller);
+                    tracing::warn!(controller, %resource, error = %status, "cannot watch");
+                    position.revision = None;
+                    tokio::time::sleep(REOPEN_DELAY).await;
+                    continue;
                 }
+            };
+            position.seen.clear();
+            while let Some(next) = watch.next().await {
+                let Ok(events) = next else {
+                    position.revision = None;
+                    break;
+                };
+                for event in &events {
+                    for told in position.advance(event).iter().chain([event]) {
+                        listeners.iter().for_each(|listener| listener.tell(&resource, told));
+                    }
+                }
+                Facts::forget();
             }
-            Facts::forget();
         }
-    }
+    })
 }
 
 impl Listener {
