@@ -24,6 +24,7 @@ use futures_util::FutureExt;
 use http::{HeaderMap, HeaderValue, Method, Request, StatusCode, Version, header};
 use hyper::body::Incoming;
 use std::panic::AssertUnwindSafe;
+use std::pin::pin;
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
 use std::time::{Duration, Instant};
@@ -169,8 +170,8 @@ impl Front {
         self.server.authorize(&user, &Action::of(&info))?;
         let metrics = self.metrics.clone();
         let (head, body) = request.into_parts();
-        let call = Call { front: self, info, query, user, head, body: Some(body) };
-        let answering = AssertUnwindSafe(dispatch(call)).catch_unwind();
+        let call = Box::new(Call { front: self, info, query, user, head, body: Some(body) });
+        let answering = pin!(AssertUnwindSafe(dispatch(call)).catch_unwind());
         let answered = match deadline {
             None => answering.await,
             Some(deadline) => match tokio::time::timeout(deadline, answering).await {
@@ -211,11 +212,12 @@ impl Front {
     }
 }
 
-async fn dispatch(call: Call) -> Result<Answer, Status> {
+/// What is not about objects here is in boxes: every request keeps room for the largest of all ways that it could take.
+async fn dispatch(call: Box<Call>) -> Result<Answer, Status> {
     if let Some(remote) = call.front.server.registry().remote(&call.info) {
-        return proxy::forward(call, remote).await;
+        return Box::pin(proxy::forward(*call, remote)).await;
     }
-    if call.info.is_resource { resource::answer(call).await } else { plain::answer(call).await }
+    if call.info.is_resource { resource::answer(call).await } else { Box::pin(plain::answer(*call)).await }
 }
 
 /// A panic is our fault, and this one request's end: it is logged, and the client learns that it was not them.
@@ -360,5 +362,21 @@ fn labels(front: &Front, info: &RequestInfo) -> Labels {
         subresource: subresource.to_owned(),
         scope,
         code: 0,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn room<A, B, C, F>(_: impl Fn(A, B, C) -> F) -> usize {
+        size_of::<F>()
+    }
+
+    /// Every request moves through this room and keeps it while it waits, a GET as well as the largest write.
+    #[test]
+    fn a_request_waits_in_little_room() {
+        const ROOM_BYTES: usize = 7 * 1024;
+        assert!(room(Front::answer) <= ROOM_BYTES, "{} bytes", room(Front::answer));
     }
 }

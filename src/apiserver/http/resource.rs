@@ -22,7 +22,7 @@ use http_body_util::BodyExt;
 use std::future::Future;
 
 /// Answers a request about objects.
-pub async fn answer(mut call: Call) -> Result<Answer, Status> {
+pub async fn answer(mut call: Box<Call>) -> Result<Answer, Status> {
     let registry = call.front.server.registry();
     if is_connection(&registry, &call.info) {
         call.info.verb = Verb::Connect;
@@ -46,16 +46,17 @@ pub async fn answer(mut call: Call) -> Result<Answer, Status> {
     }
 }
 
-async fn dispatch(call: Call, target: Target) -> Result<Answer, Status> {
+/// Most requests read. What they wait in is small, and what others wait in is in boxes.
+async fn dispatch(call: Box<Call>, target: Target) -> Result<Answer, Status> {
     match call.info.verb {
-        Verb::Connect if target.subresource().is_some() => connect(call, target).await,
-        Verb::Get => get(call, target).await,
-        Verb::List => list(call, target).await,
-        Verb::Watch => watch(call, target).await,
-        Verb::Create if reviews::is_review(&target) => review(call, target).await,
-        Verb::Create | Verb::Update | Verb::Patch => write(call, target).await,
-        Verb::Delete => delete(call, target).await,
-        Verb::DeleteCollection => delete_collection(call, target).await,
+        Verb::Connect if target.subresource().is_some() => Box::pin(connect(*call, target)).await,
+        Verb::Get => get(&call, &target).await,
+        Verb::List => list(&call, &target).await,
+        Verb::Watch => watch(&call, &target).await,
+        Verb::Create if reviews::is_review(&target) => Box::pin(review(*call, target)).await,
+        Verb::Create | Verb::Update | Verb::Patch => Box::pin(write(*call, target)).await,
+        Verb::Delete => Box::pin(delete(*call, target)).await,
+        Verb::DeleteCollection => Box::pin(delete_collection(*call, target)).await,
         Verb::Connect => plain::unserved(&call.front.server.registry(), &call.info.path),
         Verb::Unnamed => Err(Status::unrouted_method()),
     }
@@ -116,29 +117,29 @@ fn respond(code: u16, form: &Form, body: Body) -> Answer {
     respond::answer(code, form.media.format.media_type(), body)
 }
 
-async fn get(call: Call, target: Target) -> Result<Answer, Status> {
-    let form = form(&call, &target, false)?;
+async fn get(call: &Call, target: &Target) -> Result<Answer, Status> {
+    let form = form(call, target, false)?;
     if call.query.flag("export") == Some(true) {
         let why = "the export parameter, deprecated since v1.14, is no longer supported";
         return Err(Status::bad_request(why));
     }
     let revision = call.query.get("resourceVersion").unwrap_or_default();
-    let object = call.front.server.get(&target, revision).await?;
+    let object = call.front.server.get(target, revision).await?;
     Ok(respond(200, &form, form.object(&object)?))
 }
 
-async fn list(call: Call, target: Target) -> Result<Answer, Status> {
-    let form = form(&call, &target, false)?;
+async fn list(call: &Call, target: &Target) -> Result<Answer, Status> {
+    let form = form(call, target, false)?;
     form.of_list()?;
     let options = options::list_options(&call.query, &call.info.name)?;
-    let list = call.front.server.list(&target, &options).await?;
+    let list = call.front.server.list(target, &options).await?;
     Ok(respond(200, &form, form.list(list)?))
 }
 
-async fn watch(call: Call, target: Target) -> Result<Answer, Status> {
-    let form = form(&call, &target, true)?;
+async fn watch(call: &Call, target: &Target) -> Result<Answer, Status> {
+    let form = form(call, target, true)?;
     let options = options::list_options(&call.query, &call.info.name)?;
-    let watch = call.front.server.watch(&target, &options).await?;
+    let watch = call.front.server.watch(target, &options).await?;
     let body = watch::body(watch, &form, call.front.server.env.clone(), call.front.closing.subscribe())?;
     Ok(respond::answer(200, form.media.format.stream_media_type(), body))
 }
