@@ -93,6 +93,7 @@ fn resource(
             deletion: Deletion::Background,
             returns_deleted: false,
             status_resets: &["metadata"],
+            warns: |_, _| Vec::new(),
         },
         selectable: selectable.iter().filter_map(|path| self::selectable(path)).collect(),
         columns: columns(version),

@@ -5,6 +5,7 @@ use super::columns::batch;
 use super::row::{Row, row};
 use super::select;
 use super::strategies::{cron_job, job, scaling, sets, workload as special};
+use super::warnings;
 use crate::registry::{Deletion, Generation, NameRule};
 
 pub(super) fn apps() -> Vec<Row> {
@@ -14,12 +15,14 @@ pub(super) fn apps() -> Vec<Row> {
             .strategy(&sets::ControllerRevision),
         row(apps, "daemonsets", "DaemonSet", columns::daemon_set)
             .strategy(&sets::DaemonSet)
+            .warns(warnings::set)
             .short(&["ds"])
             .all()
             .status()
             .counts_spec(),
         row(apps, "deployments", "Deployment", columns::deployment)
             .strategy(&special::Deployment)
+            .warns(warnings::maker)
             .short(&["deploy"])
             .all()
             .scale()
@@ -27,6 +30,7 @@ pub(super) fn apps() -> Vec<Row> {
             .counts(Generation::SpecAndAnnotations),
         row(apps, "replicasets", "ReplicaSet", columns::replica_set)
             .strategy(&special::ReplicaSet)
+            .warns(warnings::maker)
             .short(&["rs"])
             .all()
             .scale()
@@ -34,6 +38,7 @@ pub(super) fn apps() -> Vec<Row> {
             .counts_spec(),
         row(apps, "statefulsets", "StatefulSet", columns::stateful_set)
             .strategy(&sets::StatefulSet)
+            .warns(warnings::set)
             .short(&["sts"])
             .all()
             .scale()
@@ -47,12 +52,14 @@ pub(super) fn batch() -> Vec<Row> {
     vec![
         row("batch/v1", "cronjobs", "CronJob", batch::cron_job)
             .strategy(&cron_job::CronJob)
+            .warns(warnings::cron_job)
             .short(&["cj"])
             .all()
             .status()
             .counts_spec(),
         row("batch/v1", "jobs", "Job", batch::job)
             .strategy(&job::Job)
+            .warns(warnings::maker)
             .all()
             .status()
             .counts_spec()

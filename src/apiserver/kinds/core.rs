@@ -4,6 +4,7 @@ use super::columns::{core as columns, created, none, pods};
 use super::row::{Row, row};
 use super::select;
 use super::strategies::{cluster, config, events, pod, quota, ruled, service};
+use super::warnings;
 use crate::registry::{Deletion, NameRule, SubresourceKind, VerbSet};
 use crate::request::Verb::{Create, Delete, Get, List, Patch, Update, Watch};
 use alcove_object::Gvk;
@@ -35,6 +36,7 @@ pub(super) fn rows() -> Vec<Row> {
             .selectable(select::NODE),
         row("v1", "persistentvolumeclaims", "PersistentVolumeClaim", columns::persistent_volume_claim)
             .strategy(&ruled::PERSISTENT_VOLUME_CLAIM)
+            .warns(warnings::claim)
             .short(&["pvc"])
             .status()
             .returns_deleted(),
@@ -47,6 +49,7 @@ pub(super) fn rows() -> Vec<Row> {
         pods(),
         row("v1", "podtemplates", "PodTemplate", columns::pod_template)
             .strategy(&ruled::POD_TEMPLATE)
+            .warns(warnings::pod_template)
             .counts_all()
             .returns_deleted(),
         row(
@@ -56,6 +59,7 @@ pub(super) fn rows() -> Vec<Row> {
             super::columns::apps::replication_controller,
         )
         .strategy(&ruled::REPLICATION_CONTROLLER)
+        .warns(warnings::maker)
         .short(&["rc"])
         .all()
         .scale()
@@ -114,6 +118,7 @@ fn namespaces() -> Row {
 fn pods() -> Row {
     row("v1", "pods", "Pod", pods::pod)
         .strategy(&pod::Pod)
+        .warns(warnings::pod)
         .short(&["po"])
         .all()
         .connects(&[("attach", "PodAttachOptions")])

@@ -24,6 +24,7 @@ pub(crate) mod strategies;
 mod tests;
 mod tree;
 mod validation;
+mod warnings;
 
 use crate::registry::{Gates, Resource};
 use alcove_schema::Minor;

@@ -3,6 +3,7 @@
 use super::columns::network as columns;
 use super::row::{Row, row};
 use super::strategies::ruled;
+use super::warnings;
 use crate::registry::{Generation, NameRule};
 
 pub(super) fn networking() -> Vec<Row> {
@@ -14,6 +15,7 @@ pub(super) fn networking() -> Vec<Row> {
             .counts_spec(),
         row(api, "ingresses", "Ingress", columns::ingress)
             .strategy(&ruled::INGRESS)
+            .warns(warnings::ingress)
             .short(&["ing"])
             .status()
             .counts_spec(),

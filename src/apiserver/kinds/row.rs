@@ -9,7 +9,7 @@ use crate::registry::{
     Strategy, Subresource, SubresourceKind, VerbSet, head,
 };
 use crate::request::Verb::{self, Connect, Create, Get, Patch, Update};
-use alcove_object::{Gvk, Gvr};
+use alcove_object::{Gvk, Gvr, Value};
 use alcove_schema::{Minor, Types};
 use std::sync::Arc;
 
@@ -64,6 +64,7 @@ pub(super) fn row(
             deletion: Deletion::Background,
             returns_deleted: false,
             status_resets: &[],
+            warns: |_, _| Vec::new(),
         },
         selectable: &[],
         columns,
@@ -212,6 +213,12 @@ impl Row {
     /// Field selectors beside name and namespace.
     pub(super) fn selectable(mut self, fields: &'static [Selectable]) -> Row {
         self.selectable = fields;
+        self
+    }
+
+    /// Clients are warned of what stands in the objects.
+    pub(super) fn warns(mut self, warns: fn(&Value, Option<&Value>) -> Vec<String>) -> Row {
+        self.rules.warns = warns;
         self
     }
 

@@ -102,6 +102,8 @@ pub struct Rules {
     /// What writes through `status` leave alone, beside everything but metadata and status: dotted paths in metadata,
     /// or `metadata` for all that clients write in it. Nobody comes to own these fields by such a write.
     pub status_resets: &'static [&'static str],
+    /// Texts for `Warning` headers about a new or changed object itself (not a subresource of it).
+    pub warns: fn(&Value, Option<&Value>) -> Vec<String>,
 }
 
 /// What names must look like (k8s.io/apimachinery/pkg/api/validation).

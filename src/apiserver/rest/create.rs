@@ -117,6 +117,7 @@ impl Write<'_> {
         let own = resource.strategy.validate(&self.context(), object);
         errors::valid(resource, meta::name(object), validate::new_object(resource, object, own))?;
         self.warnings.extend(resource.strategy.warnings(object, None));
+        self.warnings.extend((resource.rules.warns)(object, None));
         self.admit(Verb::Create, object, None).await?;
         // Upstream's store says so, which a dry run does not reach.
         if !meta::text(object, "resourceVersion").is_empty() && !self.options.dry_run {

@@ -214,6 +214,9 @@ impl Write<'_> {
         self.prepare(part, object, old);
         self.check(part, object, old)?;
         self.warnings.extend(self.resource().strategy.warnings(object, Some(old)));
+        if part == Part::Main {
+            self.warnings.extend((self.resource().rules.warns)(object, Some(old)));
+        }
         self.admit(Verb::Update, object, Some(old)).await?;
         if part == Part::Main {
             self.reserve(Verb::Update, object, Some(old)).await?;

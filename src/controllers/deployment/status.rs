@@ -23,7 +23,8 @@ pub(super) fn of(rollout: &Rollout, now: Timestamp) -> (Value, Next) {
 }
 
 /// Conditions in the order in which they came about: what says the same as before keeps its place, what does not comes
-/// last (SetDeploymentCondition). Upstream begins with the new replica set.
+/// last (SetDeploymentCondition). Upstream begins with the new replica set, or with
+/// the pause.
 fn in_order(deployment: &Value, mut conditions: Vec<Value>) -> Vec<Value> {
     let before =
         deployment.pointer("/status/conditions").and_then(Value::as_array).map_or(&[][..], Vec::as_slice);
@@ -34,7 +35,12 @@ fn in_order(deployment: &Value, mut conditions: Vec<Value>) -> Vec<Value> {
         {
             at
         }
-        _ if is_first && condition["reason"] == "NewReplicaSetCreated" => 0,
+        _ if is_first
+            && (condition["reason"] == "NewReplicaSetCreated"
+                || condition["reason"] == "DeploymentPaused") =>
+        {
+            0
+        }
         _ => usize::MAX,
     };
     conditions.sort_by_key(place);

@@ -67,6 +67,7 @@ fn rules() -> Rules {
         deletion: Deletion::Background,
         returns_deleted: false,
         status_resets: &[],
+        warns: |_, _| Vec::new(),
     }
 }
 
