@@ -12,6 +12,7 @@ pub mod field;
 pub mod gather;
 pub mod gvk;
 pub mod lean;
+pub mod members;
 pub mod meta;
 pub mod name;
 pub mod quantity;

@@ -2,6 +2,7 @@
 //! mappers that are told of it one after the other.
 
 use alcove_apiserver::Object;
+use alcove_object::members::{members, text};
 use bytes::Bytes;
 use serde::Deserialize;
 use std::cell::RefCell;
@@ -9,8 +10,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 /// Metadata of an object. What is missing is empty.
-#[derive(Debug, Default, Deserialize)]
-#[serde(rename_all = "camelCase", default)]
+#[derive(Debug, Default)]
 pub struct Facts {
     /// `uid`.
     pub uid: String,
@@ -47,12 +47,6 @@ thread_local! {
     static LAST: RefCell<Option<(Bytes, Arc<Facts>)>> = const { RefCell::new(None) };
 }
 
-#[derive(Default, Deserialize)]
-#[serde(default)]
-struct Head {
-    metadata: Facts,
-}
-
 impl OwnerReference {
     /// The API group of the owner, empty for core.
     pub fn group(&self) -> &str {
@@ -66,12 +60,29 @@ impl Facts {
         LAST.with_borrow_mut(|last| match last {
             Some((bytes, facts)) if std::ptr::eq(&bytes[..], &object.bytes[..]) => facts.clone(),
             _ => {
-                let head = serde_json::from_slice::<Head>(&object.bytes).unwrap_or_default();
-                let facts = Arc::new(head.metadata);
+                let facts = std::str::from_utf8(&object.bytes).ok().and_then(Facts::read).unwrap_or_default();
+                let facts = Arc::new(facts);
                 *last = Some((object.bytes.clone(), facts.clone()));
                 facts
             }
         })
+    }
+
+    /// Reads the metadata and no further: most of an object comes after it, or is who owns its fields.
+    fn read(json: &str) -> Option<Facts> {
+        let (_, metadata) = members(json)?.find(|(name, _)| name == "metadata")?;
+        let mut facts = Facts::default();
+        for (name, value) in members(metadata)? {
+            match &*name {
+                "uid" => facts.uid = text(value)?.into_owned(),
+                "labels" => facts.labels = serde_json::from_str(value).ok()?,
+                "finalizers" => facts.finalizers = serde_json::from_str(value).ok()?,
+                "ownerReferences" => facts.owner_references = serde_json::from_str(value).ok()?,
+                "deletionTimestamp" => facts.deletion_timestamp = serde_json::from_str(value).ok()?,
+                _ => {}
+            }
+        }
+        Some(facts)
     }
 
     /// Lets go of the object that was read last.
@@ -82,5 +93,27 @@ impl Facts {
     /// The reference to the managing controller.
     pub fn controller(&self) -> Option<&OwnerReference> {
         self.owner_references.iter().find(|owner| owner.controller)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn metadata_is_read_wherever_it_stands() {
+        let facts = |text: &'static str| {
+            Facts::of(&Object { revision: 1, key: "d/a".into(), bytes: Bytes::from_static(text.as_bytes()) })
+        };
+        for text in [
+            r#"{"kind":"K","metadata":{"labels":{"a":"b"},"managedFields":[{"uid":1}],"uid":"u"},"spec":{"uid":"x"}}"#,
+            r#"{"spec":{"metadata":{"uid":"x"}},"a\n":1,"metadata":{"uid":"u","labels":{"a":"b"}}}"#,
+        ] {
+            let found = facts(text);
+            assert_eq!((found.uid.as_str(), found.labels["a"].as_str()), ("u", "b"), "{text}");
+        }
+        for text in ["{}", r#"{"metadata":null}"#, "[]"] {
+            assert_eq!(facts(text).uid, "", "{text}");
+        }
     }
 }

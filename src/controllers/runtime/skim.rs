@@ -4,32 +4,25 @@
 use alcove_apiserver::Object;
 use alcove_object::Value;
 use alcove_object::gather::Gather;
-use serde_json::value::RawValue;
-use std::collections::BTreeMap;
+use alcove_object::members::members;
 
 /// An object as a tree, without the members of these names in `metadata`, `spec` and `status`.
 pub fn skim(object: &Object, unread: &[&str]) -> Value {
     if unread.is_empty() {
         return object.parse();
     }
-    let parts = members(std::str::from_utf8(&object.bytes).unwrap_or_default());
-    Value::Object(parts.into_iter().map(|(name, part)| (name, skim_part(part, unread))).gather())
+    let parts = members(std::str::from_utf8(&object.bytes).unwrap_or_default()).into_iter().flatten();
+    Value::Object(parts.map(|(name, part)| (name.into_owned(), skim_part(part, unread))).gather())
 }
 
-fn skim_part(part: &RawValue, unread: &[&str]) -> Value {
-    if !part.get().starts_with('{') {
-        return tree(part);
-    }
-    let read = members(part.get()).into_iter().filter(|(name, _)| !unread.contains(&name.as_str()));
-    Value::Object(read.map(|(name, member)| (name, tree(member))).gather())
+fn skim_part(part: &str, unread: &[&str]) -> Value {
+    let Some(read) = members(part) else { return tree(part) };
+    let read = read.filter(|(name, _)| !unread.contains(&&**name));
+    Value::Object(read.map(|(name, member)| (name.into_owned(), tree(member))).gather())
 }
 
-fn members(json: &str) -> BTreeMap<String, &RawValue> {
+fn tree(json: &str) -> Value {
     serde_json::from_str(json).unwrap_or_default()
-}
-
-fn tree(json: &RawValue) -> Value {
-    serde_json::from_str(json.get()).unwrap_or_default()
 }
 
 #[cfg(test)]
