@@ -20,4 +20,4 @@ pub mod patch;
 pub mod types;
 
 pub use declared::declare;
-pub use types::{End, Field, ListKind, Minor, Omit, Schema, SchemaId, Shape, Types, View};
+pub use types::{End, Field, InOrder, ListKind, Minor, Omit, Schema, SchemaId, Shape, Types, View};

@@ -4,6 +4,7 @@
 //! arena per served minor is a few hundred KB that is built once and never changes.
 
 use alcove_object::{Gvk, Value};
+use std::cmp::Ordering;
 use std::collections::HashMap;
 use std::fmt;
 
@@ -356,7 +357,12 @@ impl<'a> View<'a> {
     /// A field of a struct by its JSON name.
     pub fn field(self, name: &str) -> Option<&'a Field> {
         let fields = self.fields();
-        fields.binary_search_by(|f| (*f.name).cmp(name)).ok().map(|i| &fields[i])
+        fields.binary_search_by(|f| order(&f.name, name)).ok().map(|i| &fields[i])
+    }
+
+    /// The fields of a struct for keys that come in their order, as those of a tree do.
+    pub fn in_order(self) -> InOrder<'a> {
+        InOrder { rest: self.fields() }
     }
 
     /// The schema of what is under a key: a struct's field or a map's value.
@@ -379,6 +385,36 @@ impl<'a> View<'a> {
     /// Another schema of the same arena.
     pub fn at(self, id: SchemaId) -> View<'a> {
         View { types: self.types, id }
+    }
+}
+
+/// Finds the fields of a struct for one key after the other in a single pass over both.
+pub struct InOrder<'a> {
+    rest: &'a [Field],
+}
+
+impl<'a> InOrder<'a> {
+    /// The field of this name. Must not be asked for a name that sorts before one that it was asked for.
+    pub fn find(&mut self, name: &str) -> Option<&'a Field> {
+        while let Some((first, rest)) = self.rest.split_first() {
+            match order(&first.name, name) {
+                Ordering::Less => self.rest = rest,
+                Ordering::Equal => {
+                    self.rest = rest;
+                    return Some(first);
+                }
+                Ordering::Greater => return None,
+            }
+        }
+        None
+    }
+}
+
+/// The order of two names. Most differ in their first letter.
+pub(crate) fn order(a: &str, b: &str) -> Ordering {
+    match (a.as_bytes().first(), b.as_bytes().first()) {
+        (Some(first), Some(other)) if first != other => first.cmp(other),
+        _ => a.cmp(b),
     }
 }
 

@@ -1,7 +1,7 @@
 //! What changed from one object to another, by the types' own idea of identity
 //! (sigs.k8s.io/structured-merge-diff/v6/typed/compare.go).
 
-use super::path::{Element, equal};
+use super::path::{Element, equal, is_same_scalar};
 use super::set::Set;
 use super::types::{Atom, ListType, MapType, Type, as_map, items};
 use alcove_object::Value;
@@ -128,16 +128,17 @@ fn compare_maps<'a>(
 ) -> Changes<'a> {
     let mut changes = Changes::default();
     let (has_old, has_new) = (old.is_some(), new.is_some());
+    let mut children = map.children();
     let mut visit = |key: &'a str, old: Option<&'a Value>, new: Option<&'a Value>| {
         if let (Some(old), Some(new)) = (old, new)
-            && same_scalar(old, new)
+            && is_same_scalar(old, new)
         {
             return;
         }
         let below = ignored.get_field(key);
-        let Some(child) = map.child(key).filter(|_| below.is_none_or(|n| !n.member)) else { return };
-        let old = old.or(child.implied.filter(|_| has_old));
-        let new = new.or(child.implied.filter(|_| has_new));
+        let Some(child) = children.find(key).filter(|_| below.is_none_or(|n| !n.member)) else { return };
+        let old = old.or_else(|| child.implied().filter(|_| has_old));
+        let new = new.or_else(|| child.implied().filter(|_| has_new));
         let (mark, below) = compare_values(child.ty, old, new, below.map_or(&Set::EMPTY, |n| &n.children));
         changes.push(Element::field(key), mark, below);
     };
@@ -157,16 +158,6 @@ fn compare_maps<'a>(
         }
     }
     changes
-}
-
-/// Spares the look into the schema where it cannot matter.
-fn same_scalar(old: &Value, new: &Value) -> bool {
-    match (old, new) {
-        (Value::String(old), Value::String(new)) => old == new,
-        (Value::Bool(old), Value::Bool(new)) => old == new,
-        (Value::Number(old), Value::Number(new)) => old == new,
-        _ => false,
-    }
 }
 
 /// One item of a list, under what tells it from the others.

@@ -112,7 +112,14 @@ fn encode_node(node: &Node<'_>) -> (String, Value) {
     (encode_element(&node.element), below)
 }
 
-/// Writes a field set as the text that the tree of [`encode`] has.
+/// The text that the tree of [`encode`] has.
+pub(super) fn text(set: &Set<'_>) -> String {
+    let mut out = Vec::with_capacity(4096);
+    encode_text(set, &mut out);
+    String::from_utf8(out).expect("what is written is made of texts")
+}
+
+/// Appends the text of a field set.
 pub fn encode_text(set: &Set<'_>, out: &mut Vec<u8>) {
     encode_level(set, false, out);
 }
@@ -127,26 +134,37 @@ fn encode_level(set: &Set<'_>, is_member: bool, out: &mut Vec<u8>) {
     // Fields come first and in the order of their names, the rest in the order of its texts.
     let rest_at = set.nodes().partition_point(|node| matches!(node.element, Element::Field(_)));
     let (fields, rest) = set.nodes().split_at(rest_at);
+    for node in fields {
+        let Element::Field(name) = &node.element else { continue };
+        out.extend_from_slice(comma);
+        comma = b",";
+        put_field(name, out);
+        out.push(b':');
+        encode_level(&node.children, node.member, out);
+    }
     let mut rest: Vec<(String, &Node<'_>)> =
         rest.iter().map(|node| (encode_element(&node.element), node)).collect();
     rest.sort_unstable_by(|(a, _), (b, _)| a.cmp(b));
-    let fields = fields.iter().map(|node| (None, node));
-    for (key, node) in fields.chain(rest.into_iter().map(|(key, node)| (Some(key), node))) {
+    for (key, node) in rest {
         out.extend_from_slice(comma);
         comma = b",";
-        match (&node.element, key) {
-            (Element::Field(name), _) => {
-                out.extend_from_slice(b"\"f:");
-                let quote = out.len();
-                put_text(name, out);
-                out.remove(quote);
-            }
-            (_, key) => put_text(&key.unwrap_or_default(), out),
-        }
+        put_text(&key, out);
         out.push(b':');
         encode_level(&node.children, node.member, out);
     }
     out.push(b'}');
+}
+
+/// Names of fields are mostly letters.
+fn put_field(name: &str, out: &mut Vec<u8>) {
+    out.extend_from_slice(b"\"f:");
+    if name.bytes().all(|c| c.is_ascii_alphanumeric()) {
+        out.extend_from_slice(name.as_bytes());
+        return out.push(b'"');
+    }
+    let quote = out.len();
+    put_text(name, out);
+    out.remove(quote);
 }
 
 /// Writes a text as JSON.
@@ -160,18 +178,35 @@ fn encode_element(element: &Element<'_>) -> String {
         Element::Value(value) => format!("v:{}", json_text(value)),
         Element::Index(index) => format!("i:{index}"),
         Element::Key(fields) => {
-            let mut out = String::with_capacity(32);
+            let mut out = String::with_capacity(48);
             out.push_str("k:{");
             for (i, field) in fields.iter().enumerate() {
-                let comma = if i == 0 { "" } else { "," };
-                let name = Value::String(field.name.clone().into_owned());
-                write!(out, "{comma}{name}:{}", json_text(&field.value))
-                    .expect("writing to a String cannot fail");
+                out.push_str(if i == 0 { "" } else { "," });
+                match is_plain(&field.name) {
+                    true => push_quoted(&field.name, &mut out),
+                    false => out.push_str(&Value::String(field.name.clone().into_owned()).to_string()),
+                }
+                out.push(':');
+                match &*field.value {
+                    Value::String(text) if is_plain(text) => push_quoted(text, &mut out),
+                    value => out.push_str(&json_text(value)),
+                }
             }
             out.push('}');
             out
         }
     }
+}
+
+/// Whether a text stands in JSON as it is, however that is escaped. Keys mostly do.
+fn is_plain(text: &str) -> bool {
+    text.bytes().all(|c| matches!(c, b' '..=b'~') && !matches!(c, b'"' | b'\\' | b'<' | b'>' | b'&'))
+}
+
+fn push_quoted(text: &str, out: &mut String) {
+    out.push('"');
+    out.push_str(text);
+    out.push('"');
 }
 
 /// JSON as Go's encoder writes it: what HTML could take amiss is escaped.

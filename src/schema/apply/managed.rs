@@ -4,10 +4,8 @@
 use super::Manager;
 use super::fields;
 use super::set::Set;
-use alcove_object::{Value, meta};
-use serde::Deserialize;
+use alcove_object::{Value, members, meta};
 use serde_json::Map;
-use serde_json::value::RawValue;
 use std::borrow::Cow;
 use std::cmp::Ordering;
 use std::fmt;
@@ -112,11 +110,13 @@ impl<'a> Owners<'a> {
         Owners::of(entries.map(|(index, entry)| Entry::read(entry, index)))
     }
 
-    /// Reads the text of `managedFields`, empty if an object has none.
-    pub fn read_text(text: &'a str) -> Result<Owners<'a>, String> {
+    /// Reads the text of `managedFields`, empty if an object has none. Who applies mostly applies the same fields again:
+    /// where those of `owner` are the text that is given, they stay unread, and its entry is left without any.
+    pub fn read_text(text: &'a str, owner: &Owner<'_>, applied: &str) -> Result<Owners<'a>, String> {
         let entries = told(text)?.into_iter().enumerate();
         Owners::of(entries.map(|(index, entry)| {
-            let fields = entry.fields.map(RawValue::get);
+            let is_known = entry.fields == Some(applied) && entry.is_of(owner);
+            let fields = entry.fields.filter(|_| !is_known);
             entry.read(index, || fields.map_or_else(|| Ok(Set::default()), fields::decode_text))
         }))
     }
@@ -165,8 +165,9 @@ impl<'a> Owners<'a> {
         (!entries.is_empty()).then_some(Value::Array(entries))
     }
 
-    /// The text of what [`Owners::write`] gives; empty when nobody owns anything.
-    pub fn write_text(mut self) -> String {
+    /// The text of what [`Owners::write`] gives; empty when nobody owns anything. `applied` is that of the fields that
+    /// `owner` has by now.
+    pub fn write_text(mut self, owner: &Owner<'_>, applied: &str) -> String {
         if self.entries.is_empty() {
             return String::new();
         }
@@ -174,7 +175,7 @@ impl<'a> Owners<'a> {
         let mut out = Vec::with_capacity(4096);
         for (i, entry) in self.entries.iter().enumerate() {
             out.push(if i == 0 { b'[' } else { b',' });
-            entry.write_text(&mut out);
+            entry.write_text(&mut out, (entry.owner == *owner).then_some(applied));
         }
         out.push(b']');
         String::from_utf8(out).expect("what is written is made of texts")
@@ -194,28 +195,28 @@ impl<'a> Owners<'a> {
 }
 
 /// An entry as it stands in a tree or a text, its fields unread.
-#[derive(Default, Deserialize)]
-#[serde(rename_all = "camelCase", default)]
+#[derive(Default)]
 pub(super) struct Told<'a> {
-    #[serde(borrow)]
     api_version: Cow<'a, str>,
-    #[serde(borrow)]
     fields_type: Cow<'a, str>,
-    #[serde(borrow, rename = "fieldsV1")]
-    fields: Option<&'a RawValue>,
-    #[serde(borrow)]
+    /// A text of its fields; none if they stand in a tree.
+    fields: Option<&'a str>,
     manager: Cow<'a, str>,
-    #[serde(borrow)]
     operation: Cow<'a, str>,
-    #[serde(borrow)]
     subresource: Cow<'a, str>,
-    #[serde(borrow)]
     time: Option<Cow<'a, str>>,
 }
 
 /// The entries of a text, empty if there is none.
 fn told(text: &str) -> Result<Vec<Told<'_>>, String> {
-    if text.is_empty() { Ok(Vec::new()) } else { serde_json::from_str(text).map_err(|e| e.to_string()) }
+    if text.is_empty() {
+        return Ok(Vec::new());
+    }
+    let wrong = || "managed fields are no list of objects".to_owned();
+    let mut items = members::items(text).ok_or_else(wrong)?;
+    let entries =
+        items.by_ref().map(|entry| Told::of(entry).ok_or_else(wrong)).collect::<Result<Vec<_>, _>>()?;
+    if items.is_at_end() { Ok(entries) } else { Err(wrong()) }
 }
 
 /// Whether two texts of `managedFields` say the same but for times.
@@ -223,7 +224,7 @@ pub(super) fn same_but_times(a: &str, b: &str) -> bool {
     let timeless = |text| -> Option<Vec<_>> {
         let entries = told(text).ok()?.into_iter();
         let rest = |e: Told<'_>| -> [String; 6] {
-            let fields = e.fields.map_or("", RawValue::get);
+            let fields = e.fields.unwrap_or_default();
             [&*e.api_version, &*e.fields_type, fields, &*e.manager, &*e.operation, &*e.subresource]
                 .map(str::to_owned)
         };
@@ -234,6 +235,39 @@ pub(super) fn same_but_times(a: &str, b: &str) -> bool {
 }
 
 impl<'a> Told<'a> {
+    /// Reads an entry of a text.
+    fn of(entry: &'a str) -> Option<Told<'a>> {
+        let mut told = Told::default();
+        let mut members = members::members(entry)?;
+        for (name, value) in members.by_ref() {
+            let field = match &*name {
+                "fieldsV1" => {
+                    told.fields = Some(value).filter(|value| *value != "null");
+                    continue;
+                }
+                "time" => {
+                    told.time = members::text(value);
+                    continue;
+                }
+                "apiVersion" => &mut told.api_version,
+                "fieldsType" => &mut told.fields_type,
+                "manager" => &mut told.manager,
+                "operation" => &mut told.operation,
+                "subresource" => &mut told.subresource,
+                _ => continue,
+            };
+            *field = members::text(value)?;
+        }
+        members.is_at_end().then_some(told)
+    }
+
+    fn is_of(&self, owner: &Owner<'_>) -> bool {
+        self.manager == owner.manager
+            && self.operation == owner.operation.name()
+            && self.subresource == owner.subresource
+            && (owner.operation == Operation::Apply || self.api_version == owner.api_version)
+    }
+
     fn read(
         self,
         index: usize,
@@ -277,8 +311,8 @@ impl<'a> Entry<'a> {
         })
     }
 
-    /// The members in the order of their names, as a tree has them.
-    fn write_text(&self, out: &mut Vec<u8>) {
+    /// The members in the order of their names, as a tree has them. `fields`: the text of the fields, where it is known.
+    fn write_text(&self, out: &mut Vec<u8>, fields: Option<&str>) {
         let mut begin = b'{';
         let mut member = |name: &str, value: &str, out: &mut Vec<u8>| {
             if !value.is_empty() {
@@ -291,7 +325,10 @@ impl<'a> Entry<'a> {
         member("apiVersion", &self.api_version, out);
         member("fieldsType", "FieldsV1", out);
         out.extend_from_slice(br#","fieldsV1":"#);
-        fields::encode_text(&self.fields, out);
+        match fields {
+            Some(text) => out.extend_from_slice(text.as_bytes()),
+            None => fields::encode_text(&self.fields, out),
+        }
         member("manager", &self.owner.manager, out);
         member("operation", self.owner.operation.name(), out);
         member("subresource", &self.owner.subresource, out);

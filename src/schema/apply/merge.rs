@@ -1,9 +1,10 @@
 //! Merging an apply patch into an object, and taking fields out of one
 //! (sigs.k8s.io/structured-merge-diff/v6/typed/{merge,remove}.go).
 
-use super::path::Element;
+use super::path::{Element, is_same_scalar};
 use super::set::Set;
 use super::types::{Atom, ListType, MapType, Type};
+use crate::types::order;
 use alcove_object::Value;
 use serde_json::Map;
 use std::collections::BTreeMap;
@@ -11,6 +12,9 @@ use std::collections::BTreeMap;
 /// Merges a patch into an object. Nothing goes away; where both have a leaf, the patch wins. Lists keep the object's
 /// order unless the patch orders the items they share differently.
 pub(super) fn merge(ty: Type<'_>, live: &mut Value, patch: &Value) {
+    if is_same_scalar(live, patch) {
+        return;
+    }
     let atom = ty.atom(Some(patch));
     if !ty.atom(Some(live)).same_kind(&atom) {
         *live = patch.clone();
@@ -28,19 +32,27 @@ pub(super) fn merge(ty: Type<'_>, live: &mut Value, patch: &Value) {
             merge_list(list, live, patch);
         }
         (Atom::List(list), Value::Array(live), _) if !list.is_atomic() && !live.is_empty() => {}
+        (_, live, patch) if live == patch => {}
         _ => *live = patch.clone(),
     }
 }
 
+/// Both maps are sorted, so one pass finds what they share.
 fn merge_map(map: MapType<'_>, live: &mut Map<String, Value>, patch: &Map<String, Value>) {
+    let mut children = map.children();
+    let mut added = Vec::new();
+    let mut entries = live.iter_mut().peekable();
     for (key, value) in patch {
-        match (live.get_mut(key), map.child(key)) {
-            (Some(live), Some(child)) => merge(child.ty, live, value),
-            _ => {
-                live.insert(key.clone(), value.clone());
-            }
+        while entries.next_if(|(name, _)| order(name, key).is_lt()).is_some() {}
+        match entries.next_if(|(name, _)| *name == key) {
+            Some((_, live)) => match children.find(key) {
+                Some(child) => merge(child.ty, live, value),
+                None => *live = value.clone(),
+            },
+            None => added.push((key.clone(), value.clone())),
         }
     }
+    live.extend(added);
 }
 
 /// Where one item of a merged list comes from: the live list, the patch, or both.
@@ -178,7 +190,8 @@ fn keep_item(list: ListType<'_>, item: &mut Value, gone: &Set<'_>) -> bool {
 
 /// A copy of an object, without its managed fields.
 pub(super) fn clone_unmanaged(object: &Value) -> Value {
-    let Value::Object(fields) = object else { return object.clone() };
+    let has_owners = object.get("metadata").is_some_and(|metadata| metadata.get("managedFields").is_some());
+    let Some(fields) = object.as_object().filter(|_| has_owners) else { return object.clone() };
     let copy = fields.iter().map(|(key, value)| {
         let value = match value {
             Value::Object(metadata) if key == "metadata" => {

@@ -38,11 +38,11 @@ pub use set::{Node, Set};
 
 use crate::View;
 use alcove_object::{Gvk, Value, meta};
-use managed::Owners;
+use managed::{Operation, Owner, Owners};
 use serde_json::Map;
 use std::sync::LazyLock;
 use types::Type;
-use update::{Applied, Scope};
+use update::{Applied, Fields, Scope};
 
 /// Who writes, and how the entry in `metadata.managedFields` will name them.
 #[derive(Clone, Copy, Debug)]
@@ -133,7 +133,11 @@ pub fn apply(
     force: bool,
     reset: &[&str],
 ) -> Result<Value, ApplyError> {
-    let (mut object, owners) = merged(live, Owners::read(live), patch, schema, manager, force, reset)?;
+    let scope = Scope::new(Type::Declared(schema), reset);
+    let fields = scope.split(check_patch(patch, schema, manager)?);
+    let request = Request { live, patch, scope, manager, force };
+    let owners = Owners::read(live);
+    let (mut object, owners) = request.merged(owners, fields)?;
     managed::put(&mut object, owners.write());
     Ok(object)
 }
@@ -149,56 +153,68 @@ pub fn apply_apart(
     force: bool,
     reset: &[&str],
 ) -> Result<(Value, String), ApplyError> {
-    let owners = Owners::read_text(owners);
-    let (object, owners) = merged(Some(live), owners, patch, schema, manager, force, reset)?;
-    Ok((object, owners.write_text()))
+    let scope = Scope::new(Type::Declared(schema), reset);
+    let fields = scope.split(check_patch(patch, schema, manager)?);
+    let request = Request { live: Some(live), patch, scope, manager, force };
+    let owner = Owner::of(manager, Operation::Apply);
+    let text = fields::text(&fields.owned);
+    let owners = Owners::read_text(owners, &owner, &text);
+    let (object, owners) = request.merged(owners, fields)?;
+    Ok((object, owners.write_text(&owner, &text)))
 }
 
-fn merged<'a>(
+/// One apply that is good in itself.
+struct Request<'a, 'm> {
     live: Option<&'a Value>,
-    owners: Result<Owners<'a>, String>,
     patch: &'a Value,
-    schema: View<'a>,
-    manager: &Manager<'a>,
+    scope: Scope<'a>,
+    manager: &'m Manager<'a>,
     force: bool,
-    reset: &[&'a str],
-) -> Result<(Value, Owners<'a>), ApplyError> {
-    check_patch(patch, schema, manager)?;
-    let base = live.unwrap_or(&NOTHING);
-    let ty = Type::Declared(schema);
-    let scope = Scope::new(ty, reset);
-    let mut owners =
-        owners.map_err(|why| ApplyError::Failed(format!("failed to decode managed fields: {why}")))?;
-    if owners.entries.is_empty() && live.is_some() {
-        let before = Manager { name: BEFORE_FIRST_APPLY, ..*manager };
-        update::record(&mut owners, &NOTHING, base, &scope, &before);
-    }
-    let merged = || {
-        let mut merged = merge::clone_unmanaged(base);
-        merge::merge(ty, &mut merged, patch);
-        merged
-    };
-    let is_kubectl = manager.name == last_applied::KUBECTL;
-    let before = is_kubectl.then(|| owners.clone());
-    let mut outcome = update::apply_patch(&mut owners, base, merged(), patch, &scope, manager, force);
-    if let (Err(conflicts), Some(before)) = (&mut outcome, before) {
-        *conflicts = last_applied::remaining(std::mem::take(conflicts), base, ty, manager.api_version);
-        if conflicts.is_empty() {
-            owners = before;
-            outcome = update::apply_patch(&mut owners, base, merged(), patch, &scope, manager, true);
-        }
-    }
-    let mut object = match outcome.map_err(ApplyError::Conflicts)? {
-        Applied::Same => merge::clone_unmanaged(base),
-        Applied::Changed(object) => object,
-    };
-    if is_kubectl {
-        last_applied::refresh(&mut object, patch);
-    }
-    Ok((object, owners))
 }
 
-fn check_patch(patch: &Value, schema: View<'_>, manager: &Manager<'_>) -> Result<(), ApplyError> {
+impl<'a> Request<'a, '_> {
+    /// The merged object, and its owners. `fields`: what the patch names.
+    fn merged(
+        &self,
+        owners: Result<Owners<'a>, String>,
+        fields: Fields<'a>,
+    ) -> Result<(Value, Owners<'a>), ApplyError> {
+        let Request { live, patch, ref scope, manager, force } = *self;
+        let (base, ty) = (live.unwrap_or(&NOTHING), scope.ty);
+        let mut owners =
+            owners.map_err(|why| ApplyError::Failed(format!("failed to decode managed fields: {why}")))?;
+        if owners.entries.is_empty() && live.is_some() {
+            let before = Manager { name: BEFORE_FIRST_APPLY, ..*manager };
+            update::record(&mut owners, &NOTHING, base, scope, &before);
+        }
+        let merged = || {
+            let mut merged = merge::clone_unmanaged(base);
+            merge::merge(ty, &mut merged, patch);
+            merged
+        };
+        let is_kubectl = manager.name == last_applied::KUBECTL;
+        let before = is_kubectl.then(|| (owners.clone(), fields.clone()));
+        let mut outcome = update::apply_patch(&mut owners, base, merged(), fields, scope, manager, force);
+        if let (Err(conflicts), Some((known, fields))) = (&mut outcome, before) {
+            *conflicts = last_applied::remaining(std::mem::take(conflicts), base, ty, manager.api_version);
+            if conflicts.is_empty() {
+                owners = known;
+                outcome = update::apply_patch(&mut owners, base, merged(), fields, scope, manager, true);
+            }
+        }
+        let mut object = match outcome.map_err(ApplyError::Conflicts)? {
+            Applied::Same => merge::clone_unmanaged(base),
+            Applied::Changed(object) => object,
+        };
+        if is_kubectl {
+            last_applied::refresh(&mut object, patch);
+        }
+        Ok((object, owners))
+    }
+}
+
+/// The fields of a patch, if it is one of this kind and version that its schema allows.
+fn check_patch<'a>(patch: &'a Value, schema: View<'a>, manager: &Manager<'_>) -> Result<Set<'a>, ApplyError> {
     let text = |key: &str| patch.get(key).and_then(Value::as_str).unwrap_or_default();
     let kind = Gvk::from_api_version(text("apiVersion"), text("kind"));
     let shown = format!("{}/{}, Kind={}", kind.group, kind.version, kind.kind);
@@ -211,12 +227,17 @@ fn check_patch(patch: &Value, schema: View<'_>, manager: &Manager<'_>) -> Result
     if patch.pointer("/metadata/managedFields").is_some_and(|m| !m.is_null()) {
         return Err(ApplyError::ManagedFieldsSet);
     }
-    validate::validate(Type::Declared(schema), patch).map_err(|why| {
+    let ty = Type::Declared(schema);
+    if let Some(fields) = fieldset::sure_field_set(ty, patch) {
+        return Ok(fields);
+    }
+    let valid = validate::validate(ty, patch).map_err(|why| {
         let (namespace, name) = (meta::namespace(patch), meta::name(patch));
         ApplyError::Failed(format!(
             "failed to create typed patch object ({namespace}/{name}; {shown}): {why}"
         ))
-    })
+    });
+    valid.map(|()| fieldset::field_set(ty, patch))
 }
 
 /// Gives entries of `new` the times they have in `live`, if times of managed fields are all that differs, so that the

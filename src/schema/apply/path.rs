@@ -158,6 +158,16 @@ pub fn equal(a: &Value, b: &Value) -> bool {
     }
 }
 
+/// Whether two values are the same text, boolean or number. Spares a look into the schema where it cannot matter.
+pub(super) fn is_same_scalar(a: &Value, b: &Value) -> bool {
+    match (a, b) {
+        (Value::String(a), Value::String(b)) => a == b,
+        (Value::Bool(a), Value::Bool(b)) => a == b,
+        (Value::Number(a), Value::Number(b)) => a == b,
+        _ => false,
+    }
+}
+
 /// Whether two objects are the same but for their managed fields.
 pub(super) fn equal_unmanaged(a: &Value, b: &Value) -> bool {
     let (Value::Object(a), Value::Object(b)) = (a, b) else { return equal(a, b) };

@@ -3,7 +3,7 @@
 
 use super::path::{Element, KeyField};
 use crate::types::Omit;
-use crate::{Field, ListKind, Schema, Shape, View};
+use crate::{Field, InOrder, ListKind, Schema, Shape, View};
 use alcove_object::Value;
 use serde_json::Map;
 use std::borrow::Cow;
@@ -63,8 +63,13 @@ pub(super) struct Child<'a> {
     pub ty: Type<'a>,
     /// Whether the key is a field of a struct, not a free key.
     pub declared: bool,
-    /// What an absent field counts as when objects are compared.
-    pub implied: Option<&'static Value>,
+    field: Option<(&'a Field, View<'a>)>,
+}
+
+/// Finds the types of one key after the other, in a single pass over the keys and a struct's fields.
+pub(super) struct Children<'a> {
+    map: MapType<'a>,
+    fields: Option<InOrder<'a>>,
 }
 
 static ATOMIC: ListKind = ListKind::Atomic;
@@ -149,11 +154,20 @@ impl<'a> Atom<'a> {
 impl<'a> MapType<'a> {
     /// The type of a key; none when the key is not allowed.
     pub fn child(&self, key: &str) -> Option<Child<'a>> {
+        self.child_of(key, self.fields.and_then(|view| view.field(key)))
+    }
+
+    /// The same for all keys of a map, which come in order.
+    pub fn children(self) -> Children<'a> {
+        Children { map: self, fields: self.fields.map(View::in_order) }
+    }
+
+    fn child_of(&self, key: &str, field: Option<&'a Field>) -> Option<Child<'a>> {
         let Some(view) = self.fields else { return self.rest.map(free) };
-        if let Some(field) = view.field(key) {
+        if let Some(field) = field {
             let child = view.at(field.schema);
             let ty = if field.granular { Type::Granular(child) } else { Type::Declared(child) };
-            return Some(Child { ty, declared: true, implied: implied(field, view) });
+            return Some(Child { ty, declared: true, field: Some((field, view)) });
         }
         self.rest.map(free).or_else(|| type_meta(view, key))
     }
@@ -169,8 +183,23 @@ impl<'a> MapType<'a> {
     }
 }
 
+impl<'a> Children<'a> {
+    /// The type of a key, none when the key is not allowed. Keys are asked for in their order.
+    pub fn find(&mut self, key: &str) -> Option<Child<'a>> {
+        let field = self.fields.as_mut().and_then(|fields| fields.find(key));
+        self.map.child_of(key, field)
+    }
+}
+
+impl Child<'_> {
+    /// What an absent field counts as when objects are compared.
+    pub fn implied(&self) -> Option<&'static Value> {
+        self.field.and_then(|(field, view)| implied(field, view))
+    }
+}
+
 fn free(ty: Type<'_>) -> Child<'_> {
-    Child { ty, declared: false, implied: None }
+    Child { ty, declared: false, field: None }
 }
 
 /// Custom resources may leave out what every object has.
@@ -184,7 +213,7 @@ fn type_meta<'a>(view: View<'a>, key: &str) -> Option<Child<'a>> {
         "metadata" => view.types.named(OBJECT_META).map_or(Type::Deduced, Type::Declared),
         _ => return None,
     };
-    Some(Child { ty, declared: true, implied: None })
+    Some(Child { ty, declared: true, field: None })
 }
 
 /// What Go writes for a field of an object that is there while the field is not: upstream compares built-in kinds as

@@ -50,9 +50,25 @@ impl<'a> Scope<'a> {
     }
 
     /// What a writer gets to own of the fields it wrote.
-    pub fn owned<'s>(&self, fields: Set<'s>) -> Set<'s> {
+    fn owned<'s>(&self, fields: Set<'s>) -> Set<'s> {
         fields.difference(&self.unowned)
     }
+
+    /// The fields that a patch names, told apart by whether its manager gets to own them.
+    pub fn split<'s>(&self, fields: Set<'s>) -> Fields<'s> {
+        let fields = fields.recursive_difference(&self.ignored);
+        let unowned = fields.intersection(&self.unowned);
+        Fields { owned: self.owned(fields), unowned }
+    }
+}
+
+/// The fields that a patch names.
+#[derive(Clone)]
+pub(super) struct Fields<'a> {
+    /// Those that its manager gets to own.
+    pub owned: Set<'a>,
+    /// Those that nobody owns.
+    unowned: Set<'a>,
 }
 
 /// Brings stored entries in line with the schema.
@@ -121,17 +137,19 @@ pub(super) fn apply_patch<'a>(
     owners: &mut Owners<'a>,
     live: &Value,
     mut merged: Value,
-    patch: &'a Value,
+    fields: Fields<'a>,
     scope: &Scope<'a>,
     manager: &Manager<'a>,
     force: bool,
 ) -> Result<Applied, Vec<Conflict>> {
     reconcile_all(owners, scope);
     let owner = Owner::of(manager, Operation::Apply);
-    let fields = field_set(scope.ty, patch).recursive_difference(&scope.ignored);
-    let last = start_entry(owners, &owner, manager, fields);
-    if let Some(last) = last {
-        prune(&mut merged, &last, owners, &owner, scope);
+    let Fields { owned, unowned } = fields;
+    // Nothing that is still applied can go, and the rest of what an item holds goes only with something that was.
+    if let Some(last) = start_entry(owners, &owner, manager, owned)
+        && !owners.get(&owner).is_some_and(|now| last.is_subset(&now.fields))
+    {
+        prune(&mut merged, &last, owners, unowned, scope);
     }
     let same = equal_unmanaged(live, &merged);
     if !same && owners.entries.iter().any(|e| e.owner != owner) {
@@ -141,11 +159,8 @@ pub(super) fn apply_patch<'a>(
         }
         take_from_all(owners, &changes, Some(&owner));
     }
-    if let Some(entry) = owners.get_mut(&owner) {
-        entry.fields = scope.owned(std::mem::take(&mut entry.fields));
-        if !same {
-            entry.time = Some(Cow::Borrowed(manager.time));
-        }
+    if let Some(entry) = owners.get_mut(&owner).filter(|_| !same) {
+        entry.time = Some(Cow::Borrowed(manager.time));
     }
     owners.drop_empty();
     Ok(if same { Applied::Same } else { Applied::Changed(merged) })
@@ -173,14 +188,11 @@ fn start_entry<'a>(
 
 /// Removes a field or list item if the manager applied it last time, does not this time, and nobody else owns it.
 /// What was below a removed item and was never the manager's stays with it, or goes with it if the whole item goes.
-fn prune(merged: &mut Value, last: &Set<'_>, owners: &Owners<'_>, owner: &Owner<'_>, scope: &Scope<'_>) {
-    // Nothing that is still applied can go, and the rest of what an item holds goes only with something that was.
-    if owners.get(owner).is_some_and(|now| last.is_subset(&now.fields)) {
-        return;
-    }
+/// `unowned`: what the patch names and nobody owns.
+fn prune(merged: &mut Value, last: &Set<'_>, owners: &Owners<'_>, unowned: Set<'_>, scope: &Scope<'_>) {
     let ty = scope.ty;
     let last = with_named_fields(last.clone(), ty);
-    let owned = owners.entries.iter().fold(Set::default(), |all, e| all.union(e.fields.clone()));
+    let owned = owners.entries.iter().fold(unowned, |all, e| all.union(e.fields.clone()));
     let owned = with_named_fields(owned, ty);
 
     let whole = std::mem::take(merged);

@@ -67,7 +67,7 @@ fn check(ty: Type<'_>, value: &Value, place: &Place<'_>, problems: &mut Vec<Prob
     problems.extend(wrong.map(|text| Problem::new(place, text)));
 }
 
-fn check_scalar(scalar: Scalar, value: &Value) -> Option<String> {
+pub(super) fn check_scalar(scalar: Scalar, value: &Value) -> Option<String> {
     let container = matches!(value, Value::Array(_) | Value::Object(_));
     match scalar {
         Scalar::Number if !value.is_number() => {
@@ -86,9 +86,10 @@ fn check_scalar(scalar: Scalar, value: &Value) -> Option<String> {
 
 /// Stops at the first field that nobody declared, as upstream does.
 fn check_map(map: MapType<'_>, value: &Value, place: &Place<'_>, problems: &mut Vec<Problem>) {
+    let mut children = map.children();
     for (key, value) in value.as_object().into_iter().flatten() {
         let place = Place::Field(place, key);
-        match map.child(key) {
+        match children.find(key) {
             Some(child) => check(child.ty, value, &place, problems),
             None => {
                 problems.push(Problem::new(&place, "field not declared in schema".to_owned()));

@@ -55,7 +55,7 @@ pub(super) fn walk(
             *value = unset(view);
             Ok(())
         }
-        (Shape::Struct(fields), Value::Object(map)) => fields_of(map, fields, view, path, report),
+        (Shape::Struct(_), Value::Object(map)) => fields_of(map, view, path, report),
         (Shape::Map(item), Value::Object(map)) => {
             let item = view.at(*item);
             map.iter_mut().try_for_each(|(key, value)| walk(value, item, &path.key(key), report))
@@ -101,20 +101,18 @@ pub(super) fn walk(
 /// The fields of a struct. Both the tree's keys and the type's fields are sorted, so one merge finds all.
 fn fields_of(
     map: &mut Map<String, Value>,
-    fields: &[Field],
     view: View<'_>,
     path: &Path<'_>,
     report: &mut Report,
 ) -> Result<(), Cause> {
     let schema = view.schema();
-    let mut fields = fields.iter().peekable();
+    let mut fields = view.in_order();
     let mut result = Ok(());
     map.retain(|key, value| {
         if result.is_err() {
             return true;
         }
-        while fields.next_if(|field| *field.name < **key).is_some() {}
-        let Some(field) = fields.next_if(|field| *field.name == **key) else {
+        let Some(field) = fields.find(key) else {
             if !schema.preserve_unknown {
                 report.unknown_field(&path.key(key));
             }

@@ -20,12 +20,13 @@ pub(super) fn prune(
     match (view.shape(), value) {
         (Shape::Struct(_), Value::Object(map)) => {
             let mut result = Ok(());
+            let mut fields = view.in_order();
             map.retain(|key, value| {
                 if result.is_err() {
                     return true;
                 }
                 let path = path.key(key);
-                let Some(field) = view.field(key) else {
+                let Some(field) = fields.find(key) else {
                     match preserve_unknown {
                         true => spell_numbers(value),
                         false => report.unknown_field(&path),

@@ -1,7 +1,7 @@
 //! What Go writes although nobody set it: structs held by value (`status: {}`), scalars without `omitempty`.
 
 use crate::limits::DEPTH_MAX;
-use crate::types::{Field, Omit, Shape, View};
+use crate::types::{Field, Omit, Shape, View, order};
 use alcove_object::Value;
 use serde_json::Map;
 
@@ -31,19 +31,23 @@ fn walk(value: &mut Value, view: View<'_>, depth: usize) {
     }
 }
 
-/// Most fields are scalars that are there or may be absent; they cost no look at the tree.
+/// Both the tree's keys and the type's fields are sorted, so one pass finds what is missing and what is there.
 fn fill_struct(map: &mut Map<String, Value>, fields: &[Field], view: View<'_>, depth: usize) {
+    let mut missing = Vec::new();
+    let mut entries = map.iter_mut().peekable();
     for field in fields {
         let child = view.at(field.schema);
-        if let Some(zero) = always(field, child).filter(|_| !map.contains_key(&*field.name)) {
-            map.insert(field.name.to_string(), zero);
+        while entries.next_if(|(key, _)| order(key, &field.name).is_lt()).is_some() {}
+        match entries.next_if(|(key, _)| **key == *field.name) {
+            Some((_, value @ (Value::Object(_) | Value::Array(_)))) => walk(value, child, depth + 1),
+            Some(_) => {}
+            None => missing.extend(always(field, child).map(|mut zero| {
+                walk(&mut zero, child, depth + 1);
+                (field.name.to_string(), zero)
+            })),
         }
     }
-    for (key, value) in map.iter_mut().filter(|(_, value)| value.is_object() || value.is_array()) {
-        if let Some(child) = view.child(key) {
-            walk(value, child, depth + 1);
-        }
-    }
+    map.extend(missing);
 }
 
 /// The zero value that Go writes for an absent field, if it does.
