@@ -1,6 +1,7 @@
 //! create: from a body to a stored object (k8s.io/apiserver/pkg/endpoints/handlers/create.go and
 //! pkg/registry/generic/registry/store.go).
 
+use super::settled::Settled;
 use super::write::{Write, drop_double_owners};
 use super::{Answered, Body, Caller, Target, metadata, stored, target, validate};
 use crate::errors;
@@ -113,7 +114,7 @@ impl Write<'_> {
         }
         metadata::first_generation(resource, object);
         resource.strategy.prepare_create(&self.context(), object);
-        self.drop_disabled(object, None);
+        self.drop_disabled(object, None, &Settled::default());
         let own = resource.strategy.validate(&self.context(), object);
         errors::valid(resource, meta::name(object), validate::new_object(resource, object, own))?;
         self.warnings.extend(resource.strategy.warnings(object, None));
@@ -125,7 +126,7 @@ impl Write<'_> {
             return Err(Status::new(500, Reason::UNKNOWN, why));
         }
         self.reserve(Verb::Create, object, None).await?;
-        self.fill(object);
+        self.fill(object, &Settled::default());
         self.insert(object).await
     }
 

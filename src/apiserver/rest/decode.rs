@@ -1,6 +1,7 @@
 //! A write's body as a tree of the kind that the request is about, as Go would have read it.
 
 use super::Body;
+use super::settled::Settled;
 use crate::options::{FieldValidation, PatchType};
 use alcove_object::field::{Error, Path};
 use alcove_object::{Gvk, Status, Value, meta};
@@ -174,9 +175,10 @@ pub(super) fn operations(body: Body) -> Result<Value, Status> {
 }
 
 /// Makes a patched object what it would be after a round trip through its Go type. 422 about the patch for what does
-/// not fit, and, under Strict, for fields that do not exist.
+/// not fit, and, under Strict, for fields that do not exist. What is settled has been there.
 pub(super) fn patched(
     object: &mut Value,
+    settled: &Settled,
     schema: View<'_>,
     twice: &[StrictError],
     validation: FieldValidation,
@@ -184,7 +186,7 @@ pub(super) fn patched(
 ) -> Result<(), Status> {
     let mut report = Report::default();
     let before = matches!(validation, FieldValidation::Strict).then(|| object.clone());
-    if let Err(cause) = decode::conform(object, schema, &mut report) {
+    if let Err(cause) = settled.beside(object, |object| decode::conform(object, schema, &mut report)) {
         return Err(invalid_patch(before.as_ref().unwrap_or(object), cause.to_string()));
     }
     if report.forgets_owners {

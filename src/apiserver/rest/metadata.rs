@@ -1,5 +1,6 @@
 //! The part of `metadata` that is the server's own: what a client cannot set, and what an update cannot change.
 
+use super::settled::Settled;
 use crate::registry::{Generation, Resource};
 use alcove_object::{Env, Value, meta};
 
@@ -36,13 +37,13 @@ pub(super) fn first_generation(resource: &Resource, object: &mut Value) {
 }
 
 /// `generation` of a changed object: one more when what the kind counts has changed.
-pub(super) fn next_generation(resource: &Resource, object: &mut Value, old: &Value) {
+pub(super) fn next_generation(resource: &Resource, object: &mut Value, old: &Value, settled: &Settled) {
+    let has_new_spec = || !settled.has("spec") && object.get("spec") != old.get("spec");
     let changed = match resource.rules.generation {
         Generation::None => false,
-        Generation::Spec => object.get("spec") != old.get("spec"),
+        Generation::Spec => has_new_spec(),
         Generation::SpecAndAnnotations => {
-            object.get("spec") != old.get("spec")
-                || object["metadata"].get("annotations") != old["metadata"].get("annotations")
+            has_new_spec() || object["metadata"].get("annotations") != old["metadata"].get("annotations")
         }
         Generation::LabelsAndAll => {
             object["metadata"].get("labels") != old["metadata"].get("labels")
@@ -113,6 +114,7 @@ pub(super) fn carry_all(object: &mut Value, old: &Value, paths: &[&str]) {
 pub(super) fn carry_field(object: &mut Value, old: &Value, field: &str) {
     let Some(object) = object.as_object_mut() else { return };
     match old.get(field) {
+        Some(value) if object.get(field) == Some(value) => None,
         Some(value) => object.insert(field.to_owned(), value.clone()),
         None => object.remove(field),
     };

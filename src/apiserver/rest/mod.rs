@@ -19,6 +19,7 @@ mod read;
 mod rewind;
 mod scale;
 mod selection;
+mod settled;
 mod stored;
 mod target;
 pub(crate) mod token;

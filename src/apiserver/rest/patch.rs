@@ -1,6 +1,7 @@
 //! patch: the four patch types as one value that turns a stored object into a changed one
 //! (k8s.io/apiserver/pkg/endpoints/handlers/patch.go).
 
+use super::settled::Settled;
 use super::write::Write;
 use super::{Body, decode};
 use crate::options::{FieldValidation, PatchType};
@@ -38,7 +39,7 @@ impl Patch {
             return Err(write.not_found());
         }
         let object = write.apply(None, &self.tree)?;
-        self.applied(object, write)
+        self.applied(object, None, write)
     }
 
     /// The object that a stored one becomes. `owners`: the managed fields of the stored one if they are held apart, as
@@ -54,14 +55,15 @@ impl Patch {
                 Some(owners) => write.apply_apart(old, owners, &self.tree),
                 None => write.apply(Some(old), &self.tree),
             };
-            return self.applied(object?, write);
+            return self.applied(object?, Some(old), write);
         }
         let mut object = old.clone();
         self.merge_into(&mut object, write.schema())?;
         self.keep_kind(&mut object, old, write.resource())?;
         let (schema, validation) = (write.schema(), write.options.field_validation);
-        decode::patched(&mut object, schema, &self.twice, validation, &mut write.warnings)?;
-        write.complete(&mut object);
+        let settled = Settled::of(&object, old);
+        decode::patched(&mut object, &settled, schema, &self.twice, validation, &mut write.warnings)?;
+        write.complete_changed(&mut object, old, &settled);
         Ok(object)
     }
 
@@ -106,8 +108,13 @@ impl Patch {
         }
     }
 
-    /// What an apply made, in the form of its kind.
-    fn applied(&self, mut object: Value, write: &mut Write<'_>) -> Result<Value, Status> {
+    /// What an apply made, of a stored object if there was one, in the form of its kind.
+    fn applied(
+        &self,
+        mut object: Value,
+        old: Option<&Value>,
+        write: &mut Write<'_>,
+    ) -> Result<Value, Status> {
         match (write.options.field_validation, self.twice.is_empty()) {
             (FieldValidation::Strict, false) => {
                 let why = strict_message(&self.twice);
@@ -119,8 +126,13 @@ impl Patch {
             _ => {}
         }
         let schema = write.schema();
-        decode::patched(&mut object, schema, &[], FieldValidation::Ignore, &mut write.warnings)?;
-        write.complete(&mut object);
+        let settled = old.map_or_else(Settled::default, |old| Settled::of(&object, old));
+        let ignored = FieldValidation::Ignore;
+        decode::patched(&mut object, &settled, schema, &[], ignored, &mut write.warnings)?;
+        match old {
+            Some(old) => write.complete_changed(&mut object, old, &settled),
+            None => write.complete(&mut object),
+        }
         Ok(object)
     }
 

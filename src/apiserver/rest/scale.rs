@@ -2,6 +2,7 @@
 
 use super::decode;
 use super::patch::Patch;
+use super::settled::Settled;
 use super::write::Write;
 use crate::options::FieldValidation;
 use crate::registry::ScalePaths;
@@ -53,7 +54,7 @@ impl Write<'_> {
             _ => (&[][..], FieldValidation::Ignore),
         };
         let mut warnings = Vec::new();
-        decode::patched(&mut after, schema, twice, validation, &mut warnings)?;
+        decode::patched(&mut after, &Settled::default(), schema, twice, validation, &mut warnings)?;
         self.place(&mut after)?;
         self.check_name(&after)?;
         if !matches!(how, Rescale::Patch(patch) if patch.is_apply()) {

@@ -28,8 +28,9 @@ fn is_in_form(resource: &Resource, entry: &Entry) -> bool {
 
 /// An entry as a tree of the served version.
 pub(crate) fn tree(resource: &Resource, entry: &Entry) -> Value {
-    let mut object =
-        serde_json::from_slice(&entry.json).expect("the store holds only JSON that this server wrote");
+    // Checked as a whole, a text need not be checked string by string.
+    let text = std::str::from_utf8(&entry.json).unwrap_or_default();
+    let mut object = serde_json::from_str(text).expect("the store holds only JSON that this server wrote");
     match &resource.custom {
         Some(custom) if !custom.is_in_form(entry) => bring_into_form(resource, &mut object),
         Some(_) => {}

@@ -3,6 +3,7 @@
 
 use super::patch::Patch;
 use super::scale::{self, Rescale};
+use super::settled::Settled;
 use super::write::{Write, drop_double_owners};
 use super::{Answered, Body, Caller, Target, metadata, stored, validate};
 use crate::errors;
@@ -211,8 +212,8 @@ impl Write<'_> {
     ) -> Result<Option<Answered>, Status> {
         self.mutate(Verb::Update, object, Some(old)).await?;
         let is_exact = self.check_version(change, object, old)?;
-        self.prepare(part, object, old);
-        self.check(part, object, old)?;
+        let settled = self.prepare(part, object, old);
+        self.check(part, object, old, &settled)?;
         self.warnings.extend(self.resource().strategy.warnings(object, Some(old)));
         if part == Part::Main {
             self.warnings.extend((self.resource().rules.warns)(object, Some(old)));
@@ -221,7 +222,7 @@ impl Write<'_> {
         if part == Part::Main {
             self.reserve(Verb::Update, object, Some(old)).await?;
         }
-        self.fill(object);
+        self.fill(object, &settled);
         match owners {
             Some(before) => {
                 let now = std::mem::take(&mut self.owners);
@@ -289,8 +290,8 @@ impl Write<'_> {
         }
     }
 
-    /// Restores what the change may not touch, and counts.
-    fn prepare(&self, part: Part, object: &mut Value, old: &Value) {
+    /// Restores what the change may not touch, and counts. Gives what is as it was then.
+    fn prepare(&self, part: Part, object: &mut Value, old: &Value) -> Settled {
         let resource = self.resource();
         meta::set(object, "resourceVersion", meta::text(old, "resourceVersion"));
         metadata::preserve(object, old);
@@ -302,33 +303,34 @@ impl Write<'_> {
                     metadata::carry_field(object, old, "status");
                 }
                 strategy.prepare_update(&self.context(), object, old);
-                self.drop_disabled(object, Some(old));
-                metadata::next_generation(resource, object, old);
             }
             Part::Status => {
                 keep_all_but_status(object, old);
                 metadata::carry_all(object, old, resource.rules.status_resets);
                 strategy.prepare_subresource(&self.context(), "status", object, old);
-                self.drop_disabled(object, Some(old));
             }
-            Part::Named(sub) => {
-                strategy.prepare_subresource(&self.context(), sub, object, old);
-                self.drop_disabled(object, Some(old));
-                metadata::next_generation(resource, object, old);
-            }
+            Part::Named(sub) => strategy.prepare_subresource(&self.context(), sub, object, old),
             Part::Any => {}
             Part::AnyWithStatus => strategy.prepare_subresource(&self.context(), "status", object, old),
         }
+        let settled = Settled::of(object, old);
+        if matches!(part, Part::Main | Part::Status | Part::Named(_)) {
+            self.drop_disabled(object, Some(old), &settled);
+        }
+        if matches!(part, Part::Main | Part::Named(_)) {
+            metadata::next_generation(resource, object, old, &settled);
+        }
+        settled
     }
 
-    fn check(&self, part: Part, object: &Value, old: &Value) -> Result<(), Status> {
+    fn check(&self, part: Part, object: &Value, old: &Value, settled: &Settled) -> Result<(), Status> {
         let resource = self.resource();
         let (strategy, context) = (&resource.strategy, self.context());
         let wrong = match part {
             Part::Any => validate::changed_metadata(resource, object, old),
             Part::Main => {
                 let own = strategy.validate_update(&context, object, old);
-                validate::changed_object(resource, object, old, own)
+                validate::changed_object(resource, object, old, own, settled)
             }
             Part::Status => {
                 let mut wrong = validate::changed_metadata(resource, object, old);
@@ -345,7 +347,7 @@ impl Write<'_> {
             }
             Part::Named(sub) => {
                 let own = strategy.validate_subresource(&context, sub, object, old);
-                validate::changed_object(resource, object, old, own)
+                validate::changed_object(resource, object, old, own, settled)
             }
         };
         errors::valid(resource, &self.target.name, wrong)

@@ -2,6 +2,7 @@
 //! strategy has a say about a field too, the strategy's word stands. Closed sets of values and doubles in lists are not
 //! judged by the schema: upstream does not for built-in kinds, whose validation knows more than their documents show.
 
+use super::settled::Settled;
 use crate::registry::{NameRule, Resource};
 use alcove_object::field::{Error, Path};
 use alcove_object::{Value, meta, name};
@@ -13,7 +14,7 @@ pub(super) fn new_object(resource: &Resource, object: &Value, own: Vec<Error>) -
     let mut errors =
         alcove_object::validate::validate_object_meta(object, resource.namespaced, rule(resource), &metadata);
     errors.extend(finalizers(resource, object));
-    join(&mut errors, own, shape(resource, object));
+    join(&mut errors, own, shape(resource, object, &Settled::default()));
     errors
 }
 
@@ -45,9 +46,10 @@ pub(super) fn changed_object(
     object: &Value,
     old: &Value,
     own: Vec<Error>,
+    settled: &Settled,
 ) -> Vec<Error> {
     let mut errors = changed_metadata(resource, object, old);
-    join(&mut errors, own, shape(resource, object));
+    join(&mut errors, own, shape(resource, object, settled));
     errors
 }
 
@@ -79,8 +81,9 @@ fn rule(resource: &Resource) -> name::NameRule {
     }
 }
 
-/// What the schema says about everything but metadata and status (those are typed only, as upstream has it).
-fn shape(resource: &Resource, object: &Value) -> Vec<Error> {
+/// What the schema says about everything but metadata and status (those are typed only, as upstream has it), and what
+/// was judged when it was stored.
+fn shape(resource: &Resource, object: &Value, settled: &Settled) -> Vec<Error> {
     let mut errors = Vec::new();
     // Custom resources have rules of their own, which say what is required.
     if resource.custom.is_some() {
@@ -88,7 +91,7 @@ fn shape(resource: &Resource, object: &Value) -> Vec<Error> {
     }
     let root = resource.types.view(resource.schema);
     for (key, value) in object.as_object().into_iter().flatten() {
-        if matches!(key.as_str(), "apiVersion" | "kind" | "metadata" | "status") {
+        if matches!(key.as_str(), "apiVersion" | "kind" | "metadata" | "status") || settled.has(key) {
             continue;
         }
         if let Some(child) = root.child(key) {

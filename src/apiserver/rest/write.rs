@@ -1,5 +1,6 @@
 //! What create, update, patch and delete share: one write under way, its admission, and its field manager.
 
+use super::settled::Settled;
 use super::{Body, Caller, Target, decode, metadata, stored, target};
 use crate::admission::{Admission, Attributes, Charge, Edit, Reinvocation};
 use crate::errors;
@@ -106,15 +107,24 @@ impl<'a> Write<'a> {
         self.resource().complete(object);
     }
 
+    /// The same for a changed object, of which some is settled.
+    pub fn complete_changed(&self, object: &mut Value, old: &Value, settled: &Settled) {
+        self.fill(object, settled);
+        if !settled.is_defaulted(object, old) {
+            self.resource().strategy.default(object);
+            self.fill(object, settled);
+        }
+    }
+
     /// Adds what Go always writes, such as `status: {}`.
-    pub fn fill(&self, object: &mut Value) {
-        alcove_schema::decode::fill(object, self.schema());
+    pub fn fill(&self, object: &mut Value, settled: &Settled) {
+        settled.beside(object, |object| alcove_schema::decode::fill(object, self.schema()));
     }
 
     /// Takes out what belongs to features that are off, but for those that the old object makes use of.
-    pub fn drop_disabled(&self, object: &mut Value, old: Option<&Value>) {
+    pub fn drop_disabled(&self, object: &mut Value, old: Option<&Value>, settled: &Settled) {
         if let Some(gates) = &self.resource().gates {
-            gates.take_out(self.schema(), object, old);
+            settled.beside(object, |object| gates.take_out(self.schema(), object, old));
         }
     }
 
@@ -222,7 +232,9 @@ impl<'a> Write<'a> {
             step.mutate(&mut attributes!(self, verb, object, old)).await?;
         }
         if matches!(verb, Verb::Create | Verb::Update) {
-            self.resource().strategy.default(object);
+            if !old.is_some_and(|old| Settled::of(object, old).is_defaulted(object, old)) {
+                self.resource().strategy.default(object);
+            }
             drop_double_owners(object, &mut self.warnings);
         }
         Ok(())
