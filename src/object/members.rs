@@ -4,6 +4,7 @@
 //! For text that is known to be JSON, such as what the store holds: what is not is noticed in part only, and never more
 //! than left out.
 
+use crate::scan::Scanner;
 use std::borrow::Cow;
 
 /// The members of an object, in the order of its text.
@@ -99,7 +100,7 @@ impl<'a> Cursor<'a> {
     fn member(&mut self) -> Option<(Cow<'a, str>, &'a str)> {
         let start = self.at;
         (self.peek() == Some(b'"')).then_some(())?;
-        self.at = after_string(self.text.as_bytes(), start)?;
+        self.at = after_value(self.text, start)?;
         let name = text(&self.text[start..self.at])?;
         self.pass_over_space();
         self.take(b':')?;
@@ -119,7 +120,7 @@ impl<'a> Cursor<'a> {
     /// The value that begins here, and on to what comes after it.
     fn value(&mut self) -> Option<&'a str> {
         let start = self.at;
-        let end = after_value(self.text.as_bytes(), start)?;
+        let end = after_value(self.text, start)?;
         self.at = end;
         self.pass_over_space();
         if !self.is_at_end() {
@@ -130,47 +131,9 @@ impl<'a> Cursor<'a> {
 }
 
 /// Where the value that begins here ends.
-fn after_value(text: &[u8], start: usize) -> Option<usize> {
-    let mut rest = text.get(start..)?.iter();
-    let mut depth = 0_usize;
-    while let Some(c) = rest.next() {
-        match c {
-            b'"' => pass_over_string(&mut rest)?,
-            b'{' | b'[' => depth += 1,
-            b'}' | b']' if depth > 0 => depth -= 1,
-            _ if depth > 0 => {}
-            // A number or a word, or nothing at all.
-            _ => {
-                let is_end = |c: &u8| matches!(c, b',' | b'}' | b']') || c.is_ascii_whitespace();
-                let length = text[start..].iter().position(is_end)?;
-                return (length > 0).then_some(start + length);
-            }
-        }
-        if depth == 0 {
-            return Some(text.len() - rest.len());
-        }
-    }
-    None
-}
-
-/// Where the string that begins here ends.
-fn after_string(text: &[u8], start: usize) -> Option<usize> {
-    let mut rest = text.get(start + 1..)?.iter();
-    pass_over_string(&mut rest)?;
-    Some(text.len() - rest.len())
-}
-
-/// On to what comes after a string that has begun.
-fn pass_over_string(rest: &mut std::slice::Iter<'_, u8>) -> Option<()> {
-    loop {
-        match rest.next()? {
-            b'"' => return Some(()),
-            b'\\' => {
-                rest.next()?;
-            }
-            _ => {}
-        }
-    }
+fn after_value(text: &str, start: usize) -> Option<usize> {
+    let value = Scanner::new(text.as_bytes().get(start..)?).value().ok()?;
+    Some(start + value.len())
 }
 
 #[cfg(test)]
