@@ -1,6 +1,6 @@
 //! What the workload controllers ask of pods: which are active, ready, available, and which go first.
 
-use alcove_object::{Gvr, Value, meta, time};
+use alcove_object::{Gvr, Value, condition, meta, time};
 use jiff::Timestamp;
 use serde_json::json;
 use std::borrow::Borrow;
@@ -33,22 +33,17 @@ pub fn node(pod: &Value) -> Option<&str> {
 
 /// Whether the condition `Ready` holds.
 pub fn is_ready(pod: &Value) -> bool {
-    condition(pod, "Ready").is_some_and(|c| c["status"] == "True")
+    condition::is_true(pod, "Ready")
 }
 
 /// How long until a ready pod counts as available; zero when it does, `None` when it is not ready.
 pub fn time_to_available(pod: &Value, min_ready: Duration, now: Timestamp) -> Option<Duration> {
-    let ready = condition(pod, "Ready").filter(|c| c["status"] == "True")?;
+    let ready = condition::find(pod, "Ready").filter(|c| c["status"] == "True")?;
     if min_ready.is_zero() {
         return Some(Duration::ZERO);
     }
     let since = ready["lastTransitionTime"].as_str().and_then(time::parse)?;
     Some(min_ready.saturating_sub(now.duration_since(since).unsigned_abs()))
-}
-
-/// A condition by its type.
-pub fn condition<'a>(object: &'a Value, kind: &str) -> Option<&'a Value> {
-    object.pointer("/status/conditions")?.as_array()?.iter().find(|c| c["type"] == kind)
 }
 
 /// A pod from a template, controlled by `owner`. `labels` are added to the template's.
@@ -85,7 +80,7 @@ pub fn sort_for_deletion<P: Borrow<Value>>(pods: &mut [P]) {
         let cost = meta::annotation(pod, "controller.kubernetes.io/pod-deletion-cost");
         let cost: i32 = cost.and_then(|c| c.parse().ok()).unwrap_or(0);
         let ready_since =
-            condition(pod, "Ready").and_then(|c| c["lastTransitionTime"].as_str()).unwrap_or_default();
+            condition::find(pod, "Ready").and_then(|c| c["lastTransitionTime"].as_str()).unwrap_or_default();
         let restarts: i64 = pod
             .pointer("/status/containerStatuses")
             .and_then(Value::as_array)

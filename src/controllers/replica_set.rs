@@ -7,7 +7,7 @@ use crate::pods;
 use crate::runtime::{self, Failure, Key, Next, Reconciler, Source};
 use alcove_apiserver::Client;
 use alcove_object::selector::Labels;
-use alcove_object::{Env, Gvr, Reason, Status, Value, meta, settled, time};
+use alcove_object::{Env, Gvr, Reason, Status, Value, condition, meta, settled, time};
 use jiff::Timestamp;
 use serde_json::json;
 use std::sync::Arc;
@@ -114,7 +114,7 @@ fn status(
         status[field] = count.into();
     }
     if let Some((reason, failure)) = failure {
-        let since = pods::condition(set, "ReplicaFailure").map(|c| c["lastTransitionTime"].clone());
+        let since = condition::find(set, "ReplicaFailure").map(|c| c["lastTransitionTime"].clone());
         status["conditions"] = json!([{
             "type": "ReplicaFailure", "status": "True", "reason": reason, "message": failure.message,
             "lastTransitionTime": since.unwrap_or_else(|| time::format(now).into()),

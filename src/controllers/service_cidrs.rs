@@ -1,13 +1,12 @@
 //! ServiceCIDRs: each holds on to itself with a finalizer, says whether it is ready, and goes when no address needs it
 //! any more (k8s.io/kubernetes/pkg/controller/servicecidrs).
 
-use crate::pods;
 use crate::runtime::{self, Failure, Key, Next, Reconciler, Source};
 use alcove_apiserver::admission::AddressObjects;
 use alcove_apiserver::options::{ListOptions, PatchType, WriteOptions};
 use alcove_apiserver::{Client, Event, Object};
 use alcove_object::selector::Labels;
-use alcove_object::{Env, Gvr, Reason, Status, Value, meta, settled, time};
+use alcove_object::{Env, Gvr, Reason, Status, Value, condition, meta, settled, time};
 use ipnet::IpNet;
 use serde_json::json;
 use std::net::IpAddr;
@@ -118,7 +117,7 @@ impl ServiceCidrs {
         let is_said = |known: &Value| {
             known["status"] == status && known["reason"] == reason && known["message"] == message
         };
-        if pods::condition(block, "Ready").is_some_and(is_said) {
+        if condition::find(block, "Ready").is_some_and(is_said) {
             return Ok(());
         }
         let apply = json!({

@@ -7,6 +7,7 @@
 //! **Invariants.** Pure: no clock, no randomness, no I/O; what needs them takes an [`env::Env`]. Nothing here
 //! panics on input. It must not know schemas, storage, HTTP or any single resource kind.
 
+pub mod condition;
 pub mod env;
 pub mod field;
 pub mod gather;

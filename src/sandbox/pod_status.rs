@@ -1,6 +1,6 @@
 //! What a kubelet reports of a pod. Pure: pod in, status out.
 
-use alcove_object::{meta, time};
+use alcove_object::{condition, meta, time};
 use jiff::Timestamp;
 use serde_json::{Value, json};
 use std::time::Duration;
@@ -116,8 +116,8 @@ fn conditions(pod: &Value, ready: bool, reason: Option<&str>, now: Timestamp) ->
 }
 
 fn condition(pod: &Value, kind: &str, holds: bool, reason: Option<&str>, now: Timestamp) -> Value {
-    let status = if holds { "True" } else { "False" };
-    let known = find_condition(pod, kind).filter(|c| c["status"] == status);
+    let status = condition::status(holds);
+    let known = condition::find(pod, kind).filter(|c| c["status"] == status);
     let since =
         known.and_then(|c| c["lastTransitionTime"].as_str()).map_or_else(|| time::format(now), str::to_owned);
     let mut out =
@@ -128,13 +128,9 @@ fn condition(pod: &Value, kind: &str, holds: bool, reason: Option<&str>, now: Ti
     out
 }
 
-fn find_condition<'a>(pod: &'a Value, kind: &str) -> Option<&'a Value> {
-    pod.pointer("/status/conditions")?.as_array()?.iter().find(|c| c["type"] == kind)
-}
-
 fn has_condition(pod: &Value, wanted: &Value) -> bool {
     let kind = wanted["type"].as_str().unwrap_or_default();
-    find_condition(pod, kind)
+    condition::find(pod, kind)
         .is_some_and(|c| c["status"] == wanted["status"] && c["reason"] == wanted["reason"])
 }
 

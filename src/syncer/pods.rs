@@ -11,9 +11,9 @@ use crate::rules::Rule;
 use crate::translate::{self, Refusal, host_name};
 use crate::uses::used;
 use alcove_apiserver::options::{DeleteOptions, PatchType, WriteOptions};
-use alcove_controllers::pods::{condition, is_finished, node};
+use alcove_controllers::pods::{is_finished, node};
 use alcove_controllers::runtime::{self, Key, Next};
-use alcove_object::{Gvr, Reason, Status, Value, meta, settled, time};
+use alcove_object::{Gvr, Reason, Status, Value, condition, meta, settled, time};
 use serde_json::json;
 
 fn resource() -> Gvr {
@@ -121,7 +121,7 @@ impl Syncer {
 
     /// Notes in a pod's conditions that it is not on the host, and why, or that it is after all.
     async fn note_synced(&self, pod: &Value, why_not: Option<(&str, &str)>) -> Result<(), Status> {
-        let known = condition(pod, translate::SYNCED);
+        let known = condition::find(pod, translate::SYNCED);
         let wanted = match (why_not, known) {
             (None, None) => return Ok(()),
             (None, Some(_)) => json!({ "status": "True", "reason": "Synced", "message": "" }),
@@ -284,7 +284,7 @@ const PASSING: [Reason; 2] = [Reason::NOT_FOUND, Reason::CONFLICT];
 /// own is bound before it comes to the host.
 fn has_run(pod: &Value) -> bool {
     let text = |pointer: &str| pod.pointer(pointer).and_then(Value::as_str).unwrap_or_default();
-    let is_scheduled = condition(pod, "PodScheduled").is_some_and(|c| c["status"] == "True");
+    let is_scheduled = condition::is_true(pod, "PodScheduled");
     let is_hosts_choice = matches!(text("/spec/schedulerName"), "" | "default-scheduler");
     !text("/status/startTime").is_empty()
         || !text("/spec/nodeName").is_empty() && is_scheduled && is_hosts_choice

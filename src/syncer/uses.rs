@@ -5,9 +5,9 @@
 use crate::environment::ENVIRONMENT;
 use crate::rules::rule;
 use crate::translate::{References, references, scope};
-use alcove_controllers::pods::{condition, node};
+use alcove_controllers::pods::node;
 use alcove_controllers::runtime::{Key, join, split};
-use alcove_object::{Value, meta};
+use alcove_object::{Value, condition, meta};
 use parking_lot::Mutex;
 use std::collections::{BTreeSet, HashMap};
 
@@ -175,7 +175,7 @@ pub fn of_pod(namespace: &str, pod: &Value) -> BTreeSet<Key> {
     let account = account.map(|name| used("serviceaccounts", namespace, name));
     let more: Vec<Key> = claims.chain(account).collect();
     // A pod that names its node itself says nothing of whether there is one; it is looked at again when there is.
-    let is_placed = condition(pod, "PodScheduled").is_some_and(|scheduled| scheduled["status"] == "True");
+    let is_placed = condition::is_true(pod, "PodScheduled");
     let node = node(pod).and_then(|node| match is_placed {
         false => Some(depends("nodes", "", node)),
         true => (!is_daemon(pod)).then(|| used("nodes", "", node)),

@@ -9,7 +9,7 @@ use crate::outbound::{ResolveService, StoreServices};
 use crate::registry::Resource;
 use crate::server::Server;
 use crate::user::User;
-use alcove_object::{Gvr, Reason, Status, Value, meta, time};
+use alcove_object::{Gvr, Reason, Status, Value, condition, meta, time};
 use alcove_schema::builtin;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -144,7 +144,7 @@ impl Definitions {
         let current = status::accepted_names(definition);
         let accepted = Names::read(definition, "/spec/names").ask(&current, others);
         let is_refused = accepted.conflict.is_some();
-        let is_served = !is_refused || status::is_true(definition, "Established");
+        let is_served = !is_refused || condition::is_true(definition, "Established");
         let signature = format!("{is_served} {}", signature(definition, &accepted.names));
         let known = self.known.get(&name).filter(|known| known.signature == signature);
         let resources = match known {

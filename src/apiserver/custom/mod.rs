@@ -20,7 +20,7 @@ mod tests;
 pub use controller::Definitions;
 pub use conversion::Conversion;
 pub(crate) use resources::by_priority;
-pub(crate) use status::{approval, is_protected, is_true, set_condition};
+pub(crate) use status::{approval, is_protected, set_condition};
 
 use alcove_object::Value;
 

@@ -3,18 +3,9 @@
 use super::names::{Accepted, Names};
 use super::{APPROVED_ANNOTATION, text, versions};
 use alcove_object::field::{self, Path, quote};
-use alcove_object::{Value, meta};
+use alcove_object::{Value, condition, meta};
 use alcove_schema::custom::definition;
 use serde_json::json;
-
-/// Whether a condition of a definition is true.
-pub(crate) fn is_true(definition: &Value, kind: &str) -> bool {
-    conditions(definition).any(|c| c["type"] == kind && c["status"] == "True")
-}
-
-fn conditions(definition: &Value) -> impl Iterator<Item = &Value> {
-    definition.pointer("/status/conditions").and_then(Value::as_array).into_iter().flatten()
-}
 
 /// Sets a condition: (type, whether it is true, reason, message). The time changes when its status does.
 pub(crate) fn set_condition(
@@ -22,36 +13,24 @@ pub(crate) fn set_condition(
     (kind, holds, reason, message): (&str, bool, &str, &str),
     now: &str,
 ) {
-    let status = if holds { "True" } else { "False" };
+    // What others wrote beside it, such as observedGeneration, stays.
+    let mut said = condition::find(object, kind).cloned().unwrap_or_else(|| json!({ "type": kind }));
     let Some(map) = object.as_object_mut() else { return };
-    let list = meta::child_mut(map, "status").entry("conditions").or_insert_with(|| json!([]));
-    if !list.is_array() {
-        *list = json!([]);
+    for (field, value) in [
+        ("status", condition::status(holds)),
+        ("reason", reason),
+        ("message", message),
+        ("lastTransitionTime", now),
+    ] {
+        said[field] = value.into();
     }
-    let Value::Array(list) = list else { return };
-    let found = list.iter_mut().find(|c| c["type"] == kind);
-    let since = match &found {
-        Some(before) if before["status"] == status => before["lastTransitionTime"].clone(),
-        _ => now.into(),
-    };
-    let made = json!({
-        "type": kind, "status": status, "reason": reason, "message": message, "lastTransitionTime": since,
-    });
-    match found {
-        Some(before) => {
-            // What others wrote beside it, such as observedGeneration, stays.
-            for (key, value) in made.as_object().into_iter().flatten() {
-                before[key] = value.clone();
-            }
-        }
-        None => list.push(made),
-    }
+    condition::set(meta::child_mut(map, "status").entry("conditions").or_insert(Value::Null), said);
 }
 
 /// The definition with the status that follows from its names; equal to it when nothing is to be written.
 pub(super) fn settled(definition: &Value, accepted: &Accepted, now: &str) -> Value {
     let mut out = definition.clone();
-    let was_established = is_true(definition, "Established");
+    let was_established = condition::is_true(definition, "Established");
     if let Some(map) = out.as_object_mut() {
         meta::child_mut(map, "status").insert("acceptedNames".into(), accepted.names.to_value());
     }

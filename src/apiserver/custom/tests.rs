@@ -7,7 +7,7 @@ use crate::rest::{Body, Caller, Encoding, Target};
 use crate::server::Server;
 use crate::testing::{self, TestEnv};
 use crate::{User, kinds};
-use alcove_object::{Gvk, Gvr, Status, Value, selector::Fields};
+use alcove_object::{Gvk, Gvr, Status, Value, condition, selector::Fields};
 use alcove_schema::Minor;
 use serde_json::json;
 use std::sync::Arc;
@@ -89,9 +89,7 @@ impl World {
     async fn define(&self, definition: Value) -> Value {
         let name = definition["metadata"]["name"].as_str().unwrap().to_owned();
         self.client.create(&crds(), "", definition).await.unwrap();
-        self.until(&name, |crd| crd.is_some_and(|crd| super::status::is_true(crd, "Established")))
-            .await
-            .unwrap()
+        self.until(&name, |crd| crd.is_some_and(|crd| condition::is_true(crd, "Established"))).await.unwrap()
     }
 
     /// Waits until a definition is as asked for; gives it as it is then.
@@ -344,7 +342,7 @@ async fn names_are_given_once() {
     assert_eq!((&condition["type"], &condition["status"]), (&json!("NamesAccepted"), &json!("False")));
     assert!(world.server.registry().resource("stable.example.com", "v1", "tabs").is_none());
     world.client.delete(&crds(), "", "crontabs.stable.example.com", &DeleteOptions::default()).await.unwrap();
-    world.until(name, |crd| crd.is_some_and(|crd| super::status::is_true(crd, "Established"))).await;
+    world.until(name, |crd| crd.is_some_and(|crd| condition::is_true(crd, "Established"))).await;
 }
 
 #[tokio::test]

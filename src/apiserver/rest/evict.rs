@@ -1,7 +1,7 @@
 //! Evictions: a pod is deleted if its disruption budget allows it
 //! (k8s.io/kubernetes/pkg/registry/core/pod/storage/eviction.go).
 
-use super::pods::{is_ready, set_condition};
+use super::pods::set_condition;
 use super::update::{Change, Part};
 use super::write::Write;
 use super::{Answered, Body, stored};
@@ -9,7 +9,7 @@ use crate::errors;
 use crate::options::{DeleteOptions, WriteOptions};
 use crate::registry::Resource;
 use alcove_object::status::{Cause, Details};
-use alcove_object::{Gvk, Reason, Status, Value, meta, selector};
+use alcove_object::{Gvk, Reason, Status, Value, condition, meta, selector};
 use alcove_store::Range;
 use serde_json::json;
 use std::sync::Arc;
@@ -85,7 +85,7 @@ impl Write<'_> {
             let why = "This pod has more than one PodDisruptionBudget, which the eviction subresource does not support.";
             return Err(Status::new(500, Reason::UNKNOWN, why));
         }
-        if !is_ready(pod) && spares_unhealthy(&budget) {
+        if !condition::is_true(pod, "Ready") && spares_unhealthy(&budget) {
             return Ok(Price::FreeWhileUnhealthy(meta::name(&budget).to_owned()));
         }
         let target = super::Target::new(resource, "status", &self.target.namespace, meta::name(&budget))?;

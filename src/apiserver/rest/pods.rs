@@ -5,7 +5,7 @@ use super::write::Write;
 use super::{Answered, Body, Caller, Target, stored};
 use crate::options::WriteOptions;
 use crate::server::ApiServer;
-use alcove_object::{Status, Value, meta};
+use alcove_object::{Status, Value, condition, meta};
 use serde_json::json;
 
 impl ApiServer {
@@ -89,28 +89,11 @@ impl Write<'_> {
     }
 }
 
-/// Whether the condition `Ready` holds.
-pub(super) fn is_ready(pod: &Value) -> bool {
-    let conditions = pod.pointer("/status/conditions").and_then(Value::as_array);
-    conditions.into_iter().flatten().any(|c| c["type"] == "Ready" && c["status"] == "True")
-}
-
-/// Adds a condition, or replaces the one of its type, whose time stays if its status does.
-pub(super) fn set_condition(object: &mut Value, kind: &str, mut condition: Value) {
-    condition["type"] = kind.into();
+/// Puts a condition into the status of an object.
+pub(super) fn set_condition(object: &mut Value, kind: &str, mut said: Value) {
+    said["type"] = kind.into();
     let Some(map) = object.as_object_mut() else { return };
-    let status = meta::child_mut(map, "status");
-    let conditions = status.entry("conditions").or_insert_with(|| json!([]));
-    let Some(list) = conditions.as_array_mut() else { return };
-    match list.iter_mut().find(|c| c.get("type").and_then(Value::as_str) == Some(kind)) {
-        Some(found) => {
-            if found["status"] == condition["status"] {
-                condition["lastTransitionTime"] = found["lastTransitionTime"].clone();
-            }
-            *found = condition;
-        }
-        None => list.push(condition),
-    }
+    condition::set(meta::child_mut(map, "status").entry("conditions").or_insert(Value::Null), said);
 }
 
 fn add_entries(pod: &mut Value, field: &str, from: &Value) {

@@ -2,7 +2,7 @@
 //! it while it waits, `doctor` when it is asked.
 
 use crate::tenants::{Trouble, trouble};
-use alcove_object::meta;
+use alcove_object::{condition, meta};
 use serde_json::{Value, json};
 
 /// Something that is wrong.
@@ -49,7 +49,7 @@ fn message(event: &Value) -> String {
 /// What keeps a pod of a control plane from running.
 pub fn of_control_plane(pod: &Value, events: &[Value]) -> Option<Finding> {
     let place = format!("pod {} on the host", meta::name(pod));
-    let is_ready = alcove_controllers::pods::condition(pod, "Ready").is_some_and(|c| c["status"] == "True");
+    let is_ready = condition::is_true(pod, "Ready");
     if is_ready {
         return None;
     }

@@ -7,7 +7,7 @@
 use super::Error;
 use crate::host::{Change, Host, Only, kind};
 use crate::tenants;
-use alcove_controllers::pods::condition;
+use alcove_object::condition;
 use alcove_operator::provision::API_PORT;
 use futures_util::{FutureExt, StreamExt};
 use k8s_openapi::api::core::v1::Pod;
@@ -127,7 +127,7 @@ impl Target {
             while let Some(change) = changes.next().await {
                 if let Change::Is(_, pod) = change
                     && !alcove_object::meta::is_deleting(&pod)
-                    && condition(&pod, "Ready").is_some_and(|ready| ready["status"] == "True")
+                    && condition::is_true(&pod, "Ready")
                 {
                     return;
                 }

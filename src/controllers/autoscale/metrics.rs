@@ -5,7 +5,7 @@ use crate::pods;
 use alcove_apiserver::quota::amounts;
 use alcove_object::gather::Gather;
 use alcove_object::quantity::{Format, Quantity};
-use alcove_object::{Value, meta, time};
+use alcove_object::{Value, condition, meta, time};
 use jiff::{SignedDuration, Timestamp};
 use serde_json::json;
 use std::collections::{BTreeMap, BTreeSet};
@@ -276,7 +276,7 @@ impl<'a> Groups<'a> {
 /// Whether what a pod uses of the processor is more than its start.
 fn is_telling(pod: &Value, usage: &Usage, now: Timestamp) -> bool {
     let at = |value: &Value| value.as_str().and_then(time::parse);
-    let Some(condition) = pods::condition(pod, "Ready") else { return false };
+    let Some(condition) = condition::find(pod, "Ready") else { return false };
     let (Some(started), Some(turned)) =
         (at(&pod["status"]["startTime"]), at(&condition["lastTransitionTime"]))
     else {

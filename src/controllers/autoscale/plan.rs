@@ -2,7 +2,7 @@
 //! Pure.
 
 use super::metrics::Proposal;
-use alcove_object::{Value, meta, time};
+use alcove_object::{Value, condition, meta, time};
 use jiff::Timestamp;
 use serde_json::json;
 
@@ -205,23 +205,11 @@ pub fn set_condition(
     message: &str,
     now: Timestamp,
 ) {
-    if !status["conditions"].is_array() {
-        status["conditions"] = json!([]);
-    }
-    let text = if holds { "True" } else { "False" };
-    let Some(conditions) = status["conditions"].as_array_mut() else { return };
-    let found = conditions.iter().position(|condition| condition["type"] == kind);
-    let since = found
-        .map(|at| &conditions[at])
-        .filter(|condition| condition["status"] == text)
-        .map_or_else(|| time::format(now).into(), |condition| condition["lastTransitionTime"].clone());
-    let condition = json!({
-        "type": kind, "status": text, "reason": reason, "message": message, "lastTransitionTime": since,
+    let said = json!({
+        "type": kind, "status": condition::status(holds), "reason": reason, "message": message,
+        "lastTransitionTime": time::format(now),
     });
-    match found {
-        Some(at) => conditions[at] = condition,
-        None => conditions.push(condition),
-    }
+    condition::set(&mut status["conditions"], said);
 }
 
 #[cfg(test)]

@@ -4,7 +4,7 @@
 use crate::events::Kind;
 use crate::pods;
 use alcove_apiserver::cron::{Schedule, time_zone};
-use alcove_object::{Value, meta, time};
+use alcove_object::{Value, condition, meta, time};
 use jiff::tz::TimeZone;
 use jiff::{SignedDuration, Timestamp};
 use serde_json::json;
@@ -43,9 +43,7 @@ pub struct Plan {
 
 /// How a job ended: `Complete` or `Failed`.
 pub fn end_of(job: &Value) -> Option<&'static str> {
-    ["Complete", "Failed"]
-        .into_iter()
-        .find(|kind| pods::condition(job, kind).is_some_and(|c| c["status"] == "True"))
+    ["Complete", "Failed"].into_iter().find(|kind| condition::is_true(job, kind))
 }
 
 fn active(cron_job: &Value) -> &[Value] {

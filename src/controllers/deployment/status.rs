@@ -2,9 +2,8 @@
 //! waits for (pkg/controller/deployment/{sync,progress}.go).
 
 use super::{Rollout, replicas, reported, rollout};
-use crate::pods;
 use crate::runtime::Next;
-use alcove_object::{Value, meta, time};
+use alcove_object::{Value, condition, meta, time};
 use jiff::Timestamp;
 use serde_json::json;
 use std::time::Duration;
@@ -14,7 +13,7 @@ pub(super) fn of(rollout: &Rollout, now: Timestamp) -> (Value, Next) {
     let mut status = counts(rollout);
     let available = available_condition(rollout);
     let (progressing, next) = progressing_condition(rollout, &status, now);
-    let failure = rollout.new.iter().find_map(|set| pods::condition(set, "ReplicaFailure")).cloned();
+    let failure = rollout.new.iter().find_map(|set| condition::find(set, "ReplicaFailure")).cloned();
     let conditions = [Some(available), progressing, failure];
     let conditions = conditions.into_iter().flatten();
     let conditions = conditions.map(|condition| stamped(&rollout.deployment, condition, now)).collect();
@@ -91,7 +90,7 @@ fn available_condition(rollout: &Rollout) -> Value {
 /// `Progressing`, and the time of the deadline while it runs.
 fn progressing_condition(rollout: &Rollout, status: &Value, now: Timestamp) -> (Option<Value>, Next) {
     let deployment = &rollout.deployment;
-    let known = pods::condition(deployment, "Progressing");
+    let known = condition::find(deployment, "Progressing");
     let Some(deadline) = deployment.pointer("/spec/progressDeadlineSeconds").and_then(Value::as_u64) else {
         return (None, Next::Done);
     };
@@ -154,7 +153,7 @@ fn has_progressed(deployment: &Value, status: &Value) -> bool {
 /// Times as upstream keeps them: the transition when the status flips, the update when anything about it changes.
 fn stamped(deployment: &Value, mut condition: Value, now: Timestamp) -> Value {
     let kind = condition["type"].as_str().unwrap_or_default().to_owned();
-    let known = pods::condition(deployment, &kind);
+    let known = condition::find(deployment, &kind);
     let now = Value::from(time::format(now));
     let flipped = known.is_none_or(|k| k["status"] != condition["status"]);
     let changed = flipped || known.is_some_and(|k| k["reason"] != condition["reason"]);

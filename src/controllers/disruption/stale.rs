@@ -5,7 +5,7 @@ use crate::pods;
 use crate::runtime::{self, Failure, Key, Mapper, Next, Reconciler, Source};
 use alcove_apiserver::options::{PatchType, WriteOptions};
 use alcove_apiserver::{Client, Event, Object};
-use alcove_object::{Env, Reason, Value, meta, time};
+use alcove_object::{Env, Reason, Value, condition, meta, time};
 use jiff::Timestamp;
 use serde::Deserialize;
 use serde_json::json;
@@ -68,7 +68,7 @@ fn is_target(pod: &Object) -> bool {
 
 /// How long until the condition is stale; `None`: it is not there, or somebody acts on it.
 fn left(pod: &Value, now: Timestamp) -> Option<Duration> {
-    let condition = pods::condition(pod, CONDITION).filter(|c| c["status"] == "True")?;
+    let condition = condition::find(pod, CONDITION).filter(|c| c["status"] == "True")?;
     if meta::is_deleting(pod) || pods::is_finished(pod) || condition["reason"] == BY_KUBELET {
         return None;
     }

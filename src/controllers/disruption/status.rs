@@ -1,7 +1,7 @@
 //! What a disruption budget says of its pods: how many there should be, how many must be healthy, how many are. Pure.
 
 use crate::pods;
-use alcove_object::{Value, meta, time};
+use alcove_object::{Value, condition, meta, time};
 use jiff::{SignedDuration, Timestamp};
 use serde_json::{Map, json};
 use std::time::Duration;
@@ -91,7 +91,7 @@ pub fn of(budget: &Value, pods: &[Value], demand: Demand, now: Timestamp) -> Out
         status["disruptedPods"] = disrupted.into();
     }
     let reason = if allowed > 0 { "SufficientPods" } else { "InsufficientPods" };
-    set_condition(&mut status, allowed > 0, reason, "", now);
+    say(&mut status, allowed > 0, reason, "", now);
     Outcome { status, spared, recheck }
 }
 
@@ -110,24 +110,19 @@ pub fn failed(budget: &Value, why: &str, now: Timestamp) -> Value {
     status.insert("disruptionsAllowed".into(), 0.into());
     status.entry("conditions").or_insert_with(|| json!([]));
     let mut status = Value::from(status);
-    set_condition(&mut status, false, "SyncFailed", why, now);
+    say(&mut status, false, "SyncFailed", why, now);
     status
 }
 
-fn set_condition(status: &mut Value, holds: bool, reason: &str, message: &str, now: Timestamp) {
-    let text = if holds { "True" } else { "False" };
-    let generation = status["observedGeneration"].as_i64().unwrap_or(0);
-    let Some(conditions) = status["conditions"].as_array_mut() else { return };
-    let found = conditions.iter().position(|condition| condition["type"] == CONDITION);
-    let known = found.map(|at| conditions.remove(at)).filter(|condition| condition["status"] == text);
-    let since = known.map_or_else(|| time::format(now).into(), |known| known["lastTransitionTime"].clone());
-    let mut condition = json!({
-        "type": CONDITION, "status": text, "reason": reason, "message": message, "lastTransitionTime": since,
+fn say(status: &mut Value, holds: bool, reason: &str, message: &str, now: Timestamp) {
+    let mut said = json!({
+        "type": CONDITION, "status": condition::status(holds), "reason": reason, "message": message,
+        "lastTransitionTime": time::format(now),
     });
-    if generation != 0 {
-        condition["observedGeneration"] = generation.into();
+    if let Some(generation) = status["observedGeneration"].as_i64().filter(|generation| *generation != 0) {
+        said["observedGeneration"] = generation.into();
     }
-    conditions.insert(found.unwrap_or(conditions.len()), condition);
+    condition::set(&mut status["conditions"], said);
 }
 
 #[cfg(test)]

@@ -1,8 +1,7 @@
 //! How long a pod that takes a failed one's place has to wait (k8s.io/kubernetes/pkg/controller/job/backoff_utils.go).
 //! Pure.
 
-use crate::pods;
-use alcove_object::{Value, meta, time};
+use alcove_object::{Value, condition, meta, time};
 use jiff::{SignedDuration, Timestamp};
 use std::time::Duration;
 
@@ -59,7 +58,7 @@ pub fn left_of(whole: Duration, began: Timestamp, now: Timestamp) -> Duration {
 pub fn ended_at(pod: &Value) -> Timestamp {
     let at = |text: Option<&Value>| text.and_then(Value::as_str).and_then(time::parse);
     let unready = || {
-        let ready = pods::condition(pod, "Ready").filter(|c| c["status"] == "False");
+        let ready = condition::find(pod, "Ready").filter(|c| c["status"] == "False");
         at(ready.and_then(|c| c.get("lastTransitionTime")))
     };
     let deleted = || {

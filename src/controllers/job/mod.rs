@@ -18,7 +18,7 @@ use crate::pods;
 use crate::runtime::{self, Facts, Failure, Key, Next, Reconciler, Source};
 use alcove_apiserver::options::{DeleteOptions, ListOptions, PatchType, Propagation, WriteOptions};
 use alcove_apiserver::{Client, Object};
-use alcove_object::{Env, Gvr, Reason, Status, Value, meta, settled, time};
+use alcove_object::{Env, Gvr, Reason, Status, Value, condition, meta, settled, time};
 use backoff::Record;
 use futures_util::future::join_all;
 use parking_lot::Mutex;
@@ -77,7 +77,7 @@ fn is_managed_elsewhere(job: &Value) -> bool {
 
 /// A condition of this type, if it holds.
 fn holding<'a>(job: &'a Value, kind: &str) -> Option<&'a Value> {
-    pods::condition(job, kind).filter(|c| c["status"] == "True")
+    condition::find(job, kind).filter(|c| c["status"] == "True")
 }
 
 /// The condition that says that a job has ended, if it has.

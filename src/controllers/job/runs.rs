@@ -2,6 +2,7 @@
 
 use super::*;
 use crate::testing::{World, of, set_status};
+use alcove_object::condition;
 
 fn spec(more: Value) -> Value {
     let mut spec = json!({ "template": { "metadata": { "finalizers": ["example.com/kept"] }, "spec": {
@@ -123,7 +124,7 @@ async fn a_suspended_job_starts_anew_and_loses_no_failure_to_it() {
     world.patch(&jobs, "j", json!({ "spec": { "suspend": false, "parallelism": 1 } })).await;
     world.until(&pods, |all| all.len() == 1).await;
     let resumed = world.until(&jobs, |all| all[0]["status"]["active"] == 1).await;
-    assert_eq!(pods::condition(&resumed[0], "Suspended").unwrap()["status"], "False");
+    assert_eq!(condition::find(&resumed[0], "Suspended").unwrap()["status"], "False");
     assert!(resumed[0]["status"]["startTime"].is_string() && resumed[0]["status"].get("failed").is_none());
 }
 

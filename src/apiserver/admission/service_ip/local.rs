@@ -4,7 +4,7 @@
 //! Nothing follows the store: whoever asks first takes in what changed among services since somebody last asked.
 
 use super::{Answer, Asker, Refused, ServiceAddresses, objects};
-use alcove_object::{Env, Value, meta};
+use alcove_object::{Env, Value, condition, meta};
 use alcove_store::{Range, Store, Watch};
 use futures_util::FutureExt;
 use jiff::{SignedDuration, Timestamp};
@@ -316,9 +316,7 @@ impl ServiceAddresses for LocalAddresses {
 
 /// Whether addresses of a ServiceCIDR are given: as long as nobody says that it is not ready, or is going.
 fn is_ready(block: &Value) -> bool {
-    let conditions = block.pointer("/status/conditions").and_then(Value::as_array);
-    let ready = conditions.into_iter().flatten().find(|condition| condition["type"] == "Ready");
-    ready.is_none_or(|condition| condition["status"] == "True") && !meta::is_deleting(block)
+    condition::find(block, "Ready").is_none_or(|ready| ready["status"] == "True") && !meta::is_deleting(block)
 }
 
 /// What a stored service holds.

@@ -3,7 +3,7 @@
 use super::{age, name, show, string, text_at, wide};
 use crate::kinds::tree::{int, list, some, text};
 use crate::registry::Column;
-use alcove_object::Value;
+use alcove_object::{Value, condition};
 use jiff::SignedDuration;
 
 /// Role bindings and cluster role bindings.
@@ -50,7 +50,7 @@ pub(crate) fn certificate_signing_request() -> Vec<Column> {
 }
 
 fn condition(csr: &Value) -> String {
-    let has = |kind| show::condition(csr, kind).is_some();
+    let has = |kind| condition::find(csr, kind).is_some();
     let mut shown = match () {
         () if has("Denied") => "Denied".to_owned(),
         () if has("Approved") => "Approved".to_owned(),

@@ -4,7 +4,7 @@ use super::{age, boolean, int_at, integer, name, reading, show, string, text_at,
 use crate::kinds::strategies::scaling::Autoscaler;
 use crate::kinds::tree::{int, list, some, text};
 use crate::registry::{Column, Strategy};
-use alcove_object::{Gvk, Value, meta, time};
+use alcove_object::{Gvk, Value, condition, meta, time};
 use jiff::Timestamp;
 
 pub(crate) fn job() -> Vec<Column> {
@@ -37,7 +37,7 @@ pub(crate) fn job() -> Vec<Column> {
 }
 
 fn job_status(job: &Value) -> &'static str {
-    let is = |kind| show::condition(job, kind).is_some_and(|c| text(c, "/status") == "True");
+    let is = |kind| condition::is_true(job, kind);
     match () {
         () if is("Complete") => "Complete",
         () if is("Failed") => "Failed",

@@ -3,7 +3,7 @@
 use super::{age, boolean, count_at, flag_at, int_at, integer, name, show, string, text_at};
 use crate::kinds::tree::{list, some, text};
 use crate::registry::Column;
-use alcove_object::Value;
+use alcove_object::{Value, condition};
 use jiff::Timestamp;
 
 pub(crate) fn lease() -> Vec<Column> {
@@ -42,12 +42,12 @@ pub(crate) fn pod_group() -> Vec<Column> {
 }
 
 fn pod_group_status(group: &Value) -> String {
-    let scheduled = match show::condition(group, "PodGroupScheduled") {
+    let scheduled = match condition::find(group, "PodGroupScheduled") {
         None => "Pending",
         Some(condition) if text(condition, "/status") == "True" => "Scheduled",
         Some(_) => "Unschedulable",
     };
-    let target = show::condition(group, "DisruptionTarget").map(|condition| text(condition, "/reason"));
+    let target = condition::find(group, "DisruptionTarget").map(|condition| text(condition, "/reason"));
     target.unwrap_or(scheduled).to_owned()
 }
 
@@ -122,7 +122,7 @@ pub(crate) fn flow_schema() -> Vec<Column> {
         }),
         age(),
         string("MissingPL", "Whether the level is missing.", |schema, _| {
-            match show::condition(schema, "Dangling") {
+            match condition::find(schema, "Dangling") {
                 Some(condition) => text(condition, "/status").into(),
                 None => "?".into(),
             }
@@ -211,7 +211,7 @@ pub(crate) fn api_service() -> Vec<Column> {
 }
 
 fn available(api: &Value) -> String {
-    let Some(condition) = show::condition(api, "Available") else { return "Unknown".into() };
+    let Some(condition) = condition::find(api, "Available") else { return "Unknown".into() };
     match (text(condition, "/status"), text(condition, "/reason")) {
         ("True", _) => "True".into(),
         (status, "") => status.into(),

@@ -3,7 +3,7 @@
 use super::{age, name, reading, show, string, text_at, wide};
 use crate::kinds::tree::{flag, int, list, some, text};
 use crate::registry::Column;
-use alcove_object::{Value, meta, time};
+use alcove_object::{Value, condition, meta, time};
 use jiff::Timestamp;
 
 /// What the columns look at.
@@ -77,7 +77,7 @@ impl Summary {
             restarted: None,
         };
         let sidecar_restarts = summary.count_init_containers(pod);
-        let initialized = show::condition(pod, "Initialized").is_some_and(|c| text(c, "/status") == "True");
+        let initialized = condition::is_true(pod, "Initialized");
         let Some(sidecar_restarts) =
             sidecar_restarts.or_else(|| initialized.then(|| sidecar_restarts_of(pod)))
         else {
@@ -220,8 +220,6 @@ fn gates(pod: &Value) -> String {
     if gates.is_empty() {
         return "<none>".into();
     }
-    let is_true = |gate: &&Value| {
-        show::condition(pod, text(gate, "/conditionType")).is_some_and(|c| text(c, "/status") == "True")
-    };
+    let is_true = |gate: &&Value| condition::is_true(pod, text(gate, "/conditionType"));
     format!("{}/{}", gates.iter().filter(is_true).count(), gates.len())
 }

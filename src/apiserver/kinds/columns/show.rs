@@ -99,8 +99,3 @@ pub(super) fn truth(value: Option<&Value>) -> &'static str {
         None => "<unset>",
     }
 }
-
-/// The condition of a type.
-pub(super) fn condition<'a>(object: &'a Value, kind: &str) -> Option<&'a Value> {
-    list(object, "/status/conditions").iter().find(|c| text(c, "/type") == kind)
-}

@@ -6,7 +6,7 @@ use super::{
 };
 use crate::kinds::tree::{int, list, some, text};
 use crate::registry::Column;
-use alcove_object::{Value, meta};
+use alcove_object::{Value, condition, meta};
 
 pub(crate) fn csi_node() -> Vec<Column> {
     vec![name(), integer("Drivers", "Number of drivers on the node.", count_at!("/spec/drivers")), age()]
@@ -161,7 +161,7 @@ pub(crate) fn resource_pool_status_request() -> Vec<Column> {
         integer("Pools", "Pools that match.", int_at!("/status/poolCount")),
         string("Status", "How far the answer is.", |request, _| pools_state(request).into()),
         string("Completed", "Time since it was answered.", |request, now| {
-            match show::condition(request, "Complete").filter(|c| text(c, "/status") == "True") {
+            match condition::find(request, "Complete").filter(|c| text(c, "/status") == "True") {
                 Some(condition) => show::since(condition, "/lastTransitionTime", now).into(),
                 None => "<none>".into(),
             }

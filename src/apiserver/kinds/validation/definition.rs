@@ -2,10 +2,10 @@
 //! internal form has what all versions have in common at the top, and its errors say so.
 
 use super::immutable;
-use crate::custom::{APPROVED_ANNOTATION, approval, is_protected, is_true, storage_version, versions};
+use crate::custom::{APPROVED_ANNOTATION, approval, is_protected, storage_version, versions};
 use crate::kinds::tree::{list, text};
 use alcove_object::field::{Error, Path};
-use alcove_object::{Value, meta, name};
+use alcove_object::{Value, condition, meta, name};
 use alcove_schema::custom::{JsonPath, definition as schemas};
 use std::collections::BTreeSet;
 
@@ -29,7 +29,7 @@ pub(crate) fn definition(object: &Value, old: Option<&Value>) -> Vec<Error> {
     errors.extend(names(object, &path.child("names")));
     errors.extend(conversion(&object["spec"]["conversion"], &path.child("conversion")));
     if let Some(old) = old {
-        if is_true(old, "Established") {
+        if condition::is_true(old, "Established") {
             errors.extend(immutable(object, old, "/spec/scope", &path.child("scope")));
             errors.extend(immutable(object, old, "/spec/names/kind", &path.child("names").child("kind")));
         }

@@ -5,8 +5,7 @@ use crate::commands::session::is_outside;
 use crate::host::{Change, Host, Only, kind};
 use crate::output::Progress;
 use crate::tenants;
-use alcove_controllers::pods::condition;
-use alcove_object::meta;
+use alcove_object::{condition, meta};
 use alcove_operator::provision::SERVED_BY;
 use alcove_schema::decode::yaml_tree;
 use futures_util::StreamExt;
@@ -99,7 +98,7 @@ impl Standing {
     }
 
     fn pod_is_ready(&self) -> bool {
-        let ready = self.pod.as_ref().and_then(|pod| condition(pod, "Ready"));
+        let ready = self.pod.as_ref().and_then(|pod| condition::find(pod, "Ready"));
         ready.is_some_and(|ready| ready["status"] == "True")
     }
 

@@ -6,8 +6,7 @@ use crate::commands::findings::{self, Finding};
 use crate::host::{Host, kind, kind_of};
 use crate::tenants::{self, Tenant, trouble};
 use alcove_config::Config;
-use alcove_controllers::pods::condition;
-use alcove_object::{meta, quantity::Quantity, time};
+use alcove_object::{condition, meta, quantity::Quantity, time};
 use alcove_operator::provision::{self, GRANTS, Release, Scope};
 use alcove_schema::decode::yaml_tree;
 use serde_json::{Value, json};
@@ -52,7 +51,7 @@ pub async fn examine(host: &Host, tenant: &Tenant) -> Result<(Vec<Finding>, bool
             )
         })),
     }
-    let serves = pod.as_ref().and_then(|pod| condition(pod, "Ready")).is_some_and(|c| c["status"] == "True");
+    let serves = pod.as_ref().is_some_and(|pod| condition::is_true(pod, "Ready"));
     findings.extend(account(host, tenant, pod.as_ref()).await?);
     findings.extend(parts(host, tenant).await?);
     findings.extend(rights(host, tenant).await?);

@@ -5,8 +5,7 @@ use crate::commands::session::{self, Way};
 use crate::contexts::Files;
 use crate::host::{Host, kind};
 use crate::tenants::{self, Tenant};
-use alcove_controllers::pods::condition;
-use alcove_object::meta;
+use alcove_object::{condition, meta};
 use serde_json::Value;
 use std::collections::BTreeMap;
 
@@ -116,7 +115,7 @@ fn unsynced(pod: &Value) -> Option<Finding> {
         return Some(Finding::new(place, what, "whoever set the gates has to remove them"));
     }
     let scheduled =
-        condition(pod, "PodScheduled").and_then(|c| c["message"].as_str()).filter(|m| !m.is_empty());
+        condition::find(pod, "PodScheduled").and_then(|c| c["message"].as_str()).filter(|m| !m.is_empty());
     let what = scheduled.map_or("it is not on the host yet".to_owned(), |message| {
         format!("it is not on the host: {message}")
     });

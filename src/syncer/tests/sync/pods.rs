@@ -3,14 +3,13 @@
 use crate::support::host::creates;
 use crate::support::tenant::pod;
 use crate::support::{Host, Side, phase, server_uid};
-use alcove_controllers::pods::condition;
-use alcove_object::{Status, Value, meta};
+use alcove_object::{Status, Value, condition, meta};
 use serde_json::json;
 
 const POD: &str = "web-x-default-x-demo";
 
 fn synced<'a>(pod: &'a Value, field: &str) -> &'a str {
-    condition(pod, "alcove.dev/Synced").and_then(|c| c[field].as_str()).unwrap_or_default()
+    condition::find(pod, "alcove.dev/Synced").and_then(|c| c[field].as_str()).unwrap_or_default()
 }
 
 #[tokio::test]
