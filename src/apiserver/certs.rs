@@ -3,6 +3,10 @@
 //! Only the authority is kept on disk (`DIR/pki`, directory 0700, files 0600). The serving certificate is made at
 //! start and again at run time before it ends, so that nobody has to restart anything, ever. Keys are ECDSA P-256.
 
+mod requests;
+
+pub use requests::{CertificateRequest, Validity};
+
 use alcove_object::Env;
 use arc_swap::ArcSwap;
 use base64::Engine;
@@ -54,6 +58,8 @@ pub enum Error {
     TooManyGroups { user: String, groups: usize },
     #[error("{path} is there and {missing} is not; restore it, or remove both for a new authority")]
     Half { path: PathBuf, missing: PathBuf },
+    #[error("the authority has a certificate or a key that cannot be used to sign requests")]
+    Unreadable,
 }
 
 /// A certificate with its key, in PEM.

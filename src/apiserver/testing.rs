@@ -7,6 +7,7 @@ pub(crate) mod webhook;
 use crate::admission::{Admission, NamespaceLifecycle};
 use crate::authn::{ServiceAccountTokens, SigningKeys};
 use crate::authorization::AlwaysAllow;
+use crate::certs::Authority;
 use crate::registry::Resource;
 use crate::server::{ApiServer, Server, ServerConfig};
 use alcove_object::Env;
@@ -16,6 +17,12 @@ use jiff::{SignedDuration, Timestamp};
 use parking_lot::Mutex;
 use std::sync::Arc;
 use std::time::Duration;
+
+/// An authority that is kept nowhere.
+pub fn authority() -> Arc<Authority> {
+    let now = TestEnv::new(0).now();
+    Arc::new(Authority::generate(now).expect("ring makes keys"))
+}
 
 /// A clock that stands still until it is moved, and numbers that follow from a seed.
 #[derive(Debug)]

@@ -149,7 +149,7 @@ impl ControlPlane {
         let front = tokio::spawn(serve(front, listener, tls, async {
             let _ = stopped.await;
         }));
-        let mut tasks = alcove_controllers::start(&server, &env, authority.pem());
+        let mut tasks = alcove_controllers::start(&server, &env, &authority);
         if options.services.is_none() {
             keep(&mut tasks, &server, objects);
         }

@@ -12,6 +12,7 @@
 pub mod aggregation;
 pub mod autoscale;
 pub mod batch;
+pub mod certificates;
 pub mod claim_protection;
 pub mod claims;
 pub mod cron_job;
@@ -43,6 +44,7 @@ pub mod statefulset;
 mod testing;
 pub mod token_secrets;
 
+use alcove_apiserver::certs::Authority;
 use alcove_apiserver::{Server, User};
 use alcove_object::Env;
 use futures_util::FutureExt;
@@ -51,8 +53,9 @@ use tokio::task::JoinSet;
 
 /// Starts all controllers on a server. They end when the returned set is dropped.
 ///
-/// `root_ca` is the certificate, in PEM, by which pods trust the API server.
-pub fn start(server: &Server, env: &Arc<dyn Env>, root_ca: &str) -> JoinSet<()> {
+/// `authority` is whose certificate makes pods trust the API server, and who signs certificates of clients.
+pub fn start(server: &Server, env: &Arc<dyn Env>, authority: &Arc<Authority>) -> JoinSet<()> {
+    let root_ca = authority.pem();
     let (mut tasks, mut watches) = (JoinSet::new(), runtime::Shared::default());
     let client = |name: &str| {
         server.client(
@@ -144,6 +147,10 @@ pub fn start(server: &Server, env: &Arc<dyn Env>, root_ca: &str) -> JoinSet<()> 
     run!(claim_protection::ClaimProtection::new(client("pvc-protection-controller")), |_: &Arc<_>| {
         claim_protection::ClaimProtection::sources()
     });
+    run!(
+        certificates::Certificates::new(client("certificate-controller"), authority.clone(), env.clone()),
+        |_: &Arc<_>| certificates::Certificates::sources()
+    );
     run!(event_expiry::EventExpiry::new(client("event-ttl-controller"), env.clone()), |_: &Arc<_>| {
         event_expiry::EventExpiry::sources()
     });

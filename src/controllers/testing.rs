@@ -27,7 +27,7 @@ impl World {
         let server = testing::server(kinds::resources(Minor::DEFAULT), env.clone());
         alcove_apiserver::bootstrap(&server, &[]).await.unwrap();
         let clock: Arc<dyn Env> = env.clone();
-        let tasks = crate::start(&server, &clock, "certificate");
+        let tasks = crate::start(&server, &clock, &testing::authority());
         World { client: server.client(User::component("tester"), "tester"), env, tasks }
     }
 

@@ -158,7 +158,8 @@ mod tests {
             json!({ "apiVersion": "v1", "kind": "ServiceAccount", "metadata": { "name": "robot" } });
         let account = client.create(&accounts(), "default", account).await.unwrap().parse();
         let env: Arc<dyn Env> = env;
-        let _tasks = crate::start(&server, &env, "certificate");
+        let authority = testing::authority();
+        let _tasks = crate::start(&server, &env, &authority);
         let secret = json!({ "apiVersion": "v1", "kind": "Secret", "type": TYPE,
             "metadata": { "name": "token", "annotations": { ACCOUNT_NAME: "robot" } } });
         client.create(&secrets(), "default", secret).await.unwrap();
@@ -169,7 +170,7 @@ mod tests {
             String::from_utf8(bytes).unwrap()
         };
         assert_eq!(meta::annotation(&filled, ACCOUNT_UID), Some(meta::uid(&account)));
-        assert_eq!((text("namespace").as_str(), text("ca.crt").as_str()), ("default", "certificate"));
+        assert_eq!((text("namespace").as_str(), text("ca.crt").as_str()), ("default", authority.pem()));
         assert_eq!(text("token").split('.').count(), 3);
 
         client.delete(&accounts(), "default", "robot", &DeleteOptions::default()).await.unwrap();

@@ -8,6 +8,7 @@ mod aggregation;
 mod api;
 mod architecture;
 mod bad_input;
+mod certificates;
 mod clients;
 mod daemons;
 mod dev;

@@ -19,7 +19,7 @@ async fn world() -> (Client, JoinSet<()>) {
     let server = testing::server(kinds::resources(Minor::DEFAULT), env.clone());
     alcove_apiserver::bootstrap(&server, &[]).await.unwrap();
     let env: Arc<dyn Env> = env;
-    let tasks = crate::start(&server, &env, "certificate");
+    let tasks = crate::start(&server, &env, &testing::authority());
     (server.client(User::component("tester"), "tester"), tasks)
 }
 

@@ -8,7 +8,7 @@ use alcove_apiserver::options::{DeleteOptions, PatchType, WriteOptions};
 use alcove_apiserver::request::Verb;
 use alcove_apiserver::rest::Connector;
 use alcove_apiserver::testing::front::Https;
-use alcove_apiserver::testing::{TestEnv, memory_store};
+use alcove_apiserver::testing::{TestEnv, authority, memory_store};
 use alcove_apiserver::{Client, Server, User};
 use alcove_object::{Status, Value, meta};
 use parking_lot::Mutex;
@@ -103,7 +103,7 @@ impl Host {
     /// Starts the host's controllers: its garbage collector among them.
     pub fn start_controllers(&mut self) {
         let env: Arc<dyn alcove_object::Env> = self.env.clone();
-        let mut controllers = alcove_controllers::start(&self.server, &env, "PEM");
+        let mut controllers = alcove_controllers::start(&self.server, &env, &authority());
         self.tasks.spawn(async move { while controllers.join_next().await.is_some() {} });
     }
 

@@ -5,7 +5,7 @@ use super::{Changes, Host, covers, get, gvr, list, missing, server};
 use alcove_apiserver::admission::Admission;
 use alcove_apiserver::options::{DeleteOptions, PatchType, WriteOptions};
 use alcove_apiserver::rest::Connector;
-use alcove_apiserver::testing::TestEnv;
+use alcove_apiserver::testing::{TestEnv, authority};
 use alcove_apiserver::{Client, Server, User};
 use alcove_config::Sync;
 use alcove_object::{Env, Value, meta};
@@ -129,7 +129,7 @@ impl Side {
     /// Starts the tenant's controllers too.
     pub fn start_controllers(&mut self) {
         let env: Arc<dyn Env> = self.env.clone();
-        let mut controllers = alcove_controllers::start(&self.server, &env, "PEM");
+        let mut controllers = alcove_controllers::start(&self.server, &env, &authority());
         self.tasks.spawn(async move { while controllers.join_next().await.is_some() {} });
     }
 
