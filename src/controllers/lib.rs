@@ -32,6 +32,7 @@ pub mod mirroring;
 pub mod namespace;
 pub mod nodes;
 pub mod pod_control;
+pub mod pod_gc;
 pub mod pods;
 pub mod presence;
 pub mod replica_set;
@@ -150,6 +151,10 @@ pub fn start(server: &Server, env: &Arc<dyn Env>, authority: &Arc<Authority>) ->
     run!(
         certificates::Certificates::new(client("certificate-controller"), authority.clone(), env.clone()),
         |_: &Arc<_>| certificates::Certificates::sources()
+    );
+    run!(
+        pod_gc::PodGc::new(client("pod-garbage-collector"), env.clone(), pod_gc::FINISHED_PODS_MAX),
+        pod_gc::PodGc::sources
     );
     run!(event_expiry::EventExpiry::new(client("event-ttl-controller"), env.clone()), |_: &Arc<_>| {
         event_expiry::EventExpiry::sources()
