@@ -132,6 +132,17 @@ impl Table {
         Table { now, ..self }
     }
 
+    /// Objects as their rows follow each other.
+    pub fn in_order(&self, mut objects: Vec<Object>) -> Vec<Object> {
+        if let Columns::Of(resource) = &self.columns
+            && !resource.rules.table_order.is_empty()
+        {
+            let place = resource.rules.table_order;
+            objects.sort_by_cached_key(|object| object.parse().pointer(place).and_then(Value::as_i64));
+        }
+        objects
+    }
+
     /// Everything before the first row. `metadata` is the list's in JSON, or the object's resourceVersion. Only the
     /// first table of a watch defines the columns.
     pub fn head(&self, metadata: &str, with_columns: bool) -> String {

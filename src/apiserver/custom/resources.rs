@@ -94,6 +94,7 @@ fn resource(
             returns_deleted: false,
             status_resets: &["metadata"],
             warns: |_, _| Vec::new(),
+            table_order: "",
         },
         selectable: selectable.iter().filter_map(|path| self::selectable(path)).collect(),
         columns: columns(version),

@@ -117,7 +117,10 @@ impl Form {
             }
             Shape::Table(table) => {
                 let head = table.head(&metadata, true);
-                let rows = list.items.into_iter().map(move |object| [Bytes::from(table.row(&object))]);
+                let rows = table
+                    .in_order(list.items)
+                    .into_iter()
+                    .map(move |object| [Bytes::from(table.row(&object))]);
                 Body::pieces(enclosed(head, rows, "]}\n"), None)
             }
         };

@@ -38,7 +38,7 @@ pub(super) fn apps() -> Vec<Row> {
             .counts_spec(),
         row(apps, "statefulsets", "StatefulSet", columns::stateful_set)
             .strategy(&sets::StatefulSet)
-            .warns(warnings::set)
+            .warns(warnings::stateful_set)
             .short(&["sts"])
             .all()
             .scale()
@@ -59,7 +59,7 @@ pub(super) fn batch() -> Vec<Row> {
             .counts_spec(),
         row("batch/v1", "jobs", "Job", batch::job)
             .strategy(&job::Job)
-            .warns(warnings::maker)
+            .warns(warnings::job)
             .all()
             .status()
             .counts_spec()

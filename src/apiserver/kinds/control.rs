@@ -7,6 +7,7 @@ use super::row::{Row, row};
 use super::select;
 use super::strategies::definition::CustomResourceDefinition;
 use super::strategies::{cluster, ruled};
+use super::warnings;
 use crate::registry::NameRule;
 
 /// What `kubectl get api-extensions` lists.
@@ -64,6 +65,7 @@ pub(super) fn node() -> Vec<Row> {
     vec![
         row("node.k8s.io/v1", "runtimeclasses", "RuntimeClass", columns::runtime_class)
             .strategy(&ruled::RUNTIME_CLASS)
+            .warns(warnings::runtime_class)
             .cluster()
             .creates_on_update()
             .conditional(),
@@ -75,6 +77,7 @@ pub(super) fn flow_control() -> Vec<Row> {
     vec![
         row(api, "flowschemas", "FlowSchema", columns::flow_schema)
             .strategy(&ruled::FLOW_SCHEMA)
+            .ordered("/spec/matchingPrecedence")
             .cluster()
             .status_but(&["metadata"])
             .counts_spec(),

@@ -19,6 +19,7 @@ pub(super) fn rows() -> Vec<Row> {
         row("v1", "configmaps", "ConfigMap", columns::config_map).strategy(&config::ConfigMap).short(&["cm"]),
         row("v1", "endpoints", "Endpoints", columns::endpoints)
             .strategy(&ruled::ENDPOINTS)
+            .warns(warnings::endpoints)
             .short(&["ep"])
             .creates_on_update(),
         event("v1").selectable(select::EVENT),
@@ -29,6 +30,7 @@ pub(super) fn rows() -> Vec<Row> {
         namespaces(),
         row("v1", "nodes", "Node", columns::node)
             .strategy(&cluster::Node)
+            .warns(warnings::node)
             .cluster()
             .short(&["no"])
             .connects(&[("proxy", "NodeProxyOptions")])
@@ -42,6 +44,7 @@ pub(super) fn rows() -> Vec<Row> {
             .returns_deleted(),
         row("v1", "persistentvolumes", "PersistentVolume", columns::persistent_volume)
             .strategy(&ruled::PERSISTENT_VOLUME)
+            .warns(warnings::volume)
             .cluster()
             .short(&["pv"])
             .status()
@@ -72,9 +75,13 @@ pub(super) fn rows() -> Vec<Row> {
             .short(&["quota"])
             .status()
             .returns_deleted(),
-        row("v1", "secrets", "Secret", columns::secret).strategy(&config::Secret).selectable(select::SECRET),
+        row("v1", "secrets", "Secret", columns::secret)
+            .strategy(&config::Secret)
+            .warns(warnings::secret)
+            .selectable(select::SECRET),
         row("v1", "serviceaccounts", "ServiceAccount", columns::service_account)
             .strategy(&config::ServiceAccount)
+            .warns(warnings::service_account)
             .short(&["sa"])
             .posts("token", Gvk::new("authentication.k8s.io", "v1", "TokenRequest"), SubresourceKind::Token)
             .returns_deleted(),

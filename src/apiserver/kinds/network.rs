@@ -27,6 +27,7 @@ pub(super) fn networking() -> Vec<Row> {
             .names(NameRule::IpAddress),
         row(api, "networkpolicies", "NetworkPolicy", columns::network_policy)
             .strategy(&ruled::NETWORK_POLICY)
+            .warns(warnings::network_policy)
             .short(&["netpol"])
             .counts_spec(),
         row(api, "servicecidrs", "ServiceCIDR", columns::service_cidr)
@@ -41,6 +42,7 @@ pub(super) fn discovery() -> Vec<Row> {
     vec![
         row("discovery.k8s.io/v1", "endpointslices", "EndpointSlice", columns::endpoint_slice)
             .strategy(&ruled::ENDPOINT_SLICE)
+            .warns(warnings::endpoint_slice)
             .counts(Generation::LabelsAndAll),
     ]
 }

@@ -65,6 +65,7 @@ pub(super) fn row(
             returns_deleted: false,
             status_resets: &[],
             warns: |_, _| Vec::new(),
+            table_order: "",
         },
         selectable: &[],
         columns,
@@ -225,6 +226,12 @@ impl Row {
     /// What is special about the kind.
     pub(super) fn strategy(mut self, strategy: &'static dyn Strategy) -> Row {
         self.strategy = strategy;
+        self
+    }
+
+    /// Rows of tables go by the number at this place.
+    pub(super) fn ordered(mut self, by: &'static str) -> Row {
+        self.rules.table_order = by;
         self
     }
 

@@ -4,6 +4,7 @@ use super::columns::storage as columns;
 use super::row::{Row, row};
 use super::select;
 use super::strategies::{cluster, ruled};
+use super::warnings;
 
 pub(super) fn storage() -> Vec<Row> {
     let storage = |plural, kind, columns| row("storage.k8s.io/v1", plural, kind, columns);
@@ -21,9 +22,11 @@ pub(super) fn storage() -> Vec<Row> {
             .returns_deleted(),
         storage("csistoragecapacities", "CSIStorageCapacity", super::columns::created)
             .strategy(&ruled::CSI_STORAGE_CAPACITY)
+            .warns(warnings::storage_capacity)
             .conditional(),
         storage("storageclasses", "StorageClass", columns::storage_class)
             .strategy(&ruled::STORAGE_CLASS)
+            .warns(warnings::storage_class)
             .cluster()
             .short(&["sc"])
             .returns_deleted(),

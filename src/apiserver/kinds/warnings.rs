@@ -4,34 +4,21 @@
 //! A kind's row names the function that warns. Objects are told apart by what is in them; whether a changed one is worth
 //! looking at again says its generation, as upstream has it.
 
-use super::tree::{field_text, int, list, text};
+mod forms;
+mod keys;
+mod network;
+mod nodes;
+mod overlaps;
+mod ports;
+
+pub(super) use forms::{address, block};
+pub(super) use keys::secret;
+pub(super) use network::{endpoint_slice, endpoints, ingress, network_policy};
+pub(super) use nodes::{node, runtime_class, storage_capacity, storage_class, volume};
+
+use super::tree::{field_text, int, list, some, text};
 use alcove_object::field::Path;
 use alcove_object::{Value, meta, name};
-use std::collections::{BTreeMap, HashMap};
-
-/// Labels of nodes that are called otherwise today (pkg/api/node: deprecatedNodeLabels).
-const OLD_LABELS: [(&str, &str); 8] = [
-    ("beta.kubernetes.io/arch", "deprecated since v1.14; use \"kubernetes.io/arch\" instead"),
-    ("beta.kubernetes.io/os", "deprecated since v1.14; use \"kubernetes.io/os\" instead"),
-    (
-        "failure-domain.beta.kubernetes.io/region",
-        "deprecated since v1.17; use \"topology.kubernetes.io/region\" instead",
-    ),
-    (
-        "failure-domain.beta.kubernetes.io/zone",
-        "deprecated since v1.17; use \"topology.kubernetes.io/zone\" instead",
-    ),
-    (
-        "beta.kubernetes.io/instance-type",
-        "deprecated since v1.17; use \"node.kubernetes.io/instance-type\" instead",
-    ),
-    ("app.kubernetes.io/created-by", "deprecated since v1.9"),
-    (
-        "scheduler.alpha.kubernetes.io/preferAvoidPods",
-        "deprecated since v1.22; use Taints and Tolerations instead",
-    ),
-    ("node-role.kubernetes.io/master", "use \"node-role.kubernetes.io/control-plane\" instead"),
-];
 
 /// Annotations of pods that nobody reads any more.
 const OLD_ANNOTATIONS: [(&str, &str); 3] = [
@@ -46,13 +33,24 @@ const OLD_ANNOTATIONS: [(&str, &str); 3] = [
     ),
 ];
 
+/// The seccomp profile of a pod, of old.
+const SECCOMP_POD: &str = "seccomp.security.alpha.kubernetes.io/pod";
+/// The same of a container, before its name.
+const SECCOMP_CONTAINER: &str = "container.seccomp.security.alpha.kubernetes.io/";
+/// The AppArmor profile of a container, before its name.
+const APP_ARMOR_CONTAINER: &str = "container.apparmor.security.beta.kubernetes.io/";
+
+/// From these on, an indexed Job may lose track of indexes that fail (pkg/api/job).
+const MANY_COMPLETIONS: i64 = 100_000;
+const MUCH_PARALLELISM: i64 = 10_000;
+
 /// Volumes that are on their way out, in the order in which upstream looks.
 const OLD_VOLUMES: [(&str, &str); 9] = [
     ("photonPersistentDisk", "deprecated in v1.11, non-functional in v1.16+"),
     ("gitRepo", "deprecated in v1.11, and disabled by default in v1.33+"),
     ("scaleIO", "deprecated in v1.16, non-functional in v1.22+"),
     ("flocker", "deprecated in v1.22, non-functional in v1.25+"),
-    ("storageOS", "deprecated in v1.22, non-functional in v1.25+"),
+    ("storageos", "deprecated in v1.22, non-functional in v1.25+"),
     ("quobyte", "deprecated in v1.22, non-functional in v1.25+"),
     ("glusterfs", "deprecated in v1.25, non-functional in v1.26+"),
     ("cephfs", "deprecated in v1.28, non-functional in v1.31+"),
@@ -75,6 +73,37 @@ pub(super) fn maker(object: &Value, old: Option<&Value>) -> Vec<String> {
     names.into_iter().chain(template(object, old, "/spec/template", "spec.template")).collect()
 }
 
+/// Jobs.
+pub(super) fn job(object: &Value, old: Option<&Value>) -> Vec<String> {
+    let names = if old.is_none() { name_warnings(object, "Pod names and hostnames") } else { Vec::new() };
+    names.into_iter().chain(job_spec(object, old, "/spec", "spec")).collect()
+}
+
+/// StatefulSets.
+pub(super) fn stateful_set(object: &Value, old: Option<&Value>) -> Vec<String> {
+    let mut warnings = set(object, old);
+    // Upstream's place in a change is this one.
+    let more = if old.is_some() { "Spec." } else { "" };
+    for (i, claim) in list(object, "/spec/volumeClaimTemplates").iter().enumerate() {
+        let place = |path: &str| format!("spec.volumeClaimTemplates[{i}].{more}{path}");
+        warnings.extend(claim_spec(claim.get("spec"), &place));
+    }
+    if int(object, "/spec/revisionHistoryLimit") < 0 {
+        let why = "a negative value retains all historical revisions; a value >= 0 is recommended";
+        warnings.push(format!("spec.revisionHistoryLimit: {why}"));
+    }
+    warnings
+}
+
+/// Accounts that limit which Secrets pods may mount, when they begin to.
+pub(super) fn service_account(object: &Value, old: Option<&Value>) -> Vec<String> {
+    const ENFORCES: &str = "kubernetes.io/enforce-mountable-secrets";
+    let has = |account: &Value| meta::annotation(account, ENFORCES).is_some();
+    let is_new = has(object) && !old.is_some_and(has);
+    let why = "deprecated in v1.32+; prefer separate namespaces to isolate access to mounted secrets";
+    is_new.then(|| format!("metadata.annotations[{ENFORCES}]: {why}")).into_iter().collect()
+}
+
 /// Whoever makes pods of `spec.template` and says nothing about names.
 pub(super) fn set(object: &Value, old: Option<&Value>) -> Vec<String> {
     template(object, old, "/spec/template", "spec.template")
@@ -88,17 +117,34 @@ pub(super) fn pod_template(object: &Value, old: Option<&Value>) -> Vec<String> {
 /// CronJobs.
 pub(super) fn cron_job(object: &Value, old: Option<&Value>) -> Vec<String> {
     let names = if old.is_none() { name_warnings(object, "Pod names and hostnames") } else { Vec::new() };
-    let place = ("/spec/jobTemplate/spec/template", "spec.jobTemplate.spec.template");
-    names.into_iter().chain(template(object, old, place.0, place.1)).collect()
+    let told = job_spec(object, old, "/spec/jobTemplate/spec", "spec.jobTemplate.spec");
+    let mut warnings: Vec<String> = names.into_iter().chain(told).collect();
+    if old.is_some() && text(object, "/spec/schedule").contains("TZ") {
+        // Upstream's place is this one.
+        let why = "cannot use TZ or CRON_TZ in spec.spec.schedule, use timeZone instead, see \
+                   https://kubernetes.io/docs/concepts/workloads/controllers/cron-jobs/ for more details";
+        warnings.push(why.to_owned());
+    }
+    warnings
 }
 
-/// Ingresses that say their class in the old way.
-pub(super) fn ingress(object: &Value, old: Option<&Value>) -> Vec<String> {
-    const CLASS: &str = "kubernetes.io/ingress.class";
-    let is_old =
-        meta::annotation(object, CLASS).is_some() && object.pointer("/spec/ingressClassName").is_none();
-    let warning = format!("annotation {CLASS:?} is deprecated, please use 'spec.ingressClassName' instead");
-    (old.is_none() && is_old).then_some(warning).into_iter().collect()
+/// What a Job is to do, at a place.
+fn job_spec(object: &Value, old: Option<&Value>, pointer: &str, path: &str) -> Vec<String> {
+    if is_settled(object, old) {
+        return Vec::new();
+    }
+    let spec = object.pointer(pointer).unwrap_or(&Value::Null);
+    let is_large = field_text(spec, "completionMode") == "Indexed"
+        && int(spec, "/completions") > MANY_COMPLETIONS
+        && int(spec, "/parallelism") > MUCH_PARALLELISM;
+    let told = is_large.then(|| {
+        format!(
+            "{path}: In Indexed Jobs with a number of completions higher than 10^5 and a parallelism higher \
+             than 10^4, Kubernetes might not be able to track completedIndexes when a big number of indexes fail"
+        )
+    });
+    let pods = template(object, old, &format!("{pointer}/template"), &format!("{path}.template"));
+    told.into_iter().chain(pods).collect()
 }
 
 /// Claims.
@@ -122,10 +168,15 @@ fn claim_spec(spec: Option<&Value>, at: &dyn Fn(&str) -> String) -> Vec<String> 
 }
 
 fn template(object: &Value, old: Option<&Value>, pointer: &str, path: &str) -> Vec<String> {
-    if old.is_some_and(|old| meta::generation(old) == meta::generation(object)) {
+    if is_settled(object, old) {
         return Vec::new();
     }
     object.pointer(pointer).map(|pod| of_pod(pod, &|rest: &str| format!("{path}.{rest}"))).unwrap_or_default()
+}
+
+/// Whether a change left alone what an object asks for.
+fn is_settled(object: &Value, old: Option<&Value>) -> bool {
+    old.is_some_and(|old| meta::generation(old) == meta::generation(object))
 }
 
 fn name_warnings(object: &Value, what: &str) -> Vec<String> {
@@ -146,14 +197,15 @@ fn of_pod(pod: &Value, at: &dyn Fn(&str) -> String) -> Vec<String> {
     for key in
         pod.pointer("/spec/nodeSelector").and_then(Value::as_object).into_iter().flat_map(|map| map.keys())
     {
-        if let Some((_, why)) = OLD_LABELS.iter().find(|(old, _)| old == key) {
+        if let Some(why) = nodes::why_old(key) {
             warnings.push(format!("{}: {why}", at(&format!("spec.nodeSelector[{key}]"))));
         }
     }
+    warnings.extend(nodes::affinity(pod, at));
     for (i, constraint) in list(pod, "/spec/topologySpreadConstraints").iter().enumerate() {
         let place = |field: &str| at(&format!("spec.topologySpreadConstraints[{i}].{field}"));
         let key = field_text(constraint, "topologyKey");
-        if let Some((_, why)) = OLD_LABELS.iter().find(|(old, _)| *old == key) {
+        if let Some(why) = nodes::why_old(key) {
             warnings.push(format!("{}: {key} is {why}", place("topologyKey")));
         }
         warnings.extend(without_selector(constraint, &place("labelSelector")));
@@ -164,6 +216,7 @@ fn of_pod(pod: &Value, at: &dyn Fn(&str) -> String) -> Vec<String> {
         }
     }
     warnings.extend(volumes(pod, at));
+    warnings.extend(overlaps::overlaps(pod));
     warnings.extend(twice(pod, "hostAliases", "ip", at));
     warnings.extend(twice(pod, "imagePullSecrets", "name", at));
     for (i, secret) in list(pod, "/spec/imagePullSecrets").iter().enumerate() {
@@ -179,16 +232,55 @@ fn of_pod(pod: &Value, at: &dyn Fn(&str) -> String) -> Vec<String> {
     for resource in ["memory", "ephemeral-storage"] {
         warnings.extend(fraction(spec, &["overhead"], resource, &of_spec));
     }
+    warnings.extend(old_profile(pod, spec, SECCOMP_POD, at));
     for (container, place) in containers(pod) {
+        let name = field_text(container, "name");
+        warnings.extend(old_profile(pod, container, &format!("{SECCOMP_CONTAINER}{name}"), at));
+        warnings.extend(old_app_armor(pod, container, at));
         warnings.extend(of_container(container, &|path: &str| at(&format!("{place}.{path}"))));
     }
-    warnings.extend(ports(pod, at));
+    warnings.extend(ports::ports(pod, at));
     if int(pod, "/spec/terminationGracePeriodSeconds") < 0 {
         let path = at("spec.terminationGracePeriodSeconds");
         warnings.push(format!("{path}: must be >= 0; negative values are invalid and will be treated as 1"));
     }
     warnings.extend(affinities(pod, at));
+    for (i, server) in list(pod, "/spec/dnsConfig/nameservers").iter().enumerate() {
+        let place = at(&format!("spec.dnsConfig.nameservers[{i}]"));
+        warnings.extend(address(server.as_str().unwrap_or_default(), &place));
+    }
+    for (i, alias) in list(pod, "/spec/hostAliases").iter().enumerate() {
+        warnings.extend(address(field_text(alias, "ip"), &at(&format!("spec.hostAliases[{i}].ip"))));
+    }
     warnings
+}
+
+/// An annotation for a seccomp profile, where a pod or a container has no field for it.
+fn old_profile(pod: &Value, of: &Value, key: &str, at: &dyn Fn(&str) -> String) -> Option<String> {
+    let is_alone = some(of, "/securityContext/seccompProfile").is_none();
+    let place = at(&format!("metadata.annotations[{key}]"));
+    (is_alone && meta::annotation(pod, key).is_some())
+        .then(|| format!("{place}: non-functional in v1.27+; use the \"seccompProfile\" field instead"))
+}
+
+/// An annotation for the AppArmor profile of a container in a template, where no field says the same.
+fn old_app_armor(pod: &Value, container: &Value, at: &dyn Fn(&str) -> String) -> Option<String> {
+    const PROFILE: &str = "/securityContext/appArmorProfile";
+    let key = format!("{APP_ARMOR_CONTAINER}{}", field_text(container, "name"));
+    let said = meta::annotation(pod, &key)?;
+    let meant = match said.strip_prefix("localhost/") {
+        Some(name) => ("Localhost", name),
+        None if said == "unconfined" => ("Unconfined", ""),
+        None if said == "runtime/default" => ("RuntimeDefault", ""),
+        None => ("", ""),
+    };
+    let whole = pod.pointer("/spec").and_then(|spec| some(spec, PROFILE));
+    let same = whole.is_some_and(|p| (field_text(p, "type"), field_text(p, "localhostProfile")) == meant);
+    let place = at(&format!("metadata.annotations[{key}]"));
+    // A pod lies in no other object.
+    let is_template = !at("").is_empty();
+    (is_template && some(container, PROFILE).is_none() && !same)
+        .then(|| format!("{place}: deprecated since v1.30; use the \"appArmorProfile\" field instead"))
 }
 
 fn without_selector(term: &Value, place: &str) -> Option<String> {
@@ -217,7 +309,9 @@ fn volumes(pod: &Value, at: &dyn Fn(&str) -> String) -> Vec<String> {
     let mut warnings = Vec::new();
     for (i, volume) in list(pod, "/spec/volumes").iter().enumerate() {
         for (kind, why) in OLD_VOLUMES.iter().filter(|(kind, _)| volume.get(*kind).is_some()) {
-            warnings.push(format!("{}: {why}", at(&format!("spec.volumes[{i}].{kind}"))));
+            // Upstream writes this one otherwise than the field is called.
+            let told = if *kind == "storageos" { "storageOS" } else { kind };
+            warnings.push(format!("{}: {why}", at(&format!("spec.volumes[{i}].{told}"))));
         }
         let spec = volume.pointer("/ephemeral/volumeClaimTemplate/spec");
         let place = |path: &str| at(&format!("spec.volumes[{i}].ephemeral.volumeClaimTemplate.spec.{path}"));
@@ -276,56 +370,6 @@ fn of_container(container: &Value, at: &dyn Fn(&str) -> String) -> Vec<String> {
         }
     }
     warnings
-}
-
-/// Ports of containers that are in each other's way: first their numbers, then their names.
-fn ports<'a>(pod: &'a Value, at: &dyn Fn(&str) -> String) -> Vec<String> {
-    let all: Vec<(&'a Value, String)> = containers(pod)
-        .flat_map(|(container, place)| {
-            let ports = list(container, "/ports").iter().enumerate();
-            ports.map(move |(i, port)| (port, format!("{place}.ports[{i}]"))).collect::<Vec<_>>()
-        })
-        .map(|(port, place)| (port, at(&place)))
-        .collect();
-    let mut warnings = Vec::new();
-    let mut known: BTreeMap<(i64, &str), Vec<(&Value, &str)>> = BTreeMap::new();
-    for (port, place) in &all {
-        let others = known.entry((int(port, "/containerPort"), text(port, "/protocol"))).or_default();
-        for (other, first) in others.iter() {
-            warnings.extend(
-                overlap(port, other).map(|how| format!("{place}: {how} port definition with {first}")),
-            );
-        }
-        others.push((port, place));
-    }
-    let mut names: HashMap<&str, &str> = HashMap::new();
-    for (port, place) in &all {
-        let name = text(port, "/name");
-        match names.get(name) {
-            _ if name.is_empty() => {}
-            Some(first) => warnings.push(format!(
-                "{place}: duplicate port name {name:?} with {first}, services and probes that select ports by name will \
-                 use {first}"
-            )),
-            None => {
-                names.insert(name, place);
-            }
-        }
-    }
-    warnings
-}
-
-/// How two definitions of one port get into each other's way, if they do.
-fn overlap(port: &Value, other: &Value) -> Option<&'static str> {
-    let host = |port: &Value| (text(port, "/hostIP").to_owned(), int(port, "/hostPort"));
-    let (one, two) = (host(port), host(other));
-    if one == two {
-        Some("duplicate")
-    } else if one.1 == 0 || two.1 == 0 {
-        Some("overlapping")
-    } else {
-        (one.1 == two.1 && (one.0.is_empty() != two.0.is_empty())).then_some("dangerously ambiguous")
-    }
 }
 
 #[cfg(test)]

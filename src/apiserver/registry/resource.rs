@@ -104,6 +104,9 @@ pub struct Rules {
     pub status_resets: &'static [&'static str],
     /// Texts for `Warning` headers about a new or changed object itself (not a subresource of it).
     pub warns: fn(&Value, Option<&Value>) -> Vec<String>,
+    /// Where in an object the number stands that the rows of a table go by, those with the same one by their names.
+    /// Empty: by their names alone.
+    pub table_order: &'static str,
 }
 
 /// What names must look like (k8s.io/apimachinery/pkg/api/validation).

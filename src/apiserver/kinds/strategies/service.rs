@@ -9,6 +9,7 @@ use crate::kinds::defaults::kinds;
 use crate::kinds::tree::{int, list, some, text};
 use crate::kinds::validation::statuses;
 use crate::kinds::validation::{address, block, by, items, port_number, port_or_name};
+use crate::kinds::warnings;
 use crate::registry::{Context, Strategy};
 use alcove_object::field::{Error, Path};
 use alcove_object::{Value, meta, name, validate};
@@ -53,7 +54,7 @@ impl Strategy for Service {
     }
 
     fn warnings(&self, object: &Value, _: Option<&Value>) -> Vec<String> {
-        warnings(object)
+        told(object)
     }
 }
 
@@ -127,7 +128,7 @@ fn service(object: &Value, old: Option<&Value>) -> Vec<Error> {
 }
 
 /// What a client should know although it is not wrong (k8s.io/kubernetes/pkg/api/service/warnings.go).
-fn warnings(service: &Value) -> Vec<String> {
+fn told(service: &Value) -> Vec<String> {
     let mut out = Vec::new();
     let is_headless = kind(service) == "ClusterIP" && text(service, "/spec/clusterIP") == "None";
     let external = list(service, "/spec/externalIPs");
@@ -139,6 +140,8 @@ fn warnings(service: &Value) -> Vec<String> {
         "annotation service.kubernetes.io/topology-aware-hints is deprecated, please use \
          service.kubernetes.io/topology-mode instead",
     );
+    out.extend(spellings(service, "clusterIPs", warnings::address));
+    let mut says = |is_said: bool, what: &str| out.extend(is_said.then(|| what.to_owned()));
     says(
         is_headless && !text(service, "/spec/loadBalancerIP").is_empty(),
         "spec.loadBalancerIP is ignored for headless services",
@@ -148,10 +151,15 @@ fn warnings(service: &Value) -> Vec<String> {
         is_headless && text(service, "/spec/sessionAffinity") != "None",
         "spec.SessionAffinity is ignored for headless services",
     );
+    out.extend(spellings(service, "externalIPs", warnings::address));
+    let mut says = |is_said: bool, what: &str| out.extend(is_said.then(|| what.to_owned()));
     says(
         !external.is_empty() && !is_headless && !is_name,
         "spec.externalIPs is deprecated and may no longer be implemented in some clusters",
     );
+    out.extend(warnings::address(text(service, "/spec/loadBalancerIP"), "spec.loadBalancerIP"));
+    out.extend(spellings(service, "loadBalancerSourceRanges", warnings::block));
+    let mut says = |is_said: bool, what: &str| out.extend(is_said.then(|| what.to_owned()));
     says(is_name && !external.is_empty(), "spec.externalIPs is ignored when spec.type is \"ExternalName\"");
     says(
         !is_name && !text(service, "/spec/externalName").is_empty(),
@@ -162,6 +170,16 @@ fn warnings(service: &Value) -> Vec<String> {
         "spec.trafficDistribution: \"PreferClose\" is deprecated; use \"PreferSameZone\"",
     );
     out
+}
+
+/// What is to say about the spelling of a list's items.
+fn spellings<'a, W: IntoIterator<Item = String> + 'a>(
+    service: &'a Value,
+    field: &'a str,
+    told: impl Fn(&str, &str) -> W + 'a,
+) -> impl Iterator<Item = String> + 'a {
+    let items = list(service, &format!("/spec/{field}")).iter().enumerate();
+    items.flat_map(move |(i, item)| told(item.as_str().unwrap_or_default(), &format!("spec.{field}[{i}]")))
 }
 
 fn service_spec(spec: &Value, old: Option<&Value>, path: &Path) -> Vec<Error> {

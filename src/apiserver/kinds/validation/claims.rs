@@ -7,7 +7,7 @@ use super::{by, immutable, scheduling, sources, volume};
 use crate::kinds::tree::{field, list, some, text};
 use alcove_object::field::{Error, Path};
 use alcove_object::quantity::Quantity;
-use alcove_object::{Value, name};
+use alcove_object::{Value, meta, name};
 use serde_json::json;
 
 const ACCESS_MODES: [&str; 4] = ["ReadOnlyMany", "ReadWriteMany", "ReadWriteOnce", "ReadWriteOncePod"];
@@ -199,12 +199,34 @@ fn was_known(source: &Value) -> bool {
 pub(crate) const VOLUME: &[Rule] = &[("", By(whole_volume))];
 
 fn whole_volume(object: &Value, _: &Path) -> Vec<Error> {
-    volume_spec(
-        object.get("spec").unwrap_or(&Value::Null),
-        text(object, "/metadata/name"),
-        false,
-        &Path::new("spec"),
-    )
+    let spec = object.get("spec").unwrap_or(&Value::Null);
+    let mut errors = volume_spec(spec, text(object, "/metadata/name"), false, &Path::new("spec"));
+    errors.extend(old_mount_options(object, spec));
+    errors
+}
+
+/// Options for mounting in an annotation, which not every source knows (pkg/volume/validation).
+fn old_mount_options(object: &Value, spec: &Value) -> Option<Error> {
+    const OPTIONS: &str = "volume.beta.kubernetes.io/mount-options";
+    const TAKE_THEM: [&str; 13] = [
+        "gcePersistentDisk",
+        "awsElasticBlockStore",
+        "glusterfs",
+        "nfs",
+        "rbd",
+        "quobyte",
+        "iscsi",
+        "cinder",
+        "cephfs",
+        "azureFile",
+        "vsphereVolume",
+        "azureDisk",
+        "photonPersistentDisk",
+    ];
+    let takes_them = TAKE_THEM.iter().any(|source| field(spec, source).is_some());
+    let path = Path::new("metadata").child("annotations").child(OPTIONS);
+    (!takes_them && meta::annotation(object, OPTIONS).is_some())
+        .then(|| Error::forbidden(&path, "may not specify mount options for this volume type"))
 }
 
 /// The spec of a volume, of its own or inside an attachment.

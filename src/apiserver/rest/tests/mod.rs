@@ -68,6 +68,7 @@ fn rules() -> Rules {
         returns_deleted: false,
         status_resets: &[],
         warns: |_, _| Vec::new(),
+        table_order: "",
     }
 }
 
