@@ -4,8 +4,8 @@
 //! included); only HTTP and encoding are left out. Reads and watches hand out the store's shared bytes; who needs a
 //! tree parses it and drops it again, so that no object is held twice.
 
-use crate::aggregation::Place;
-use crate::aggregation::read::read;
+use crate::aggregation::read::{delete, read};
+use crate::aggregation::{Place, Remote};
 use crate::authorization::Action;
 use crate::options::{DeleteOptions, ListOptions, PatchType, WriteOptions};
 use crate::request::Verb;
@@ -131,9 +131,21 @@ impl Client {
 
     /// What another server has in a place, as it tells this user. 404 when nobody serves that group-version.
     pub async fn read_aggregated(&self, place: &Place<'_>) -> Result<Value, Status> {
+        let verb = if place.name.is_empty() { Verb::List } else { Verb::Get };
+        read(&*self.remote(place, verb)?, place, &self.caller.user).await
+    }
+
+    /// Deletes what another server has in a place, one object or a whole collection.
+    pub async fn delete_aggregated(&self, place: &Place<'_>) -> Result<(), Status> {
+        let verb = if place.name.is_empty() { Verb::DeleteCollection } else { Verb::Delete };
+        delete(&*self.remote(place, verb)?, place, &self.caller.user).await
+    }
+
+    /// Who serves a place, if this user may do this there.
+    fn remote(&self, place: &Place<'_>, verb: Verb) -> Result<Arc<Remote>, Status> {
         let action = Action {
             is_resource: true,
-            verb: if place.name.is_empty() { Verb::List } else { Verb::Get }.as_str(),
+            verb: verb.as_str(),
             group: place.group,
             version: place.version,
             resource: place.resource,
@@ -145,8 +157,7 @@ impl Client {
         self.server.authorize(&self.caller.user, &action)?;
         let registry = self.server.registry();
         let remote = registry.remote_of(place.group, place.version);
-        let remote = remote.ok_or_else(|| place.unexplained(404, b""))?;
-        read(remote, place, &self.caller.user).await
+        remote.cloned().ok_or_else(|| place.unexplained("get", 404, b""))
     }
 
     /// Events after `options.resource_version`, or with the current state first when it is empty or

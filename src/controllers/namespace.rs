@@ -1,6 +1,8 @@
 //! Ends namespaces: deletes what is in a terminating one, pods first, and then takes the `kubernetes` finalizer away
 //! (k8s.io/kubernetes/pkg/controller/namespace/deletion).
 
+mod aggregated;
+
 use crate::pods;
 use crate::runtime::{Failure, Key, Next, Reconciler, Source};
 use alcove_apiserver::options::{DeleteOptions, ListOptions, Propagation};
@@ -36,6 +38,16 @@ struct Remaining {
     objects: BTreeMap<String, usize>,
     /// Objects that wait for a finalizer, by finalizer.
     finalizers: BTreeMap<String, usize>,
+    /// Group-versions whose servers do not say what they have.
+    undiscovered: Vec<String>,
+    /// Why something could not be deleted, sorted.
+    failures: Vec<String>,
+}
+
+impl Remaining {
+    fn is_empty(&self) -> bool {
+        self.objects.is_empty() && self.undiscovered.is_empty() && self.failures.is_empty()
+    }
 }
 
 /// Whether a creation failed since the namespace is being deleted.
@@ -57,7 +69,7 @@ impl Namespaces {
 
     /// Deletes what is in the namespace; gives what is still there. Pods go before everything else (KEP-5080).
     async fn empty(&self, namespace: &str) -> Result<Remaining, Status> {
-        let mut remaining = Remaining::default();
+        let mut remaining = Remaining { undiscovered: self.undiscovered(), ..Remaining::default() };
         let pods = pods::resource();
         self.delete_all(&pods, namespace, &mut remaining).await?;
         if !remaining.objects.is_empty() {
@@ -69,6 +81,7 @@ impl Namespaces {
                 self.delete_all(&resource.gvr, namespace, &mut remaining).await?;
             }
         }
+        self.empty_aggregated(namespace, &mut remaining).await;
         Ok(remaining)
     }
 
@@ -120,7 +133,7 @@ impl Namespaces {
         let wanted = [
             condition(
                 "NamespaceDeletionDiscoveryFailure",
-                None,
+                undiscovered(&remaining.undiscovered),
                 "ResourcesDiscovered",
                 "All resources successfully discovered",
             ),
@@ -132,7 +145,7 @@ impl Namespaces {
             ),
             condition(
                 "NamespaceDeletionContentFailure",
-                None,
+                failed(&remaining.failures),
                 "ContentDeleted",
                 "All content successfully deleted, may be waiting on finalization",
             ),
@@ -184,17 +197,31 @@ fn resource() -> Gvr {
 }
 
 fn condition(kind: &str, bad: Option<String>, good_reason: &str, good: &str) -> Value {
+    let reason = match kind {
+        "NamespaceDeletionDiscoveryFailure" => "DiscoveryFailed",
+        "NamespaceDeletionContentFailure" => "ContentDeletionFailed",
+        "NamespaceFinalizersRemaining" => "SomeFinalizersRemain",
+        _ => "SomeResourcesRemain",
+    };
     match bad {
-        Some(message) => {
-            let reason = if kind == "NamespaceFinalizersRemaining" {
-                "SomeFinalizersRemain"
-            } else {
-                "SomeResourcesRemain"
-            };
-            json!({ "type": kind, "status": "True", "reason": reason, "message": message })
-        }
+        Some(message) => json!({ "type": kind, "status": "True", "reason": reason, "message": message }),
         None => json!({ "type": kind, "status": "False", "reason": good_reason, "message": good }),
     }
+}
+
+fn undiscovered(groups: &[String]) -> Option<String> {
+    let told = || {
+        let why = "unable to retrieve the complete list of server APIs";
+        format!("Discovery failed for some groups, {} failing: {why}: {}", groups.len(), groups.join(", "))
+    };
+    (!groups.is_empty()).then(told)
+}
+
+fn failed(failures: &[String]) -> Option<String> {
+    let told = || {
+        format!("Failed to delete all resource types, {} remaining: {}", failures.len(), failures.join(", "))
+    };
+    (!failures.is_empty()).then(told)
 }
 
 fn content_delay(namespace: &Value, now: Timestamp) -> Duration {
@@ -231,7 +258,7 @@ impl Reconciler for Namespaces {
             return Ok(Next::Done);
         }
         let remaining = self.empty(key).await?;
-        let (result, next) = if remaining.objects.is_empty() {
+        let (result, next) = if remaining.is_empty() {
             (self.finalize(namespace).await, Next::Done)
         } else {
             let next = Next::After(content_delay(&namespace, self.env.now()));

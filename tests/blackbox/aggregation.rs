@@ -70,6 +70,7 @@ fn a_group_of_another_server() {
     it_is_told_who_asks(&api, &wardle);
     documents_tell_of_it(&api);
     it_may_become_something_else(&api);
+    it_is_emptied_with_its_namespace(&api);
     let redirected = api.get(&format!("{FLUNDERS}/moved"));
     assert_eq!(redirected.status, 502);
     assert_eq!(redirected.text(), "the backend attempted to redirect this request, which is not permitted\n");
@@ -90,8 +91,10 @@ fn a_group_of_another_server() {
     let told = session.run("kubectl get flunders");
     assert_ne!(told.code, 0, "{}", told.output);
     session.ok("kubectl get pods");
+    it_holds_namespaces_while_it_is_silent(&api);
 
     api.delete(&format!("{API_SERVICES}/{NAME}")).expect(200);
+    gone(&api, "/api/v1/namespaces/held");
     eventually("the group is gone", || match api.get(FLUNDERS).status {
         404 => Ok(()),
         other => Err(other.to_string()),
@@ -169,6 +172,48 @@ fn documents_tell_of_it(api: &Api) {
     let v2 = api.get("/openapi/v2").expect(200);
     assert!(v2["paths"]["/apis/wardle.example.com/v1alpha1/"].is_object());
     assert!(v2["definitions"]["wardle.List"].is_object() && v2["definitions"]["wardle.Other"].is_null());
+}
+
+fn gone(api: &Api, path: &str) {
+    eventually(&format!("{path} is gone"), || match api.get(path) {
+        answer if answer.status == 404 => Ok(()),
+        answer => Err(answer.text()),
+    });
+}
+
+/// A namespace takes along what the other server has in it, and nothing of another one.
+fn it_is_emptied_with_its_namespace(api: &Api) {
+    let flunders = FLUNDERS.replace("/wardle/", "/leaves/");
+    api.namespace("leaves");
+    for name in ["a", "b"] {
+        let flunder =
+            json!({"apiVersion": GROUP_VERSION, "kind": "Flunder", "metadata": {"name": name}, "spec": {}});
+        api.post(&flunders, &flunder).expect(201);
+    }
+    api.delete("/api/v1/namespaces/leaves").expect(200);
+    gone(api, "/api/v1/namespaces/leaves");
+    assert_eq!(api.get(&flunders).expect(200)["items"], json!([]));
+    assert_eq!(api.get(&format!("{FLUNDERS}/a")).status, 200);
+}
+
+/// Nobody knows what a silent server has in a namespace, so the namespace waits and says for whom.
+fn it_holds_namespaces_while_it_is_silent(api: &Api) {
+    api.namespace("held");
+    api.delete("/api/v1/namespaces/held").expect(200);
+    let message = eventually("the namespace says why it stays", || {
+        let namespace = api.get("/api/v1/namespaces/held").json();
+        let conditions = namespace["status"]["conditions"].as_array().cloned().unwrap_or_default();
+        let failure = conditions.iter().find(|c| c["type"] == "NamespaceDeletionDiscoveryFailure");
+        match failure.filter(|c| c["status"] == "True" && c["reason"] == "DiscoveryFailed") {
+            Some(condition) => Ok(condition["message"].clone()),
+            None => Err(namespace.to_string()),
+        }
+    });
+    let expected = format!(
+        "Discovery failed for some groups, 1 failing: unable to retrieve the complete list of server APIs: \
+         {GROUP_VERSION}: stale GroupVersion discovery: {GROUP_VERSION}"
+    );
+    assert_eq!(message, expected);
 }
 
 fn it_may_become_something_else(api: &Api) {

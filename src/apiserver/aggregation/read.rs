@@ -6,7 +6,7 @@ use crate::rest::no_body;
 use crate::user::User;
 use alcove_object::{Reason, Status, Value};
 use bytes::Bytes;
-use http::{HeaderValue, Request, header};
+use http::{HeaderValue, Method, Request, header};
 use std::fmt::Write;
 use std::time::Duration;
 
@@ -17,8 +17,13 @@ const DOCUMENT_BYTES_MAX: usize = 16 * 1024 * 1024;
 
 /// Asks for a path, as this user. Gives the code and body of the answer; fails with a sentence.
 pub(super) async fn get(remote: &Remote, path: &str, user: &User) -> Result<(u16, Bytes), String> {
+    send(remote, Method::GET, path, user).await
+}
+
+async fn send(remote: &Remote, method: Method, path: &str, user: &User) -> Result<(u16, Bytes), String> {
     let asked = async {
         let mut request = Request::new(no_body());
+        *request.method_mut() = method;
         request.headers_mut().insert(header::ACCEPT, HeaderValue::from_static("application/json"));
         let answer = remote.send(user, path, request).await?;
         outbound::collect(answer, DOCUMENT_BYTES_MAX).await
@@ -71,13 +76,17 @@ impl Place<'_> {
     }
 
     /// What a client says when a server's answer says nothing itself (apimachinery's NewGenericServerResponse).
-    pub(crate) fn unexplained(&self, code: u16, body: &[u8]) -> Status {
+    pub(crate) fn unexplained(&self, verb: &str, code: u16, body: &[u8]) -> Status {
         let name = if self.name.is_empty() { String::new() } else { format!(" {}", self.name) };
-        let what = format!("(get {}.{}{name})", self.resource, self.group);
+        let what = format!("({verb} {}.{}{name})", self.resource, self.group);
         let (reason, text) = match code {
             401 => (Reason::UNAUTHORIZED, "the server has asked for the client to provide credentials"),
             403 => (Reason::FORBIDDEN, "the server does not allow access to the requested resource"),
             404 => (Reason::NOT_FOUND, "the server could not find the requested resource"),
+            405 => (
+                Reason::METHOD_NOT_ALLOWED,
+                "the server does not allow this method on the requested resource",
+            ),
             503 => (Reason::SERVICE_UNAVAILABLE, "the server is currently unable to handle the request"),
             _ => {
                 let body = String::from_utf8_lossy(body);
@@ -103,18 +112,30 @@ fn encode(text: &str, out: &mut String) {
 
 /// What a server has in a place, as it tells this user. Errors are the server's, or a client's.
 pub(crate) async fn read(remote: &Remote, place: &Place<'_>, user: &User) -> Result<Value, Status> {
+    ask(remote, place, Method::GET, user).await
+}
+
+/// Deletes what a server has in a place, in this user's name; what it owns goes after it.
+pub(crate) async fn delete(remote: &Remote, place: &Place<'_>, user: &User) -> Result<(), Status> {
+    let query = [("propagationPolicy", "Background".to_owned())];
+    ask(remote, &Place { query: &query, ..*place }, Method::DELETE, user).await.map(drop)
+}
+
+async fn ask(remote: &Remote, place: &Place<'_>, method: Method, user: &User) -> Result<Value, Status> {
+    let verb = if method == Method::DELETE { "delete" } else { "get" };
     if !remote.known.is_available {
-        return Err(place.unexplained(503, b""));
+        return Err(place.unexplained(verb, 503, b""));
     }
-    let (code, body) = get(remote, &place.path(), user).await.map_err(|why| {
+    let (code, body) = send(remote, method, &place.path(), user).await.map_err(|why| {
         tracing::info!(group = remote.group, %why, "an aggregated API server did not answer");
-        place.unexplained(503, b"")
+        place.unexplained(verb, 503, b"")
     })?;
     let tree: Option<Value> = serde_json::from_slice(&body).ok();
     match (code, tree) {
         (200..300, Some(tree)) => Ok(tree),
         (code, tree) => {
-            Err(tree.as_ref().and_then(Status::from_value).unwrap_or_else(|| place.unexplained(code, &body)))
+            let told = tree.as_ref().and_then(Status::from_value);
+            Err(told.unwrap_or_else(|| place.unexplained(verb, code, &body)))
         }
     }
 }
@@ -150,7 +171,7 @@ mod tests {
                 "an error on the server (\"oh\") has prevented the request from succeeding (get pods.metrics.k8s.io)",
             ),
         ] {
-            assert_eq!(place.unexplained(code, b"oh").message, expected);
+            assert_eq!(place.unexplained("get", code, b"oh").message, expected);
         }
     }
 }

@@ -209,6 +209,10 @@ fn answer(request: &Request, path: &str, state: &State) -> (u16, &'static str, S
             flunders.insert(format!("{namespace}/{name}"), made.clone());
             told(201, made)
         }
+        ("DELETE", name) => match flunders.remove(&format!("{namespace}/{name}")) {
+            Some(gone) => told(200, gone),
+            None => told(404, json!({})),
+        },
         _ => told(405, json!({})),
     }
 }
@@ -218,7 +222,7 @@ fn document(path: &str) -> Option<Value> {
         BASE => json!({
             "kind": "APIResourceList", "apiVersion": "v1", "groupVersion": GROUP_VERSION, "resources": [{
                 "name": "flunders", "singularName": "flunder", "namespaced": true, "kind": "Flunder",
-                "verbs": ["create", "get", "list"], "shortNames": ["fl"],
+                "verbs": ["create", "delete", "get", "list"], "shortNames": ["fl"],
             }],
         }),
         "/openapi/v3" => json!({"paths": {&BASE[1..]: {
