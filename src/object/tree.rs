@@ -16,6 +16,19 @@ pub fn at<'a>(value: &'a Value, pointer: &str) -> Option<&'a Value> {
     })
 }
 
+/// The same, to be changed.
+pub fn at_mut<'a>(value: &'a mut Value, pointer: &str) -> Option<&'a mut Value> {
+    if pointer.is_empty() || pointer.contains('~') {
+        return value.pointer_mut(pointer);
+    }
+    let mut steps = pointer.strip_prefix('/')?.split('/');
+    steps.try_fold(value, |value, step| match value {
+        Value::Object(map) => map.get_mut(step),
+        Value::Array(items) => items.get_mut(index(step)?),
+        _ => None,
+    })
+}
+
 /// A position in a list: digits without a sign and without leading zeros.
 fn index(step: &str) -> Option<usize> {
     let is_plain = !step.starts_with('+') && (step == "0" || !step.starts_with('0'));
@@ -52,6 +65,12 @@ mod tests {
             "/a/b/",
         ] {
             assert_eq!(at(&value, pointer), value.pointer(pointer), "{pointer:?}");
+            let mut changed = value.clone();
+            assert_eq!(
+                at_mut(&mut changed, pointer).cloned(),
+                value.pointer(pointer).cloned(),
+                "{pointer:?}"
+            );
         }
     }
 }

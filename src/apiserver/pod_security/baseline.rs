@@ -4,6 +4,7 @@ use super::find::{containers, containers_with, list, name, plural, quoted, sette
 use super::{Check, Judged};
 use alcove_object::Value;
 use alcove_object::field::quote;
+use alcove_object::tree::at;
 use std::collections::BTreeSet;
 
 /// The checks.
@@ -150,7 +151,7 @@ pub(super) const BASELINE: [Check; 12] = [
             let all = |field: &str, is_bad: &dyn Fn(&str) -> bool| -> BTreeSet<String> {
                 let pointer = format!("/securityContext/seLinuxOptions/{field}");
                 let holders = std::iter::once(spec).chain(containers(spec));
-                let texts = holders.filter_map(|holder| holder.pointer(&pointer)?.as_str());
+                let texts = holders.filter_map(|holder| at(holder, &pointer)?.as_str());
                 texts.filter(|text| is_bad(text)).map(str::to_owned).collect()
             };
             let types = all("type", &|text| !is_known(text));
@@ -294,10 +295,12 @@ fn seccomp_annotations(pod: &Judged<'_>) -> Option<(usize, String)> {
 
 /// Hosts that a container's probes and lifecycle handlers name.
 fn handler_hosts(container: &Value) -> BTreeSet<String> {
-    let handlers =
-        ["/livenessProbe", "/readinessProbe", "/startupProbe", "/lifecycle/postStart", "/lifecycle/preStop"];
-    let hosts = handlers.iter().flat_map(|handler| {
-        ["httpGet", "tcpSocket"].map(|kind| container.pointer(&format!("{handler}/{kind}/host")))
+    let probes = ["livenessProbe", "readinessProbe", "startupProbe"].map(|probe| container.get(probe));
+    let lifecycle = container.get("lifecycle");
+    let hooks = ["postStart", "preStop"].map(|hook| lifecycle.and_then(|lifecycle| lifecycle.get(hook)));
+    let handlers = probes.into_iter().chain(hooks).flatten();
+    let hosts = handlers.flat_map(|handler| {
+        ["httpGet", "tcpSocket"].map(|kind| handler.get(kind).and_then(|action| action.get("host")))
     });
     hosts.flatten().filter_map(Value::as_str).filter(|h| !h.is_empty()).map(str::to_owned).collect()
 }

@@ -2,6 +2,7 @@
 
 use crate::kinds::CONTAINER_LISTS;
 use alcove_object::Value;
+use alcove_object::tree::at;
 use std::collections::BTreeSet;
 
 /// All containers, in the order in which upstream visits them.
@@ -10,7 +11,7 @@ pub(super) fn containers(spec: &Value) -> impl Iterator<Item = &Value> {
 }
 
 pub(super) fn list<'a>(of: &'a Value, pointer: &str) -> impl Iterator<Item = &'a Value> {
-    of.pointer(pointer).and_then(Value::as_array).into_iter().flatten()
+    at(of, pointer).and_then(Value::as_array).into_iter().flatten()
 }
 
 pub(super) fn name(of: &Value) -> &str {
@@ -26,7 +27,7 @@ pub(super) fn setters(
     is_bad: &dyn Fn(&Value) -> bool,
 ) -> Option<(String, BTreeSet<String>)> {
     let bad = |holder: &Value| -> BTreeSet<String> {
-        let values: Vec<&Value> = match holder.pointer(pointer) {
+        let values: Vec<&Value> = match at(holder, pointer) {
             None => Vec::new(),
             Some(Value::Array(values)) => values.iter().collect(),
             Some(value) => vec![value],

@@ -10,6 +10,7 @@ use super::metadata::{CLUSTER, NAMESPACE};
 use super::pod_refs::items;
 use alcove_apiserver::kinds::CONTAINER_LISTS;
 use alcove_object::gather::Gather;
+use alcove_object::tree::at;
 use alcove_object::{Value, meta};
 use serde_json::{Map, json};
 use sha2::{Digest, Sha256};
@@ -36,11 +37,7 @@ pub const VARIABLES_BYTES_MAX: usize = 768 * 1024;
 
 /// Whose services a container is told of: those of a namespace and `kubernetes`, or `kubernetes` alone (empty).
 pub fn scope(pod: &Value) -> &str {
-    if pod.pointer("/spec/enableServiceLinks") == Some(&Value::Bool(false)) {
-        ""
-    } else {
-        meta::namespace(pod)
-    }
+    if at(pod, "/spec/enableServiceLinks") == Some(&Value::Bool(false)) { "" } else { meta::namespace(pod) }
 }
 
 /// The ConfigMap of a scope. No tenant's object has a host name that ends like this.

@@ -2,6 +2,7 @@
 
 use super::labels::Map;
 use super::{Tenant, host_name};
+use alcove_object::tree::at;
 use alcove_object::{Value, meta};
 use serde_json::json;
 
@@ -33,18 +34,20 @@ pub struct Owner {
 /// annotations stay in the tenant: on the host they would speak to whoever listens there.
 pub fn metadata(tenant: &Tenant, object: &Value) -> Value {
     let (namespace, name) = (meta::namespace(object), meta::name(object));
-    let mut labels = Map::labels(object.pointer("/metadata/labels"));
+    let mut labels = Map::labels(at(object, "/metadata/labels"));
     labels.insert(CLUSTER.into(), tenant.cluster.clone().into());
     labels.insert(NAMESPACE.into(), namespace.into());
-    json!({
-        "name": host_name(tenant, namespace, name), "namespace": tenant.host_namespace, "labels": labels,
+    let mut metadata = json!({
+        "name": host_name(tenant, namespace, name), "namespace": tenant.host_namespace,
         "annotations": { NAMESPACE: namespace, NAME: name, UID: meta::uid(object), KIND: object["kind"] },
-    })
+    });
+    metadata["labels"] = labels.into();
+    metadata
 }
 
 /// Lets a tenant's annotations with these keys through to the host's metadata; never what speaks of ownership.
 pub fn annotations(host: &mut Value, object: &Value, allowed: &[String]) {
-    for (key, value) in meta::entries(object.pointer("/metadata/annotations")) {
+    for (key, value) in meta::entries(at(object, "/metadata/annotations")) {
         if super::names(allowed, key) && !key.starts_with("alcove.dev/") {
             host["annotations"][key] = value.into();
         }

@@ -9,7 +9,8 @@ use super::pod_rules::{allowed_annotations, rewrite_rules};
 use super::pod_status::GENERATION;
 use super::pod_tokens::rewrite_tokens;
 use super::{Context, Refusal, Tenant, Wanted, host_name, judge, labels, metadata, pod_refs};
-use alcove_object::{Value, meta};
+use alcove_object::gather::Gather;
+use alcove_object::{Value, meta, tree};
 use serde_json::json;
 
 /// Fields of `spec` that mean something else on the host, or nothing: they are left out.
@@ -29,12 +30,9 @@ pub fn pod(context: &Context<'_>, object: &Value) -> Result<Wanted, Refusal> {
         return Err(refusal);
     }
     let (tenant, namespace, domain) = (context.tenant, meta::namespace(object), context.known.domain());
-    let mut spec = object["spec"].clone();
-    if let Some(spec) = spec.as_object_mut() {
-        for field in DROPPED_FIELDS {
-            spec.remove(field);
-        }
-    }
+    let own = object["spec"].as_object().into_iter().flatten();
+    let passing = own.filter(|(field, _)| !DROPPED_FIELDS.contains(&field.as_str()));
+    let mut spec = Value::Object(passing.map(|(field, value)| (field.clone(), value.clone())).gather());
     // Nothing of the host's identity or neighbourhood reaches the tenant's containers.
     spec["automountServiceAccountToken"] = false.into();
     spec["enableServiceLinks"] = false.into();
@@ -50,7 +48,9 @@ pub fn pod(context: &Context<'_>, object: &Value) -> Result<Wanted, Refusal> {
     let left_out = rewrite_rules(context, object, &mut spec)?;
     rewrite_environment(tenant, object, &mut spec);
     describe(context, object, &mut metadata);
-    let object = json!({ "apiVersion": "v1", "kind": "Pod", "metadata": metadata, "spec": spec });
+    let mut object = json!({ "apiVersion": "v1", "kind": "Pod" });
+    object["metadata"] = metadata;
+    object["spec"] = spec;
     Ok(Wanted { object, left_out })
 }
 
@@ -62,7 +62,7 @@ fn refuse_host_sources(spec: &Value) -> Result<(), Refusal> {
         return Err(Refusal::of("spec.resourceClaims", why));
     }
     for (at, volume) in spec["volumes"].as_array().into_iter().flatten().enumerate() {
-        let sources = volume.pointer("/projected/sources").and_then(Value::as_array);
+        let sources = tree::at(volume, "/projected/sources").and_then(Value::as_array);
         for source in sources.into_iter().flatten() {
             if let Some((kind, why)) = HOST_SOURCES.iter().find(|(kind, _)| source.get(*kind).is_some()) {
                 let field = format!("spec.volumes[{at}].projected.sources.{kind}");
@@ -76,7 +76,7 @@ fn refuse_host_sources(spec: &Value) -> Result<(), Refusal> {
 /// Claims by name, and claims that come and go with the pod, which the tenant's controllers name after it.
 fn rewrite_claims(tenant: &Tenant, namespace: &str, object: &Value, spec: &mut Value) {
     for volume in items(spec.get_mut("volumes")) {
-        if let Some(Value::String(claim)) = volume.pointer_mut("/persistentVolumeClaim/claimName") {
+        if let Some(Value::String(claim)) = tree::at_mut(volume, "/persistentVolumeClaim/claimName") {
             *claim = host_name(tenant, namespace, claim);
         }
         if volume.get("ephemeral").is_some() {

@@ -5,6 +5,7 @@
 use super::metadata::NAMESPACE;
 use super::pod_refs::items;
 use super::{Context, Refusal, labels};
+use alcove_object::tree::{at, at_mut};
 use alcove_object::{Value, meta};
 use serde_json::{Map, json};
 
@@ -27,7 +28,7 @@ enum Terms {
 /// Rewrites affinity to pods, and topology spread.
 pub fn rewrite_affinity(context: &Context<'_>, namespace: &str, spec: &mut Value) {
     for (kind, required) in [("podAffinity", Terms::AllHold), ("podAntiAffinity", Terms::NoneHolds)] {
-        let Some(affinity) = spec.pointer_mut(&format!("/affinity/{kind}")) else { continue };
+        let Some(affinity) = at_mut(spec, &format!("/affinity/{kind}")) else { continue };
         for (field, terms) in [(REQUIRED, required), (PREFERRED, Terms::Weighted)] {
             let Some(list) = affinity.get_mut(field).and_then(Value::as_array_mut) else { continue };
             *list = list.iter().flat_map(|term| rewrite_term(context, namespace, terms, term)).collect();
@@ -112,7 +113,7 @@ fn rewrite_keys(holder: &mut Value, field: &str) {
 /// tenant does not have is left as it is, and matches nothing, but a pod must not be bound to one.
 pub fn rewrite_nodes(context: &Context<'_>, pod: &Value, spec: &mut Value) -> Result<(), Refusal> {
     let host_node = |name: &str| context.known.host_node(name);
-    let bound = pod.pointer("/spec/nodeName").and_then(Value::as_str).filter(|name| !name.is_empty());
+    let bound = at(pod, "/spec/nodeName").and_then(Value::as_str).filter(|name| !name.is_empty());
     if let Some(node) = bound.or_else(|| tied_to(pod)) {
         leave_out_answered(context.known.object("nodes", "", node).as_ref(), spec);
     }
@@ -124,7 +125,7 @@ pub fn rewrite_nodes(context: &Context<'_>, pod: &Value, spec: &mut Value) -> Re
             items(expression.get_mut("values")).for_each(|value| rename(&host_node, value));
         }
     }
-    let by_label = spec.pointer("/nodeSelector/kubernetes.io~1hostname").and_then(Value::as_str);
+    let by_label = at(spec, "/nodeSelector/kubernetes.io~1hostname").and_then(Value::as_str);
     if let Some(host) = by_label.and_then(host_node) {
         if let Some(selector) = spec["nodeSelector"].as_object_mut() {
             selector.remove(HOSTNAME);
@@ -145,7 +146,7 @@ pub fn rewrite_nodes(context: &Context<'_>, pod: &Value, spec: &mut Value) -> Re
 
 /// The one node that a pod may be on, as DaemonSets say it.
 fn tied_to(pod: &Value) -> Option<&str> {
-    let required = pod.pointer("/spec/affinity/nodeAffinity")?.get(REQUIRED)?;
+    let required = at(pod, "/spec/affinity/nodeAffinity")?.get(REQUIRED)?;
     let [term] = required["nodeSelectorTerms"].as_array()?.as_slice() else { return None };
     let mut fields = term["matchFields"].as_array()?.iter();
     let by_name = fields.find(|field| field["key"] == "metadata.name" && field["operator"] == "In")?;
@@ -176,7 +177,7 @@ fn rename(host_node: &dyn Fn(&str) -> Option<String>, name: &mut Value) {
 
 /// Terms about nodes, required and preferred.
 fn node_terms(spec: &mut Value) -> Vec<&mut Value> {
-    let Some(affinity) = spec.pointer_mut("/affinity/nodeAffinity").and_then(Value::as_object_mut) else {
+    let Some(affinity) = at_mut(spec, "/affinity/nodeAffinity").and_then(Value::as_object_mut) else {
         return Vec::new();
     };
     let mut terms = Vec::new();

@@ -5,6 +5,7 @@ use super::labels::{self, key_in};
 use super::metadata::{KIND, NAME, NAMESPACE, UID};
 use super::pod_refs::items;
 use alcove_apiserver::kinds::CONTAINER_LISTS;
+use alcove_object::tree::{at, at_mut};
 use alcove_object::{Value, meta};
 
 /// Annotation with the tenant's labels in the format of the downward API.
@@ -41,9 +42,9 @@ fn host_field_path(path: &str) -> Option<String> {
 /// Points all references at where the fields stand on the host, and gives the host's pod the annotations that they need.
 /// `annotations` of a tenant may hold anything, secrets too; only what a container asks for goes along.
 pub fn rewrite_fields(pod: &Value, spec: &mut Value, annotations: &mut Value) {
-    let own = pod.pointer("/metadata/annotations");
-    let account = pod.pointer("/spec/serviceAccountName").and_then(Value::as_str).unwrap_or("default");
-    annotations[LABELS] = lines(pod.pointer("/metadata/labels")).into();
+    let own = at(pod, "/metadata/annotations");
+    let account = at(pod, "/spec/serviceAccountName").and_then(Value::as_str).unwrap_or("default");
+    annotations[LABELS] = lines(at(pod, "/metadata/labels")).into();
     annotations[SERVICE_ACCOUNT] = account.into();
     annotations[KIND] = "Pod".into();
     visit(spec, &mut |path| {
@@ -69,7 +70,7 @@ fn lines(map: Option<&Value>) -> String {
 /// Calls `visit` with every field path in a pod's spec.
 fn visit(spec: &mut Value, visit: &mut dyn FnMut(&mut String)) {
     let mut at = |entry: &mut Value, pointer: &str| {
-        if let Some(Value::String(path)) = entry.pointer_mut(pointer) {
+        if let Some(Value::String(path)) = at_mut(entry, pointer) {
             visit(path);
         }
     };
@@ -79,9 +80,9 @@ fn visit(spec: &mut Value, visit: &mut dyn FnMut(&mut String)) {
         }
     }
     for volume in items(spec.get_mut("volumes")) {
-        items(volume.pointer_mut("/downwardAPI/items")).for_each(|item| at(item, "/fieldRef/fieldPath"));
-        for source in items(volume.pointer_mut("/projected/sources")) {
-            items(source.pointer_mut("/downwardAPI/items")).for_each(|item| at(item, "/fieldRef/fieldPath"));
+        items(at_mut(volume, "/downwardAPI/items")).for_each(|item| at(item, "/fieldRef/fieldPath"));
+        for source in items(at_mut(volume, "/projected/sources")) {
+            items(at_mut(source, "/downwardAPI/items")).for_each(|item| at(item, "/fieldRef/fieldPath"));
         }
     }
 }

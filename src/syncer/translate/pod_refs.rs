@@ -2,6 +2,7 @@
 
 use alcove_apiserver::kinds::CONTAINER_LISTS;
 use alcove_object::Value;
+use alcove_object::tree::at_mut;
 use std::collections::BTreeSet;
 
 /// Names, in the pod's namespace, of what it uses.
@@ -51,7 +52,7 @@ const PULL_SECRET: [(&str, Referent); 1] = [("/name", Referent::Secret)];
 pub fn visit(spec: &mut Value, visit: &mut dyn FnMut(Referent, &mut String)) {
     let mut at = |entry: &mut Value, places: &[(&str, Referent)]| {
         for (pointer, referent) in places {
-            if let Some(Value::String(name)) = entry.pointer_mut(pointer) {
+            if let Some(Value::String(name)) = at_mut(entry, pointer) {
                 visit(*referent, name);
             }
         }
@@ -64,7 +65,7 @@ pub fn visit(spec: &mut Value, visit: &mut dyn FnMut(Referent, &mut String)) {
     }
     for volume in items(spec.get_mut("volumes")) {
         at(volume, &VOLUME);
-        items(volume.pointer_mut("/projected/sources")).for_each(|source| at(source, &PROJECTION));
+        items(at_mut(volume, "/projected/sources")).for_each(|source| at(source, &PROJECTION));
     }
     items(spec.get_mut("imagePullSecrets")).for_each(|entry| at(entry, &PULL_SECRET));
 }

@@ -6,6 +6,7 @@ use super::pod_refs::items;
 use super::{Context, Refusal};
 use alcove_apiserver::kinds::CONTAINER_LISTS;
 use alcove_object::gather::Gather;
+use alcove_object::tree::{at, at_mut};
 use alcove_object::{Value, meta};
 use serde_json::{Map, json};
 use std::collections::BTreeMap;
@@ -21,8 +22,7 @@ const DEFAULT_REGISTRY: &str = "docker.io/";
 pub fn rewrite_rules(context: &Context<'_>, pod: &Value, spec: &mut Value) -> Result<Vec<Refusal>, Refusal> {
     let rules = &context.allowed.pods;
     for (key, value) in &rules.node_selector {
-        let own =
-            spec.pointer("/nodeSelector").and_then(|selector| selector.get(key)).and_then(Value::as_str);
+        let own = at(spec, "/nodeSelector").and_then(|selector| selector.get(key)).and_then(Value::as_str);
         if own.is_some_and(|own| own != value) {
             let why = format!("the platform team runs this cluster's pods on nodes with {key}={value} alone");
             return Err(Refusal::of("spec.nodeSelector", why));
@@ -47,7 +47,7 @@ pub fn rewrite_rules(context: &Context<'_>, pod: &Value, spec: &mut Value) -> Re
             .for_each(|container| rewrite_image(&rules.images, container.get_mut("image")));
     }
     for volume in items(spec.get_mut("volumes")) {
-        rewrite_image(&rules.images, volume.pointer_mut("/image/reference"));
+        rewrite_image(&rules.images, at_mut(volume, "/image/reference"));
     }
     Ok(left_out)
 }
@@ -58,7 +58,7 @@ fn account(context: &Context<'_>, pod: &Value) -> Option<String> {
     if !context.allowed.service_accounts.enabled {
         return context.known.account();
     }
-    let own = pod.pointer("/spec/serviceAccountName").and_then(Value::as_str).unwrap_or("default");
+    let own = at(pod, "/spec/serviceAccountName").and_then(Value::as_str).unwrap_or("default");
     Some(super::host_name(context.tenant, meta::namespace(pod), own))
 }
 
@@ -142,7 +142,7 @@ fn full_name(image: &str) -> String {
 
 /// The tenant's annotations that go to the host: those that the platform team names, never ours.
 pub fn allowed_annotations(allowed: &[String], object: &Value) -> Map<String, Value> {
-    let own = meta::entries(object.pointer("/metadata/annotations"));
+    let own = meta::entries(at(object, "/metadata/annotations"));
     let passing = own.filter(|(key, _)| !key.starts_with(OURS) && names(allowed, key));
     passing.map(|(key, value)| (key.to_owned(), json!(value))).gather()
 }

@@ -1,5 +1,6 @@
 //! Pod status: the host's, with what only the tenant knows kept.
 
+use alcove_object::tree::at;
 use alcove_object::{Value, meta};
 use serde_json::{Value as Json, json};
 
@@ -41,17 +42,17 @@ pub fn pod_status(tenant: &Value, host: &Value) -> Json {
         statuses.retain(|status| own.contains(&&status["name"]));
         set_or_remove(&mut status, field, (!statuses.is_empty()).then(|| statuses.into()));
     }
-    if let Some(class) = tenant.pointer("/status/qosClass") {
+    if let Some(class) = at(tenant, "/status/qosClass") {
         status["qosClass"] = class.clone();
     }
     // The host counts its own pod's generations. What it observed is the tenant's one that its pod was made from, once it
     // caught up; a host that does not say what it observed has, as soon as its kubelet speaks of the pod.
-    let observed = host.pointer("/status/observedGeneration").and_then(Value::as_i64);
-    let is_started = host.pointer("/status/startTime").is_some();
+    let observed = at(host, "/status/observedGeneration").and_then(Value::as_i64);
+    let is_started = at(host, "/status/startTime").is_some();
     let caught_up = observed.map_or(is_started, |observed| observed == meta::generation(host));
     let observed = match caught_up {
         true => Some(json!(made_from(tenant, host))),
-        false => tenant.pointer("/status/observedGeneration").cloned(),
+        false => at(tenant, "/status/observedGeneration").cloned(),
     };
     set_or_remove(&mut status, "observedGeneration", observed.filter(|_| meta::generation(tenant) > 0));
     let theirs = conditions(host).filter(|c| condition_owners(kind(c)));
@@ -95,7 +96,7 @@ pub const SYNCED: &str = "alcove.dev/Synced";
 /// The conditions that the tenant owns and the host's kubelet waits for: those of the pod's readiness gates. `None` for
 /// pods without gates.
 pub fn gate_conditions(pod: &Value) -> Option<Value> {
-    let gates = pod.pointer("/spec/readinessGates")?.as_array().filter(|gates| !gates.is_empty())?;
+    let gates = at(pod, "/spec/readinessGates")?.as_array().filter(|gates| !gates.is_empty())?;
     let is_gate = |condition: &&Value| gates.iter().any(|gate| gate["conditionType"] == condition["type"]);
     let mine = conditions(pod).filter(|c| !condition_owners(kind(c))).filter(is_gate);
     let mine = mine.map(|condition| {
@@ -108,12 +109,12 @@ pub fn gate_conditions(pod: &Value) -> Option<Value> {
 }
 
 fn containers_of<'a>(pod: &'a Value, pointer: &str) -> Vec<&'a Value> {
-    let containers = pod.pointer(pointer).and_then(Value::as_array).into_iter().flatten();
+    let containers = at(pod, pointer).and_then(Value::as_array).into_iter().flatten();
     containers.map(|container| &container["name"]).collect()
 }
 
 fn conditions(pod: &Value) -> impl Iterator<Item = &Value> {
-    pod.pointer("/status/conditions").and_then(Value::as_array).into_iter().flatten()
+    at(pod, "/status/conditions").and_then(Value::as_array).into_iter().flatten()
 }
 
 fn kind(condition: &Value) -> &str {

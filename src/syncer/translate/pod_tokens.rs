@@ -8,6 +8,7 @@ use super::metadata::{CLUSTER, KIND, NAME, NAMESPACE, UID};
 use super::pod_refs::items;
 use super::{Owner, Tenant, host_name};
 use alcove_object::gather::Gather;
+use alcove_object::tree::{at, at_mut};
 use alcove_object::{Value, meta, time};
 use base64::Engine;
 use base64::prelude::BASE64_STANDARD;
@@ -41,8 +42,8 @@ pub struct TokenSource {
 /// The tokens that a pod asks for.
 pub fn token_sources(pod: &Value) -> Vec<TokenSource> {
     let mut sources = Vec::new();
-    for volume in pod.pointer("/spec/volumes").and_then(Value::as_array).into_iter().flatten() {
-        let projected = volume.pointer("/projected/sources").and_then(Value::as_array);
+    for volume in at(pod, "/spec/volumes").and_then(Value::as_array).into_iter().flatten() {
+        let projected = at(volume, "/projected/sources").and_then(Value::as_array);
         for (at, source) in projected.into_iter().flatten().enumerate() {
             let Some(token) = source.get("serviceAccountToken") else { continue };
             let audience = token["audience"].as_str().filter(|audience| !audience.is_empty());
@@ -76,7 +77,7 @@ pub fn rewrite_tokens(tenant: &Tenant, pod: &Value, spec: &mut Value) {
     let name = tokens_name(tenant, pod);
     for volume in items(spec.get_mut("volumes")) {
         let keys = volume.clone();
-        for (at, source) in items(volume.pointer_mut("/projected/sources")).enumerate() {
+        for (at, source) in items(at_mut(volume, "/projected/sources")).enumerate() {
             let Some(token) = source.get("serviceAccountToken") else { continue };
             let item = json!({ "key": key(&keys, at), "path": token["path"] });
             *source = json!({ "secret": { "name": name, "items": [item] } });
