@@ -17,6 +17,13 @@ pub struct Wanted {
 }
 
 impl Wanted {
+    /// Wants what stands at these paths, whose steps are parted by slashes: no key of theirs has one.
+    pub fn of(paths: &[&str]) -> Wanted {
+        let mut wanted = Wanted::default();
+        paths.iter().for_each(|path| wanted.add(path.split('/')));
+        wanted
+    }
+
     /// Wants what stands at a path too, with everything below it. Steps are names of fields, and `*` for the items of a
     /// list. No step: the whole object.
     pub fn add<'p>(&mut self, path: impl IntoIterator<Item = &'p str>) {
@@ -111,6 +118,9 @@ mod tests {
             let mut wanted = Wanted::default();
             paths.iter().for_each(|path| wanted.add(path.split('/').filter(|step| !step.is_empty())));
             assert_eq!(wanted.read(object.to_string().as_bytes()), Ok(expected), "{paths:?}");
+            if paths != [""] {
+                assert_eq!(Wanted::of(paths), wanted);
+            }
         }
         for broken in ["", "{", "{\"spec\":", "[}"] {
             let mut wanted = Wanted::default();

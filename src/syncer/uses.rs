@@ -7,9 +7,12 @@ use crate::rules::rule;
 use crate::translate::{References, references, scope};
 use alcove_controllers::pods::node;
 use alcove_controllers::runtime::{Key, join, split};
+use alcove_object::lean::Wanted;
+use alcove_object::tree::at;
 use alcove_object::{Value, condition, meta};
 use parking_lot::Mutex;
 use std::collections::{BTreeSet, HashMap};
+use std::sync::LazyLock;
 
 /// What uses what.
 #[derive(Debug, Default)]
@@ -33,6 +36,26 @@ impl State {
 }
 
 const NODE: &str = "nodes|";
+/// All that [`of_pod`] reads of a pod: every state of every pod is asked what it uses, and most of it says nothing of that.
+static READ_OF_PODS: LazyLock<Wanted> = LazyLock::new(|| {
+    Wanted::of(&[
+        "metadata/name",
+        "metadata/namespace",
+        "metadata/ownerReferences",
+        "spec/containers/*/env",
+        "spec/containers/*/envFrom",
+        "spec/enableServiceLinks",
+        "spec/ephemeralContainers/*/env",
+        "spec/ephemeralContainers/*/envFrom",
+        "spec/imagePullSecrets",
+        "spec/initContainers/*/env",
+        "spec/initContainers/*/envFrom",
+        "spec/nodeName",
+        "spec/serviceAccountName",
+        "spec/volumes",
+        "status/conditions",
+    ])
+});
 /// What makes the names in a pod's spec change after it got its node.
 const EPHEMERAL: &[u8] = b"\"ephemeralContainers\":[";
 
@@ -54,7 +77,8 @@ impl Uses {
             return Vec::new();
         }
         let (namespace, _) = split(user.split_once('|').map_or(user, |(_, object)| object));
-        let tree: Value = serde_json::from_slice(json).unwrap_or_default();
+        let lean = if user.starts_with("pods|") { READ_OF_PODS.read(json).ok() } else { None };
+        let tree: Value = lean.unwrap_or_else(|| serde_json::from_slice(json).unwrap_or_default());
         let mut changed = self.put(user, of(namespace, &tree));
         if node(&tree).is_some() {
             changed.extend(self.binds_no_more(user));
@@ -154,10 +178,10 @@ fn binding(pod: &Key) -> Key {
 
 /// The claims that a pod mounts. One that comes and goes with the pod is named after it by the tenant's controllers.
 fn claims(pod: &Value) -> impl Iterator<Item = String> {
-    let volumes = pod.pointer("/spec/volumes").and_then(Value::as_array).into_iter().flatten();
+    let volumes = at(pod, "/spec/volumes").and_then(Value::as_array).into_iter().flatten();
     volumes.filter_map(|volume| match volume.get("ephemeral") {
         Some(_) => Some(format!("{}-{}", meta::name(pod), volume["name"].as_str()?)),
-        None => volume.pointer("/persistentVolumeClaim/claimName")?.as_str().map(str::to_owned),
+        None => at(volume, "/persistentVolumeClaim/claimName")?.as_str().map(str::to_owned),
     })
 }
 
@@ -171,7 +195,7 @@ fn is_daemon(pod: &Value) -> bool {
 pub fn of_pod(namespace: &str, pod: &Value) -> BTreeSet<Key> {
     let References { config_maps, secrets } = references(pod);
     let claims = claims(pod).map(|name| used("persistentvolumeclaims", namespace, &name));
-    let account = pod.pointer("/spec/serviceAccountName").and_then(Value::as_str);
+    let account = at(pod, "/spec/serviceAccountName").and_then(Value::as_str);
     let account = account.map(|name| used("serviceaccounts", namespace, name));
     let more: Vec<Key> = claims.chain(account).collect();
     // A pod that names its node itself says nothing of whether there is one; it is looked at again when there is.
@@ -202,6 +226,33 @@ mod tests {
         assert!(uses.is_used("configmaps|d/files"));
         assert_eq!(uses.see(&b, None), both());
         assert!(!uses.is_used("configmaps|d/files"));
+    }
+
+    #[test]
+    fn all_is_read_of_a_pod_that_says_what_it_uses() {
+        let reference =
+            |name: &str| json!([{ "name": "v", "valueFrom": { "secretKeyRef": { "name": name } } }]);
+        let container = |name: &str| {
+            let from = json!([{ "configMapRef": { "name": format!("{name}-from") } }]);
+            json!([{ "name": name, "image": "i", "env": reference(name), "envFrom": from }])
+        };
+        let pod = json!({
+            "metadata": { "name": "p", "namespace": "d", "managedFields": [{}],
+                "ownerReferences": [{ "apiVersion": "apps/v1", "kind": "DaemonSet", "controller": true }] },
+            "spec": { "nodeName": "n", "serviceAccountName": "a", "enableServiceLinks": false,
+                "containers": container("c"), "initContainers": container("i"), "ephemeralContainers": container("e"),
+                "imagePullSecrets": [{ "name": "pull" }],
+                "volumes": [{ "name": "own", "ephemeral": {} }, { "persistentVolumeClaim": { "claimName": "claim" } },
+                    { "projected": { "sources": [{ "secret": { "name": "projected" } }] } }] },
+            "status": { "conditions": [{ "type": "PodScheduled", "status": "True" }] },
+        });
+        let mut kept = pod.clone();
+        for owner in [true, false] {
+            let lean = READ_OF_PODS.read(kept.to_string().as_bytes()).unwrap();
+            assert_eq!(of_pod("d", &lean), of_pod("d", &kept), "{owner}");
+            assert!(of_pod("d", &kept).len() > 10);
+            meta::unset(&mut kept, "ownerReferences");
+        }
     }
 
     #[test]
