@@ -18,7 +18,7 @@ use alcove_controllers::runtime::Key;
 use alcove_object::{Value, meta};
 use futures_util::StreamExt;
 use kube::Api;
-use kube::api::{DeleteParams, Patch, Preconditions};
+use kube::api::{DeleteParams, Preconditions};
 use kube::core::{ApiResource, GroupVersionKind, PartialObjectMeta};
 use kube::runtime::{WatchStreamExt, watcher};
 use parking_lot::Mutex;
@@ -213,8 +213,7 @@ impl Syncer {
             Some(held) => meta::set(&mut object, "uid", held.uid),
             None => meta::set(&mut object, "resourceVersion", ONLY_CREATE),
         }
-        let (api, params) = (self.derived_api(of), applying().force());
-        let written = self.ask(api.patch(&name, &params, &Patch::Apply(&object))).await?;
+        let written = self.ask(self.make(&of.host_resource(), &applying().force(), &object)).await?;
         if let Some(held) = self.held(of, &written.into_tree()) {
             let gone = self.derived.answered(of, &name, held);
             gone.into_iter().for_each(|key| self.queue.add(key));

@@ -16,18 +16,19 @@ use crate::translate::{self, Context, Known, Owner, Refusal, Resolver, Tenant, h
 use crate::uses::{Uses, depends};
 use crate::virtuals;
 use alcove_apiserver::options::ListOptions;
-use alcove_apiserver::{Client, Event};
+use alcove_apiserver::{Client, Event, Object};
 use alcove_config::{NodeNames, Sync};
 use alcove_controllers::events::{Kind, Recorder};
 use alcove_controllers::runtime::{
     self, Facts as Metadata, Failure, Key, Mapper, Next, Queue, Reconciler, Source,
 };
+use alcove_object::lean::Wanted;
 use alcove_object::selector::Labels;
-use alcove_object::{Env, Gvr, Reason, Status, Value, meta};
+use alcove_object::{Env, Gvr, Reason, Status, Value, meta, tree};
 use parking_lot::Mutex;
 use std::collections::{BTreeMap, HashMap};
 use std::net::IpAddr;
-use std::sync::Arc;
+use std::sync::{Arc, LazyLock};
 use std::time::Duration;
 
 /// How soon an object that was refused is looked at again; a change brings it back at once.
@@ -205,9 +206,13 @@ impl Syncer {
         self.refuse(object, &Refusal::of("metadata.name", why)).await
     }
 
-    /// The tenant's object as it is.
+    /// The tenant's object as it is; who owns which field is read only of what we own ourselves.
     pub fn tenant_object(&self, rule: &Rule, namespace: &str, name: &str) -> Result<Option<Value>, Status> {
-        Ok(self.client.find(&rule.gvr(), namespace, name)?.map(|object| object.parse()))
+        let found = self.client.find(&rule.gvr(), namespace, name)?;
+        Ok(found.map(|object| match rule.flow {
+            Flow::Down { .. } => unowned(&object),
+            Flow::Up { .. } => object.parse(),
+        }))
     }
 
     /// Both sides of one object.
@@ -271,7 +276,7 @@ impl Syncer {
             (_, ours) => {
                 let done = match rule.runs() {
                     false => self.follow(rule, &object, &host_name, ours.as_ref()).await,
-                    true => self.run(rule, key, object.clone(), &host_name, ours.as_ref()).await,
+                    true => self.run(rule, key, &object, &host_name, ours.as_ref()).await,
                 };
                 match done {
                     Err(Error::Refused { message: why, .. }) => Ok(self.refused_by_host(&object, &why).await),
@@ -386,7 +391,7 @@ impl Syncer {
             let mut changed = current.clone();
             changed[part] = wanted[part].clone();
             match self.client.update_subresource(&rule.gvr(), subresource, &namespace, changed).await {
-                Ok(written) => current = written.parse(),
+                Ok(written) => current = unowned(&written),
                 // Gone: its deletion brings the key.
                 Err(status) if status.is(Reason::NOT_FOUND) => return Ok(current),
                 Err(status) => return Err(status.into()),
@@ -459,8 +464,10 @@ impl Known for Syncer {
     }
 
     fn namespace_labels(&self, namespace: &str) -> Value {
-        let found = self.client.get(&namespaces(), "", namespace).map(|found| found.parse());
-        found.ok().and_then(|found| found.pointer("/metadata/labels").cloned()).unwrap_or_default()
+        static LABELS: LazyLock<Wanted> = LazyLock::new(|| Wanted::of(&["metadata/labels"]));
+        let found = self.client.get(&namespaces(), "", namespace).ok();
+        let mut found = found.and_then(|found| LABELS.read(&found.bytes).ok()).unwrap_or_default();
+        tree::at_mut(&mut found, "/metadata/labels").map(Value::take).unwrap_or_default()
     }
 
     fn namespaces(&self, selector: &Value) -> Vec<String> {
@@ -488,6 +495,11 @@ impl Known for Syncer {
     fn account(&self) -> Option<String> {
         self.account.clone()
     }
+}
+
+/// A tenant's object without who owns which field: what is written of it leaves that alone.
+pub fn unowned(object: &Object) -> Value {
+    runtime::skim(object, &["managedFields"])
 }
 
 /// A digest of what the host owns of a tenant object's status.

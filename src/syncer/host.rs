@@ -4,10 +4,11 @@
 
 use crate::connection;
 use crate::gone::Gone;
+use crate::host_object::{HostObject, Told};
 use crate::rules::Rule;
 use crate::translate::{self, Owner};
 use alcove_controllers::runtime::Key;
-use alcove_object::{Value, meta};
+use alcove_object::{Value, meta, tree};
 use kube::Client;
 use kube::runtime::utils::Backoff;
 use parking_lot::Mutex;
@@ -44,6 +45,8 @@ pub struct Facts {
     pub conditions: Option<u64>,
     /// Digest of the status that the tenant was last told; `None` if it was told none yet.
     pub told: Option<u64>,
+    /// Digest of what of the tenant's object was last translated and found to stand on the host.
+    pub kept: Option<u64>,
     /// A pod's own addresses; those that it shares with its node are not its own.
     pub addresses: Vec<IpAddr>,
 }
@@ -65,6 +68,16 @@ impl Facts {
         self.applied == Some(Applied { sent, owned: self.owned })
     }
 
+    /// Whether nobody took a field of what was last applied.
+    pub fn is_undisturbed(&self) -> bool {
+        self.applied.is_some_and(|applied| applied.owned == self.owned)
+    }
+
+    /// Whether this state of the object, or a newer one, is known.
+    fn is_as_new_as(&self, uid: &str, revision: u64) -> bool {
+        self.revision > revision || self.uid == uid && self.revision == revision
+    }
+
     /// Whether it is still to be deleted with this grace: it is not being deleted yet, or less hastily.
     pub fn should_end(&self, grace: Option<u32>) -> bool {
         !self.is_deleting || grace.is_some_and(|grace| u64::from(grace) < self.grace)
@@ -84,6 +97,8 @@ struct State {
     facts: HashMap<At, Facts>,
     /// Host objects that were seen and not yet looked at: the newest state of each, the last one of those that went.
     seen: HashMap<At, Value>,
+    /// Objects that we are making, and the state that a watch told of them before the answer came.
+    making: HashMap<At, Option<(Key, u64)>>,
     /// Keys that could not be synced because another's object has their name.
     blocked: HashMap<At, Key>,
     /// Nodes of the host that the tenant knows, by the names that it knows them by.
@@ -117,13 +132,15 @@ impl State {
     }
 
     /// Notes an object that was told, or that a write with this digest was answered with. Gives whether that is news.
-    fn note(&mut self, at: At, owner: Option<Owner>, object: &Value, sent: Option<u64>) -> bool {
+    fn note(&mut self, at: At, owner: Option<Owner>, told: &Told, sent: Option<u64>) -> bool {
+        let (object, owned) = (&told.object, told.owned());
         let (uid, revision) = (meta::uid(object), meta::revision(object));
-        let owned = owned_fields(object);
         let before = self.facts.get(&at);
         let same = before.filter(|facts| facts.uid == uid);
-        let is_old = before.is_some_and(|facts| facts.revision > revision)
-            || sent.is_none() && same.is_some_and(|facts| facts.revision == revision);
+        let is_old = before.is_some_and(|facts| match sent {
+            None => facts.is_as_new_as(uid, revision),
+            Some(_) => facts.revision > revision,
+        });
         if is_old {
             // An answer overtaken by its own watch still says what was applied.
             if let (Some(sent), Some(facts)) = (sent, self.facts.get_mut(&at))
@@ -133,7 +150,7 @@ impl State {
             }
             return false;
         }
-        let grace = object.pointer("/metadata/deletionGracePeriodSeconds").and_then(Value::as_u64);
+        let grace = tree::at(object, "/metadata/deletionGracePeriodSeconds").and_then(Value::as_u64);
         let facts = Facts {
             owner,
             is_deleting: meta::is_deleting(object),
@@ -143,6 +160,7 @@ impl State {
             applied: sent.map(|sent| Applied { sent, owned }).or(same.and_then(|facts| facts.applied)),
             conditions: same.and_then(|facts| facts.conditions),
             told: same.and_then(|facts| facts.told),
+            kept: same.and_then(|facts| facts.kept),
             addresses: own_addresses(object),
             uid: uid.to_owned(),
         };
@@ -247,25 +265,34 @@ impl Host {
 
     /// Notes an object as the host's watch told it. `owner`: whose it is. Gives whether that is news: no, if that state
     /// or a newer one is known already.
-    pub fn observe(&self, rule: &'static Rule, owner: Option<Owner>, object: &Value) -> bool {
-        self.state.lock().note((rule.resource, meta::name(object).to_owned()), owner, object, None)
+    pub fn observe(&self, rule: &'static Rule, owner: Option<Owner>, told: &Told) -> bool {
+        self.state.lock().note((rule.resource, meta::name(&told.object).to_owned()), owner, told, None)
+    }
+
+    /// Whether the state that the host sent, or a newer one, is known already, so that it need not be read.
+    pub fn is_known(&self, rule: &'static Rule, object: &HostObject) -> bool {
+        let state = self.state.lock();
+        let known = state.facts.get(&(rule.resource, object.name().to_owned()));
+        known.is_some_and(|facts| facts.is_as_new_as(object.uid(), object.revision()))
     }
 
     /// Notes an object as the host answered a write. `owner`: whose it is; `sent`: the digest of what was written. Gives
     /// whether it is still there: no, if the watch has told already that it went.
-    pub fn answered(&self, rule: &'static Rule, owner: Option<Owner>, object: &Value, sent: u64) -> bool {
-        let mut state = self.state.lock();
+    pub fn answered(&self, rule: &'static Rule, owner: Option<Owner>, told: &Told, sent: u64) -> bool {
+        let (mut state, object) = (self.state.lock(), &told.object);
         if state.gone.has(meta::uid(object)) {
             return false;
         }
         let at = (rule.resource, meta::name(object).to_owned());
         // The watch will not tell of this state again, so it takes the place of an older one that waits.
-        let is_older = |seen: &&mut Value| meta::revision(seen) < meta::revision(object);
-        if let Some(seen) = state.seen.get_mut(&at).filter(is_older) {
-            *seen = object.clone();
-            meta::unset(seen, "managedFields");
+        let is_older = |seen: &Value| meta::revision(seen) < meta::revision(object);
+        match state.seen.get_mut(&at).filter(|seen| is_older(seen)) {
+            // Where the metadata alone was asked for, the object is new, and an older state is another's.
+            Some(_) if told.is_metadata_alone() => drop(state.seen.remove(&at)),
+            Some(seen) => *seen = object.clone(),
+            None => {}
         }
-        state.note(at, owner, object, Some(sent));
+        state.note(at, owner, told, Some(sent));
         true
     }
 
@@ -273,6 +300,39 @@ impl Host {
     pub fn note_applied(&self, rule: &'static Rule, name: &str, applied: Applied) {
         if let Some(facts) = self.state.lock().facts.get_mut(&(rule.resource, name.to_owned())) {
             facts.applied = Some(applied);
+        }
+    }
+
+    /// An object is about to be made: what the host says of it at first is no news, see [`Host::passes_over`].
+    pub fn begin_making(&self, rule: &'static Rule, name: &str) {
+        self.state.lock().making.insert((rule.resource, name.to_owned()), None);
+    }
+
+    /// The host answered with this revision of the object, or not at all. Gives the key if what was passed over was
+    /// something else.
+    pub fn end_making(&self, rule: &'static Rule, name: &str, answer: Option<u64>) -> Option<Key> {
+        let (key, revision) = self.state.lock().making.remove(&(rule.resource, name.to_owned()))??;
+        (answer != Some(revision)).then_some(key)
+    }
+
+    /// Whether this is the first state of a pod of which we await the host's answer, and no more than that it is there:
+    /// nobody need look at the key for that, since the answer says it too.
+    pub fn passes_over(&self, rule: &'static Rule, key: &Key, object: &Value) -> bool {
+        let says_more = ["/spec/nodeName", "/status/conditions", "/metadata/deletionTimestamp"];
+        if !rule.runs() || says_more.iter().any(|field| tree::at(object, field).is_some()) {
+            return false;
+        }
+        let mut state = self.state.lock();
+        let waiting = state.making.get_mut(&(rule.resource, meta::name(object).to_owned()));
+        waiting.map(|passed| *passed = Some((key.clone(), meta::revision(object)))).is_some()
+    }
+
+    /// Notes what of the tenant's object stands on the host.
+    pub fn note_kept(&self, rule: &'static Rule, name: &str, owner: &str, digest: Option<u64>) {
+        if let Some(facts) = self.state.lock().facts.get_mut(&(rule.resource, name.to_owned()))
+            && facts.owner.as_ref().is_some_and(|known| known.uid == owner)
+        {
+            facts.kept = digest;
         }
     }
 
@@ -332,32 +392,37 @@ impl Host {
     }
 }
 
+/// A digest of several values.
+#[derive(Default)]
+pub struct Digest(DefaultHasher);
+
+impl Digest {
+    /// Takes one more in.
+    pub fn add(&mut self, value: &(impl Hash + ?Sized)) {
+        value.hash(&mut self.0);
+    }
+
+    /// What all together come to.
+    pub fn end(self) -> u64 {
+        self.0.finish()
+    }
+}
+
 /// A digest of any value.
-pub fn digest(value: &Value) -> u64 {
-    let mut hasher = DefaultHasher::new();
-    value.to_string().hash(&mut hasher);
-    hasher.finish()
+pub fn digest(value: &(impl Hash + ?Sized)) -> u64 {
+    let mut digest = Digest::default();
+    digest.add(value);
+    digest.end()
 }
 
 /// The addresses of a pod that it does not share with its node.
 fn own_addresses(object: &Value) -> Vec<IpAddr> {
     let list = |pointer: &str, field: &str| -> Vec<IpAddr> {
-        let items = object.pointer(pointer).and_then(Value::as_array).into_iter().flatten();
+        let items = tree::at(object, pointer).and_then(Value::as_array).into_iter().flatten();
         items.filter_map(|item| item.get(field)?.as_str()?.parse().ok()).collect()
     };
     let of_node = list("/status/hostIPs", "ip");
     list("/status/podIPs", "ip").into_iter().filter(|address| !of_node.contains(address)).collect()
-}
-
-/// A digest of the fields that `managedFields` says were applied by us and are still ours.
-pub fn owned_fields(object: &Value) -> u64 {
-    let entries = object.pointer("/metadata/managedFields").and_then(Value::as_array);
-    let ours = entries.into_iter().flatten().find(|entry| {
-        let is =
-            |field: &str, text: &str| entry.get(field).and_then(Value::as_str).unwrap_or_default() == text;
-        is("manager", FIELD_MANAGER) && is("operation", "Apply") && is("subresource", "")
-    });
-    digest(ours.and_then(|entry| entry.get("fieldsV1")).unwrap_or(&Value::Null))
 }
 
 /// Pauses between tries to open a watch again: doubled from the shortest to the longest.
@@ -381,9 +446,8 @@ impl Backoff for Pauses {
 
 impl Host {
     /// Keeps what flows back from an object until its key is worked on.
-    pub fn hand_on(&self, rule: &'static Rule, mut object: Value) {
+    pub fn hand_on(&self, rule: &'static Rule, object: Value) {
         if rule.has_way_back() {
-            meta::unset(&mut object, "managedFields");
             self.tell(rule, object);
         }
     }

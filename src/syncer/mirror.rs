@@ -3,12 +3,13 @@
 
 use crate::engine::Syncer;
 use crate::error::Error;
-use crate::host::{Applied, FIELD_MANAGER, digest, owned_fields};
+use crate::host::{Applied, FIELD_MANAGER, digest};
 use crate::host_object::HostObject;
 use crate::rules::Rule;
 use crate::translate::{Context, MIRROR};
 use alcove_apiserver::options::{DeleteOptions, PatchType, WriteOptions};
 use alcove_controllers::runtime::Next;
+use alcove_object::tree::at;
 use alcove_object::{Gvr, Reason, Status, Value, meta, settled};
 
 type Mirror = fn(&Context<'_>, &Value) -> Option<Value>;
@@ -79,4 +80,15 @@ impl Syncer {
         let gone = self.client.delete(gvr, "", meta::name(object), &options).await;
         settled(gone, &[Reason::NOT_FOUND, Reason::CONFLICT])
     }
+}
+
+/// A digest of the fields of a tenant's object that its `managedFields` say were applied by us and are still ours.
+fn owned_fields(object: &Value) -> u64 {
+    let entries = at(object, "/metadata/managedFields").and_then(Value::as_array);
+    let ours = entries.into_iter().flatten().find(|entry| {
+        let is =
+            |field: &str, text: &str| entry.get(field).and_then(Value::as_str).unwrap_or_default() == text;
+        is("manager", FIELD_MANAGER) && is("operation", "Apply") && is("subresource", "")
+    });
+    digest(ours.and_then(|entry| entry.get("fieldsV1")).unwrap_or(&Value::Null))
 }

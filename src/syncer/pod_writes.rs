@@ -4,7 +4,7 @@
 use crate::engine::Syncer;
 use crate::error::Error;
 use crate::host::{FIELD_MANAGER, Facts, digest};
-use crate::host_object::HostObject;
+use crate::host_object::{HostObject, Told};
 use crate::rules::Rule;
 use crate::translate::{self, Amended};
 use crate::write::{ONLY_CREATE, applying};
@@ -17,11 +17,15 @@ impl Syncer {
         let sent = digest(&wanted);
         let mut pod = translate::without_ephemeral(wanted);
         meta::set(&mut pod, "resourceVersion", ONLY_CREATE);
-        let (api, params) = (self.api(rule), applying());
-        let made = self.ask(api.patch(meta::name(&pod), &params, &Patch::Apply(&pod))).await?;
-        let made = made.into_tree();
-        self.answered(rule, &made, sent);
-        Ok(())
+        let name = meta::name(&pod);
+        self.host.begin_making(rule, name);
+        let made = self.ask(self.make(&rule.host_resource(), &applying(), &pod)).await;
+        if let Ok(made) = &made {
+            self.answered(rule, &made.read(), sent);
+        }
+        let revision = made.as_ref().ok().map(HostObject::revision);
+        self.host.end_making(rule, name, revision).into_iter().for_each(|key| self.queue.add(key));
+        made.map(drop)
     }
 
     /// Changes on the host what may change of a pod, unless it stands. Gives the host's pod if it is not
@@ -39,15 +43,15 @@ impl Syncer {
             return Ok(None);
         }
         let api = self.api(rule);
-        let Some(host) = self.ask(api.get_opt(host_name)).await?.map(HostObject::into_tree) else {
+        let Some(host) = self.ask(api.get_opt(host_name)).await?.map(|found| found.read()) else {
             self.host_object_gone(rule, host_name, &facts.uid);
             return Ok(None);
         };
-        if meta::uid(&host) != facts.uid {
+        if meta::uid(&host.object) != facts.uid {
             // Another one took its place: its watch tells.
             return Ok(None);
         }
-        let changes = translate::amended(FIELD_MANAGER, &host, &wanted, meta::generation(pod) > 1);
+        let changes = amended(&host, &wanted, meta::generation(pod) > 1);
         let is_written = changes != Amended::default();
         let (mut newest, mut rest) = (host, changes.pod);
         for (part, patch) in [("ephemeralcontainers", changes.ephemeral), ("resize", changes.resize)] {
@@ -57,20 +61,24 @@ impl Syncer {
                 PatchParams { field_manager: Some(FIELD_MANAGER.to_owned()), ..PatchParams::default() };
             let patched =
                 self.ask(api.patch_subresource(part, host_name, &params, &Patch::Strategic(&patch))).await?;
-            newest = patched.into_tree();
+            newest = patched.read();
             // What was applied once and went another way now is no longer ours to apply.
-            rest = translate::amended(FIELD_MANAGER, &newest, &wanted, false).pod;
+            rest = amended(&newest, &wanted, false).pod;
         }
         if let Some(mut changed) = rest {
             meta::set(&mut changed, "uid", facts.uid.clone());
             let params = applying().force();
             let applied = self.ask(api.patch(host_name, &params, &Patch::Apply(&changed))).await?;
-            newest = applied.into_tree();
+            newest = applied.read();
         }
         self.answered(rule, &newest, sent);
-        meta::unset(&mut newest, "managedFields");
         // What was read may say more than its watch has told, and the watch will not tell it again.
-        let is_news = is_written || meta::revision(&newest) > facts.revision;
-        Ok(is_news.then_some(newest))
+        let is_news = is_written || meta::revision(&newest.object) > facts.revision;
+        Ok(is_news.then_some(newest.object))
     }
+}
+
+fn amended(host: &Told, wanted: &Value, was_changed: bool) -> Amended {
+    let fields = serde_json::from_str(&host.fields).unwrap_or_default();
+    translate::amended(&fields, &host.object, wanted, was_changed)
 }

@@ -1,18 +1,19 @@
 //! Pods: created once on the host, bound to the node that the host chose, their status taken back until one side ends
 //! them. Ending is what makes them different from all other objects: a pod that ran cannot come back.
 
-use crate::engine::Syncer;
+use crate::engine::{Syncer, unowned};
 use crate::environment::ENVIRONMENT;
 use crate::error::Error;
 use crate::features::State;
-use crate::host::Facts;
+use crate::host::{Digest, Facts};
 use crate::kubernetes::RESOLVER;
 use crate::rules::Rule;
-use crate::translate::{self, Refusal, host_name};
+use crate::translate::{self, Known, Refusal, host_name};
 use crate::uses::used;
 use alcove_apiserver::options::{DeleteOptions, PatchType, WriteOptions};
 use alcove_controllers::pods::{is_finished, node};
 use alcove_controllers::runtime::{self, Key, Next};
+use alcove_object::tree::at;
 use alcove_object::{Gvr, Reason, Status, Value, condition, meta, settled, time};
 use serde_json::json;
 
@@ -34,25 +35,27 @@ impl Syncer {
         &self,
         rule: &'static Rule,
         key: &Key,
-        mut pod: Value,
+        pod: &Value,
         host_name: &str,
         known: Option<&Facts>,
     ) -> Result<Next, Error> {
-        let seen = self.to_be_told(rule, &pod, host_name, known).await?;
-        if let Some(host) = seen.filter(|_| known.is_some() || !is_finished(&pod)) {
-            pod = self.take_back(rule, pod, host_name, host).await?;
-        }
+        let seen = self.to_be_told(rule, pod, host_name, known).await?;
+        let taken = match seen.filter(|_| known.is_some() || !is_finished(pod)) {
+            Some(host) => Some(self.take_back(rule, pod.clone(), host_name, host).await?),
+            None => None,
+        };
+        let pod = taken.as_ref().unwrap_or(pod);
         if known.is_some() {
-            self.ask_for_tokens(&pod);
+            self.ask_for_tokens(pod);
         }
-        match (known, meta::is_deleting(&pod)) {
-            (Some(facts), true) => self.end_on_host(rule, &pod, host_name, facts).await,
-            (None, true) => Ok(self.remove(&pod).await?),
-            (None, false) if is_finished(&pod) => Ok(Next::Done),
-            (None, false) if has_run(&pod) => Ok(self.end_as_evicted(&pod).await?),
+        match (known, meta::is_deleting(pod)) {
+            (Some(facts), true) => self.end_on_host(rule, pod, host_name, facts).await,
+            (None, true) => Ok(self.remove(pod).await?),
+            (None, false) if is_finished(pod) => Ok(Next::Done),
+            (None, false) if has_run(pod) => Ok(self.end_as_evicted(pod).await?),
             (Some(facts), false) if facts.is_deleting => Ok(Next::Done),
-            (None, false) => self.place(rule, key, &pod, host_name).await,
-            (Some(facts), false) => self.keep(rule, &pod, host_name, facts).await,
+            (None, false) => self.place(rule, key, pod, host_name).await,
+            (Some(facts), false) => self.keep(rule, pod, host_name, facts).await,
         }
     }
 
@@ -64,6 +67,7 @@ impl Syncer {
         pod: &Value,
         host_name: &str,
     ) -> Result<Next, Error> {
+        let source = self.source_of(pod);
         let wanted = match rule.to_host(&self.context(), pod) {
             Ok(wanted) => wanted,
             Err(refusal) => return self.not_placed(pod, &refusal).await,
@@ -82,6 +86,7 @@ impl Syncer {
             made => made?,
         }
         tracing::trace!(host_name, "made");
+        self.host.note_kept(rule, host_name, meta::uid(pod), source);
         for refusal in &wanted.left_out {
             self.refused_for("SyncedInPart", "Left out on the host", pod, refusal).await;
         }
@@ -98,6 +103,11 @@ impl Syncer {
         host_name: &str,
         facts: &Facts,
     ) -> Result<Next, Error> {
+        let source = self.source_of(pod);
+        if source.is_some() && facts.kept == source && facts.is_undisturbed() {
+            self.apply_conditions(rule, host_name, facts, pod).await?;
+            return Ok(Next::Done);
+        }
         // Its node is the host's choice from here on.
         let mut unbound = pod.clone();
         unbound["spec"].as_object_mut().map(|spec| spec.remove("nodeName"));
@@ -106,11 +116,29 @@ impl Syncer {
             Err(refusal) => return Ok(self.refuse(pod, &refusal).await),
         };
         let changed = self.amend_pod(rule, wanted.object, pod, host_name, facts).await?;
+        self.host.note_kept(rule, host_name, meta::uid(pod), source);
         self.apply_conditions(rule, host_name, facts, pod).await?;
         if let Some(host) = changed {
             self.take_back(rule, pod.clone(), host_name, host).await?;
         }
         Ok(Next::Done)
+    }
+
+    /// A digest of all of a tenant's pod and its namespace that can still change the host's pod: as long as that stays, it
+    /// need not be translated again. `None` for one that waits to be placed, where all that its placement depends on may
+    /// change it.
+    fn source_of(&self, pod: &Value) -> Option<u64> {
+        let spec = pod["spec"].as_object()?;
+        if spec.get("schedulingGates").is_some() {
+            return None;
+        }
+        let mut digest = Digest::default();
+        spec.iter().filter(|(field, _)| *field != "nodeName").for_each(|entry| digest.add(&entry));
+        for field in ["labels", "annotations", "generation"] {
+            digest.add(&pod["metadata"].get(field));
+        }
+        digest.add(&self.namespace_labels(meta::namespace(pod)));
+        Some(digest.end())
     }
 
     /// A pod that must not be on the host: its events and its condition say why.
@@ -205,7 +233,7 @@ impl Syncer {
         host_name: &str,
         facts: &Facts,
     ) -> Result<Next, Error> {
-        let grace = pod.pointer("/metadata/deletionGracePeriodSeconds").and_then(Value::as_u64);
+        let grace = at(pod, "/metadata/deletionGracePeriodSeconds").and_then(Value::as_u64);
         let grace = grace.and_then(|grace| u32::try_from(grace).ok());
         if facts.should_end(grace) {
             self.delete_on_host(rule, host_name, facts, grace).await?;
@@ -230,7 +258,7 @@ impl Syncer {
             return Err(refused.into());
         }
         // Deleted or bound meanwhile: what it is now decides. One that only changed is tried again.
-        let Some(now) = self.client.find(&resource(), namespace, name)?.map(|now| now.parse()) else {
+        let Some(now) = self.client.find(&resource(), namespace, name)?.map(|now| unowned(&now)) else {
             return Ok(pod);
         };
         let has_changed = meta::uid(&now) == meta::uid(&pod) && meta::revision(&now) != meta::revision(&pod);
@@ -247,7 +275,7 @@ impl Syncer {
             "target": { "apiVersion": "v1", "kind": "Node", "name": node },
         });
         let bound = self.client.bind_with_status(binding, translate::pod_status(pod, host)).await?;
-        Ok(bound.parse())
+        Ok(unowned(&bound))
     }
 
     /// The host's pod is gone, so the tenant's may go.
@@ -283,7 +311,7 @@ const PASSING: [Reason; 2] = [Reason::NOT_FOUND, Reason::CONFLICT];
 /// Whether the host took the pod once: it was bound, or its kubelet spoke of it. A pod with a scheduler of its tenant's
 /// own is bound before it comes to the host.
 fn has_run(pod: &Value) -> bool {
-    let text = |pointer: &str| pod.pointer(pointer).and_then(Value::as_str).unwrap_or_default();
+    let text = |pointer: &str| at(pod, pointer).and_then(Value::as_str).unwrap_or_default();
     let is_scheduled = condition::is_true(pod, "PodScheduled");
     let is_hosts_choice = matches!(text("/spec/schedulerName"), "" | "default-scheduler");
     !text("/status/startTime").is_empty()

@@ -3,7 +3,6 @@
 
 use crate::engine::Syncer;
 use crate::error::Error;
-use crate::host_object::HostObject;
 use crate::rules::{Rule, rule};
 use crate::translate::host_name;
 use alcove_controllers::runtime::{Key, split};
@@ -52,11 +51,11 @@ impl Syncer {
         let Some(facts) = self.host.facts(rule, &on_host) else { return Ok(()) };
         self.metrics.resynced.fetch_add(1, Relaxed);
         let api = self.api(rule);
-        match self.ask(api.get_opt(&on_host)).await?.map(HostObject::into_tree) {
+        match self.ask(api.get_opt(&on_host)).await?.map(|found| found.read()) {
             Some(found) => {
-                let owner = self.owner(rule, &found);
+                let owner = self.owner(rule, &found.object);
                 if self.host.observe(rule, owner, &found) {
-                    self.host.hand_on(rule, found);
+                    self.host.hand_on(rule, found.object);
                 }
             }
             None => drop(self.host_object_gone(rule, &on_host, &facts.uid)),

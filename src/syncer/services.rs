@@ -8,6 +8,7 @@
 use crate::engine::Syncer;
 use crate::error::Error;
 use crate::host::{Facts, digest};
+use crate::host_object::Told;
 use crate::rules::{Rule, rule};
 use crate::translate::{self, service_addresses};
 use crate::write::applying;
@@ -180,7 +181,7 @@ impl Syncer {
         let made = made.unwrap_or_else(|_| Err(Error::silence(ADDRESS_TIMEOUT)));
         match made {
             Ok(host) => {
-                service["spec"] = service_addresses(&service["spec"], &host);
+                service["spec"] = service_addresses(&service["spec"], &host.object);
                 if let (false, Ok(wanted)) = (dry_run, rule.to_host(&self.context(), service)) {
                     self.answered(rule, &host, digest(&wanted.object));
                 }
@@ -211,7 +212,7 @@ impl Syncer {
         mut wanted: Value,
         old: Option<&Value>,
         dry_run: bool,
-    ) -> Result<Value, Error> {
+    ) -> Result<Told, Error> {
         let host_name = meta::name(&wanted).to_owned();
         let ours = self.host.facts(rule, &host_name).filter(|facts| facts.owner.is_some());
         let is_same = |facts: &Facts| {
@@ -240,7 +241,7 @@ impl Syncer {
                 Err(Error::Refused { message, .. }) if self.is_awaited(key, &message) => {
                     tokio::time::sleep(RELEASE_PAUSE).await;
                 }
-                made => return Ok(made?.into_tree()),
+                made => return Ok(made?.read()),
             }
         }
     }

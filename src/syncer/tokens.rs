@@ -16,6 +16,7 @@ use crate::uses::used;
 use alcove_controllers::events::Kind;
 use alcove_controllers::pods::{is_finished, node};
 use alcove_controllers::runtime::{Next, split};
+use alcove_object::tree::at;
 use alcove_object::{Status, Value, meta, time};
 use jiff::Timestamp;
 use serde_json::json;
@@ -110,7 +111,7 @@ impl Syncer {
 
     /// A token of the tenant, and when it ends.
     async fn request_token(&self, pod: &Value, source: &TokenSource) -> Result<(String, Timestamp), Status> {
-        let account = pod.pointer("/spec/serviceAccountName").and_then(Value::as_str).unwrap_or("default");
+        let account = at(pod, "/spec/serviceAccountName").and_then(Value::as_str).unwrap_or("default");
         let spec = json!({
             "audiences": source.audience.iter().collect::<Vec<_>>(),
             "expirationSeconds": source.seconds,

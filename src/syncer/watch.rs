@@ -5,6 +5,7 @@ use crate::engine::Syncer;
 use crate::features::State;
 use crate::host::Pauses;
 use crate::rules::Rule;
+use alcove_object::tree::at;
 use alcove_object::{Value, meta};
 use futures_util::StreamExt;
 use kube::core::ApiResource;
@@ -41,22 +42,27 @@ async fn follow_while_allowed(syncer: &Arc<Syncer>, rule: &'static Rule, pause: 
         match event {
             Ok(watcher::Event::Init) => unseen = host.known(rule),
             Ok(watcher::Event::InitApply(object) | watcher::Event::Apply(object)) => {
-                let object = object.into_tree();
-                unseen.remove(meta::name(&object));
-                let owner = syncer.owner(rule, &object);
+                unseen.remove(object.name());
+                if host.is_known(rule, &object) {
+                    continue;
+                }
+                let told = object.read();
+                let object = &told.object;
+                let owner = syncer.owner(rule, object);
                 // What the tenant calls the nodes that it hears of.
                 let node = match rule.kind {
-                    "Node" => Some(meta::name(&object)),
-                    _ => object.pointer("/spec/nodeName").and_then(Value::as_str),
+                    "Node" => Some(meta::name(object)),
+                    _ => at(object, "/spec/nodeName").and_then(Value::as_str),
                 };
                 let node = node.filter(|node| owner.is_some() && !node.is_empty());
                 node.map(|node| syncer.node_name(node));
-                let addresses = host.addresses(rule, meta::name(&object));
-                if host.observe(rule, owner.clone(), &object) {
-                    syncer.addresses_moved(&addresses, &host.addresses(rule, meta::name(&object)));
-                    if let Some(owner) = owner {
-                        host.hand_on(rule, object);
-                        queue.add(rule.key(&owner.namespace, &owner.name));
+                let addresses = host.addresses(rule, meta::name(object));
+                if host.observe(rule, owner.clone(), &told) {
+                    syncer.addresses_moved(&addresses, &host.addresses(rule, meta::name(object)));
+                    let key = owner.map(|owner| rule.key(&owner.namespace, &owner.name));
+                    if let Some(key) = key.filter(|key| !host.passes_over(rule, key, object)) {
+                        host.hand_on(rule, told.object);
+                        queue.add(key);
                     }
                 }
             }

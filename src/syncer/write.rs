@@ -3,12 +3,13 @@
 use crate::engine::Syncer;
 use crate::error::Error;
 use crate::host::{FIELD_MANAGER, Facts, digest};
-use crate::host_object::HostObject;
+use crate::host_object::{HostObject, Told};
 use crate::rules::Rule;
 use crate::translate::{self, Owner};
 use alcove_object::{Value, meta};
-use kube::Api;
 use kube::api::{DeleteParams, Patch, PatchParams, Preconditions};
+use kube::core::{ApiResource, Request};
+use kube::{Api, Resource};
 use serde_json::json;
 use std::future::Future;
 use std::time::Duration;
@@ -59,12 +60,24 @@ impl Syncer {
     }
 
     /// Notes what the host answered to a write with this digest. What went meanwhile is looked at again.
-    pub fn answered(&self, rule: &'static Rule, object: &Value, sent: u64) {
-        let owner = self.owner(rule, object);
+    pub fn answered(&self, rule: &'static Rule, told: &Told, sent: u64) {
+        let owner = self.owner(rule, &told.object);
         let key = owner.as_ref().map(|owner| rule.key(&owner.namespace, &owner.name));
-        if !self.host.answered(rule, owner, object, sent) {
+        if !self.host.answered(rule, owner, told, sent) {
             key.into_iter().for_each(|key| self.queue.add(key));
         }
+    }
+
+    /// Makes an object on the host, which answers with its metadata alone: what else it says, we have just said.
+    pub async fn make(
+        &self,
+        resource: &ApiResource,
+        params: &PatchParams,
+        object: &Value,
+    ) -> kube::Result<HostObject> {
+        let path = HostObject::url_path(resource, Some(&self.tenant.host_namespace));
+        let request = Request::new(path).patch_metadata(meta::name(object), params, &Patch::Apply(object));
+        self.host_client.request(request.map_err(kube::Error::BuildRequest)?).await
     }
 
     /// Applies what the tenant wants to the host, unless that was applied before and still stands. Gives the host's
@@ -90,10 +103,9 @@ impl Syncer {
         }
         let api = self.api(rule);
         let answer = self.ask(api.patch(meta::name(&wanted), &params, &Patch::Apply(&wanted))).await;
-        let mut applied = answer?.into_tree();
+        let applied = answer?.read();
         self.answered(rule, &applied, sent);
-        meta::unset(&mut applied, "managedFields");
-        Ok(Some(applied))
+        Ok(Some(applied.object))
     }
 
     /// Applies a tenant's own pod conditions (readiness gates) to the host pod's status.

@@ -1,6 +1,7 @@
 //! What the host is known to be, told by events one after another.
 
 use super::*;
+use crate::host_object::tests::told;
 use crate::translate::Tenant;
 use serde_json::json;
 
@@ -29,8 +30,8 @@ fn object(uid: &str, revision: u64, ours: &Value) -> Value {
 fn see(host: &Host, object: &Value, sent: Option<u64>) -> bool {
     let owner = translate::owner(&tenant(), object);
     match sent {
-        Some(sent) => host.answered(service(), owner, object, sent),
-        None => host.observe(service(), owner, object),
+        Some(sent) => host.answered(service(), owner, &told(object), sent),
+        None => host.observe(service(), owner, &told(object)),
     }
 }
 
@@ -132,14 +133,14 @@ fn an_address_is_the_tenants_while_a_pod_of_its_own_has_it() {
     };
     let ours = || Some(Owner { namespace: "default".into(), name: "p".into(), uid: "t".into() });
     let (host, address) = (Host::default(), "10.0.0.7".parse().unwrap());
-    host.observe(pods, ours(), &pod(1, json!([{ "ip": "10.0.0.7" }]), "192.0.2.1"));
+    host.observe(pods, ours(), &told(&pod(1, json!([{ "ip": "10.0.0.7" }]), "192.0.2.1")));
     assert!(host.is_pod_address(address));
-    host.observe(pods, ours(), &pod(2, json!([{ "ip": "10.0.0.7" }]), "10.0.0.7"));
+    host.observe(pods, ours(), &told(&pod(2, json!([{ "ip": "10.0.0.7" }]), "10.0.0.7")));
     assert!(!host.is_pod_address(address), "it is the node's");
-    host.observe(pods, ours(), &pod(3, json!([{ "ip": "10.0.0.7" }]), "192.0.2.1"));
+    host.observe(pods, ours(), &told(&pod(3, json!([{ "ip": "10.0.0.7" }]), "192.0.2.1")));
     host.forget(pods, "p", "u");
     assert!(!host.is_pod_address(address));
-    host.observe(pods, None, &pod(4, json!([{ "ip": "10.0.0.7" }]), "192.0.2.1"));
+    host.observe(pods, None, &told(&pod(4, json!([{ "ip": "10.0.0.7" }]), "192.0.2.1")));
     assert!(!host.is_pod_address(address), "another's pod");
 }
 
@@ -150,4 +151,29 @@ fn names_of_nodes_are_hidden_word_by_word() {
     let told = host.hide_nodes("Assigned d/web to ip-10. ip-10-b and \"ip-10\" differ");
     assert_eq!(told, "Assigned d/web to node-ab. ip-10-b and \"node-ab\" differ");
     assert_eq!(host.node("node-ab").as_deref(), Some("ip-10"));
+}
+
+#[test]
+fn what_a_watch_tells_of_a_pod_that_is_being_made_is_no_news() {
+    let pods = crate::rules::rule("pods").unwrap();
+    let pod = |revision: u64, spec: Value| json!({ "metadata": { "name": "p", "uid": "u", "resourceVersion": revision.to_string() }, "spec": spec });
+    let ours = || Some(Owner { namespace: "default".into(), name: "p".into(), uid: "t".into() });
+    let (host, key) = (Host::default(), Key::from("pods|default/p"));
+    let is_passed_over = |pod: &Value| {
+        host.observe(pods, ours(), &told(pod));
+        host.passes_over(pods, &key, pod)
+    };
+    assert!(!is_passed_over(&pod(1, json!({}))), "nobody makes it");
+    host.begin_making(pods, "p");
+    assert!(!is_passed_over(&pod(2, json!({ "nodeName": "n" }))), "it says where it runs");
+    assert_eq!(host.end_making(pods, "p", Some(1)), None);
+
+    host.begin_making(pods, "p");
+    assert!(is_passed_over(&pod(3, json!({}))));
+    assert_eq!(host.end_making(pods, "p", Some(3)), None, "the answer says the same");
+    for answer in [Some(4), None] {
+        host.begin_making(pods, "p");
+        assert!(is_passed_over(&pod(5, json!({}))));
+        assert_eq!(host.end_making(pods, "p", answer), Some(key.clone()), "the answer says something else");
+    }
 }

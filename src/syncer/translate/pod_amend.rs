@@ -27,10 +27,10 @@ pub fn without_ephemeral(mut wanted: Value) -> Value {
     wanted
 }
 
-/// How the host's pod comes to be what is wanted. `host` has its `managedFields`; `was_changed`: the tenant's spec is
-/// not the one that the pod was made with.
-pub fn amended(manager: &str, host: &Value, wanted: &Value, was_changed: bool) -> Amended {
-    let applied = applied_fields(manager, host);
+/// How the host's pod comes to be what is wanted. `fields`: those of it that we applied (`fieldsV1`); `was_changed`: the
+/// tenant's spec is not the one that the pod was made with.
+pub fn amended(fields: &Value, host: &Value, wanted: &Value, was_changed: bool) -> Amended {
+    let applied = applied_fields(fields, host);
     let mut pod = applied.clone();
     for field in ["apiVersion", "kind", "metadata"] {
         pod[field] = wanted[field].clone();
@@ -146,15 +146,9 @@ fn set_or_remove(object: &mut Value, field: &str, value: Option<Value>) {
     }
 }
 
-/// What this manager applied, with the values that the object has now.
-fn applied_fields(manager: &str, object: &Value) -> Value {
-    let entries = object.pointer("/metadata/managedFields").and_then(Value::as_array);
-    let ours = entries.into_iter().flatten().find(|entry| {
-        let text = |field: &str| entry[field].as_str().unwrap_or_default();
-        text("manager") == manager && text("operation") == "Apply" && text("subresource").is_empty()
-    });
-    let fields = ours.and_then(|entry| entry.get("fieldsV1"));
-    let mut out = fields.map_or(Value::Null, |fields| project(object, fields));
+/// What we applied, with the values that the object has now.
+fn applied_fields(fields: &Value, object: &Value) -> Value {
+    let mut out = if fields.is_null() { Value::Null } else { project(object, fields) };
     for field in ["metadata", "spec"] {
         if !out[field].is_object() {
             out[field] = json!({});
@@ -203,14 +197,7 @@ mod tests {
     fn host() -> Value {
         json!({
             "apiVersion": "v1", "kind": "Pod",
-            "metadata": { "name": "web", "namespace": "h", "labels": { "a": "1", "theirs": "x" },
-                "managedFields": [
-                    { "manager": "alcove", "operation": "Apply", "subresource": "status", "fieldsV1": { "f:status": {} } },
-                    { "manager": "alcove", "operation": "Apply", "fieldsV1": {
-                        "f:metadata": { "f:labels": { "f:a": {} } },
-                        "f:spec": { "f:dnsConfig": {},
-                            "f:containers": { "k:{\"name\":\"c\"}": { ".": {}, "f:name": {}, "f:image": {},
-                                "f:envFrom": {}, "f:ports": { "k:{\"containerPort\":80,\"protocol\":\"TCP\"}": { ".": {}, "f:containerPort": {} } } } } } } }] },
+            "metadata": { "name": "web", "namespace": "h", "labels": { "a": "1", "theirs": "x" } },
             "spec": { "dnsConfig": { "nameservers": ["10.0.0.1"] }, "dnsPolicy": "None",
                 "tolerations": [{ "key": "node.kubernetes.io/not-ready", "operator": "Exists" }],
                 "containers": [
@@ -218,6 +205,15 @@ mod tests {
                       "ports": [{ "containerPort": 80, "protocol": "TCP" }],
                       "resources": { "requests": { "cpu": "1" } } },
                     { "name": "injected", "image": "sidecar" }] },
+        })
+    }
+
+    fn fields() -> Value {
+        json!({
+            "f:metadata": { "f:labels": { "f:a": {} } },
+            "f:spec": { "f:dnsConfig": {},
+                "f:containers": { "k:{\"name\":\"c\"}": { ".": {}, "f:name": {}, "f:image": {},
+                    "f:envFrom": {}, "f:ports": { "k:{\"containerPort\":80,\"protocol\":\"TCP\"}": { ".": {}, "f:containerPort": {} } } } } },
         })
     }
 
@@ -230,8 +226,8 @@ mod tests {
 
     #[test]
     fn what_cannot_change_stays_as_it_was_applied() {
-        assert_eq!(amended("alcove", &host(), &wanted(), true), Amended::default());
-        let applied = applied_fields("alcove", &host());
+        assert_eq!(amended(&fields(), &host(), &wanted(), true), Amended::default());
+        let applied = applied_fields(&fields(), &host());
         assert_eq!(
             applied["spec"]["containers"],
             json!([{ "name": "c", "image": "i:1", "envFrom": [{ "prefix": "x" }],
@@ -246,7 +242,7 @@ mod tests {
         wanted["spec"]["containers"][0]["image"] = "i:2".into();
         wanted["spec"]["activeDeadlineSeconds"] = 60.into();
         wanted["spec"]["tolerations"] = json!([{ "key": "gpu" }]);
-        let pod = amended("alcove", &host(), &wanted, true).pod.unwrap();
+        let pod = amended(&fields(), &host(), &wanted, true).pod.unwrap();
         assert_eq!(pod["metadata"]["labels"], json!({ "b": "2" }));
         assert_eq!(
             pod["spec"]["containers"].as_array().unwrap().len(),
@@ -263,7 +259,7 @@ mod tests {
     fn a_label_that_is_gone_goes() {
         let mut wanted = wanted();
         wanted["metadata"]["labels"] = json!({});
-        assert!(amended("alcove", &host(), &wanted, false).pod.is_some());
+        assert!(amended(&fields(), &host(), &wanted, false).pod.is_some());
     }
 
     #[test]
@@ -273,10 +269,10 @@ mod tests {
         let mut next = wanted();
         next["spec"]["schedulingGates"] = json!([{ "name": "b" }]);
         next["spec"]["nodeSelector"] = json!({ "zone": "z" });
-        let pod = amended("alcove", &gated, &next, true).pod.unwrap();
+        let pod = amended(&fields(), &gated, &next, true).pod.unwrap();
         assert_eq!(pod["spec"]["schedulingGates"], json!([{ "name": "b" }]));
         assert_eq!(pod["spec"]["nodeSelector"], json!({ "zone": "z" }));
-        assert_eq!(amended("alcove", &host(), &next, true).pod, None, "not once it is not gated");
+        assert_eq!(amended(&fields(), &host(), &next, true).pod, None, "not once it is not gated");
     }
 
     #[test]
@@ -284,7 +280,7 @@ mod tests {
         let mut wanted = wanted();
         wanted["spec"]["containers"][0]["resources"] = json!({ "requests": { "cpu": "2" } });
         wanted["spec"]["ephemeralContainers"] = json!([{ "name": "debug", "image": "busybox" }]);
-        let way = amended("alcove", &host(), &wanted, true);
+        let way = amended(&fields(), &host(), &wanted, true);
         assert_eq!(way.pod, None);
         let expected = json!({ "spec": { "containers": [{ "name": "c", "resources": { "requests": { "cpu": "2" } } }] } });
         assert_eq!(way.resize, Some(expected));
@@ -293,7 +289,7 @@ mod tests {
             Some(json!({ "spec": { "ephemeralContainers": [{ "name": "debug", "image": "busybox" }] } }))
         );
         assert_eq!(
-            amended("alcove", &host(), &wanted, false).resize,
+            amended(&fields(), &host(), &wanted, false).resize,
             None,
             "what the host made of it is the host's"
         );
