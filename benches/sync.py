@@ -6,10 +6,12 @@ they run. Prints one table; nothing here judges."""
 
 import argparse
 import json
+import os
 import shutil
 import subprocess
 import sys
 import tempfile
+import threading
 import time
 from pathlib import Path
 
@@ -35,6 +37,35 @@ def start_tenant(binary, work, host):
     return tenant
 
 
+class Disk:
+    """Syncs one page ten times a second while something else is measured: what a write waits for on this disk, however
+    little it writes. Both the host's store and the tenant's wait for it, one after the other."""
+
+    def __init__(self, directory):
+        self.file, self.milliseconds, self.over = directory / "page", [], threading.Event()
+
+    def __enter__(self):
+        self.thread = threading.Thread(target=self.sync)
+        self.thread.start()
+        return self
+
+    def sync(self):
+        with open(self.file, "wb", buffering=0) as file:
+            while not self.over.wait(0.1):
+                file.write(bytes(4096))
+                began = time.monotonic()
+                os.fdatasync(file)
+                self.milliseconds.append((time.monotonic() - began) * 1e3)
+
+    def __exit__(self, *_):
+        self.over.set()
+        self.thread.join()
+
+    def results(self):
+        found = sorted(self.milliseconds)
+        return {"p50_ms": found[len(found) // 2], "p99_ms": found[int(0.99 * (len(found) - 1))]}
+
+
 def measure(host_kind, binary, work, options):
     """One run: paced pods with their states on one pair of host and tenant, bursts on another."""
     result, scale = {}, 10 if options.quick else 1
@@ -51,7 +82,9 @@ def measure(host_kind, binary, work, options):
             if part == "paced":
                 for rate, pods in PACED:
                     pace = ["-sync-rate", str(rate), "-sync-pods", str(pods // scale), "-sync-states"]
-                    result[f"paced_{rate}"] = run.load(tenant, "sync", *side, *pace)["sync"]
+                    with Disk(work / part) as disk:
+                        result[f"paced_{rate}"] = run.load(tenant, "sync", *side, *pace)["sync"]
+                    result[f"paced_{rate}"]["disk"] = disk.results()
             else:
                 for pods in BURSTS:
                     count = ["-sync-pods", str(pods // scale)]
@@ -76,6 +109,9 @@ ROWS = [
         ("— p99", f"paced_{rate}.to_tenant.p99_ms", 1, "ms", None, True),
         ("— the kubelet's word to tenant Running, p50", f"paced_{rate}.report_to_tenant.p50_ms", 1, "ms", None, True),
         ("— host requests per pod", f"paced_{rate}.host_requests_each", 1, "", None, True),
+        ("— CPU of the tenant's process per pod", f"paced_{rate}.cpu_us_each", 1, "µs", None, True),
+        ("— a page synced to the disk meanwhile, p50", f"paced_{rate}.disk.p50_ms", 1, "ms", None, True),
+        ("— p99", f"paced_{rate}.disk.p99_ms", 1, "ms", None, True),
     )),
     *(row for pods in BURSTS for row in (
         (f"{pods:,} pods at once: pods/s to the host", f"burst_{pods}.per_s", 1, "/s", 300, False),
