@@ -13,7 +13,7 @@ pub use crate::rest::Watch;
 use crate::rest::{Body, Caller, DeletedAnswer, Target};
 use crate::server::Server;
 use crate::user::User;
-use alcove_object::{Gvr, Reason, Status, Value, meta, time};
+use alcove_object::{Gvr, Reason, Status, Value, meta, scan, time};
 use bytes::Bytes;
 use futures_util::future::BoxFuture;
 use jiff::Timestamp;
@@ -55,7 +55,7 @@ impl Object {
 
     /// The object as a tree.
     pub fn parse(&self) -> Value {
-        serde_json::from_slice(&self.bytes).expect("the store holds only JSON that this server wrote")
+        scan::tree(&self.bytes).expect("the store holds only JSON that this server wrote")
     }
 }
 

@@ -199,7 +199,7 @@ impl Table {
     /// What cells are computed from that may read anything. Built-in columns show nothing of managed fields, so those are not even read.
     fn tree(&self, object: &Object) -> Value {
         let is_built_in = matches!(&self.columns, Columns::Of(resource) if resource.custom.is_none());
-        let lean = is_built_in.then(|| rest::apart(&object.bytes)).flatten();
+        let lean = is_built_in.then(|| rest::apart(&object.bytes).ok()).flatten();
         lean.map_or_else(|| object.parse(), |(tree, _)| tree)
     }
 

@@ -8,7 +8,7 @@ use crate::pods;
 use crate::runtime::{self, Facts, Failure, Key, Next, Reconciler, Source, skim};
 use alcove_apiserver::options::{DeleteOptions, ListOptions, PatchType, WriteOptions};
 use alcove_apiserver::{Client, Event, Object};
-use alcove_object::members::{members, text};
+use alcove_object::scan::{Malformed, Scanner};
 use alcove_object::selector::Fields;
 use alcove_object::{Env, Gvr, Reason, Status, Value, meta, settled, time};
 use jiff::Timestamp;
@@ -169,21 +169,26 @@ fn nodes_resource() -> Gvr {
 }
 
 /// Phase and node of a pod, each empty when there is none.
-fn place(pod: &Object) -> Option<(String, String)> {
-    let json = std::str::from_utf8(&pod.bytes).ok()?;
-    let member = |part: &str, wanted: &str| {
-        let (_, value) = members(part)?.find(|(name, _)| name == wanted)?;
-        text(value).map(|value| value.into_owned())
-    };
+fn place(pod: &Object) -> Result<(String, String), Malformed> {
     let (mut phase, mut node) = Default::default();
-    for (name, part) in members(json)? {
-        match &*name {
-            "spec" => node = member(part, "nodeName").unwrap_or_default(),
-            "status" => phase = member(part, "phase").unwrap_or_default(),
-            _ => {}
+    Scanner::new(&pod.bytes).object(|json, key| {
+        let part = Scanner::new(json.value()?);
+        if key.is("spec") {
+            node = member(part, "nodeName").unwrap_or_default();
+        } else if key.is("status") {
+            phase = member(part, "phase").unwrap_or_default();
         }
+        Ok::<(), Malformed>(())
+    })?;
+    Ok((phase, node))
+}
+
+/// A text in a part of an object, empty when there is none.
+fn member(mut part: Scanner<'_>, name: &str) -> Result<String, Malformed> {
+    match part.find(name)? {
+        true => Ok(part.string()?.text()?.into_owned()),
+        false => Ok(String::new()),
     }
-    Some((phase, node))
 }
 
 fn failed(pod: &Value, why: Option<Lost>, now: Timestamp) -> Value {

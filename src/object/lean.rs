@@ -55,9 +55,9 @@ impl Wanted {
             Some(b'{') if !self.whole => self.members(json),
             Some(b'[') if !self.whole => match self.at(|name| name == ITEMS) {
                 Some(item) => item.items(json),
-                None => parse(json),
+                None => json.tree(),
             },
-            _ => parse(json),
+            _ => json.tree(),
         }
     }
 
@@ -85,10 +85,6 @@ impl Wanted {
     fn at(&self, is_it: impl Fn(&str) -> bool) -> Option<&Wanted> {
         self.below.iter().find(|(name, _)| is_it(name)).map(|(_, wanted)| wanted)
     }
-}
-
-fn parse(json: &mut Scanner<'_>) -> Result<Value, Malformed> {
-    serde_json::from_slice(json.value()?).map_err(|_| Malformed)
 }
 
 #[cfg(test)]

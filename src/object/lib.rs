@@ -13,7 +13,6 @@ pub mod field;
 pub mod gather;
 pub mod gvk;
 pub mod lean;
-pub mod members;
 pub mod meta;
 pub mod name;
 pub mod quantity;
@@ -23,6 +22,7 @@ pub mod status;
 pub mod time;
 pub mod tree;
 pub mod validate;
+pub mod write;
 
 pub use env::Env;
 pub use gvk::{Gvk, Gvr};

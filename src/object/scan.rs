@@ -3,8 +3,12 @@
 //! It is meant for what the store holds: compact JSON that was judged before it was stored. Anything else ends the walk
 //! with an error; not every error of syntax is noticed, and none of them makes it panic.
 
+use serde_json::{Map, Number, Value};
 use std::borrow::Cow;
 use thiserror::Error;
+
+/// Nesting of objects and arrays that trees are read of. Past it: the text counts as malformed.
+pub const TREE_DEPTH_MAX: usize = 128;
 
 /// The text is no compact JSON, or not of the type that was asked for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
@@ -15,6 +19,8 @@ pub struct Malformed;
 #[derive(Clone, Copy, Debug)]
 pub struct Scanner<'a> {
     json: &'a [u8],
+    /// The same, if it is known to be UTF-8.
+    text: &'a str,
     at: usize,
 }
 
@@ -55,7 +61,13 @@ impl<'a> Text<'a> {
 impl<'a> Scanner<'a> {
     /// Begins at the front of a text that holds one value.
     pub fn new(json: &'a [u8]) -> Scanner<'a> {
-        Scanner { json, at: 0 }
+        Scanner { json, text: "", at: 0 }
+    }
+
+    /// The same for who is about to read most of it: checked as a whole, texts need not be checked one by one.
+    pub fn checked(json: &'a [u8]) -> Result<Scanner<'a>, Malformed> {
+        let text = std::str::from_utf8(json).map_err(|_| Malformed)?;
+        Ok(Scanner { json, text, at: 0 })
     }
 
     /// The first byte of what is next, which tells its type; none at the end.
@@ -150,20 +162,15 @@ impl<'a> Scanner<'a> {
     }
 
     /// Reads a text.
+    #[inline]
     pub fn string(&mut self) -> Result<Text<'a>, Malformed> {
         self.take(b'"')?;
         let start = self.at;
-        let mut is_escaped = false;
-        loop {
-            self.at = quote_or_backslash(self.json, self.at).ok_or(Malformed)?;
-            if self.json[self.at] == b'"' {
-                let raw = &self.json[start..self.at];
-                self.at += 1;
-                return Ok(Text { raw, is_escaped });
-            }
-            is_escaped = true;
-            self.at += 2;
-        }
+        let end = quote_or_backslash(self.json, start).ok_or(Malformed)?;
+        let is_escaped = self.json[end] == b'\\';
+        let end = if is_escaped { closing_quote(self.json, end)? } else { end };
+        self.at = end + 1;
+        Ok(Text { raw: &self.json[start..end], is_escaped })
     }
 
     /// Reads true or false.
@@ -214,28 +221,107 @@ impl<'a> Scanner<'a> {
         Ok(&self.json[start..self.at])
     }
 
+    /// Reads a value of any type as a tree.
+    pub fn tree(&mut self) -> Result<Value, Malformed> {
+        self.tree_within(TREE_DEPTH_MAX)
+    }
+
+    fn tree_within(&mut self, depth: usize) -> Result<Value, Malformed> {
+        Ok(match self.peek() {
+            Some(b'"') => {
+                let text = self.string()?;
+                Value::String(self.owned(text, self.at - 1)?)
+            }
+            Some(b'{') => {
+                let (depth, mut map) = (depth.checked_sub(1).ok_or(Malformed)?, Map::new());
+                self.object(|json, key| {
+                    map.insert(json.key(key)?, json.tree_within(depth)?);
+                    Ok::<(), Malformed>(())
+                })?;
+                Value::Object(map)
+            }
+            Some(b'[') => {
+                let (depth, mut items) = (depth.checked_sub(1).ok_or(Malformed)?, Vec::new());
+                self.array(|json| {
+                    items.push(json.tree_within(depth)?);
+                    Ok::<(), Malformed>(())
+                })?;
+                Value::Array(items)
+            }
+            Some(b't' | b'f') => Value::Bool(self.boolean()?),
+            Some(b'n') => self.word(b"null").map(|()| Value::Null)?,
+            _ => Value::Number(number(self.number()?)?),
+        })
+    }
+
+    /// A member's key, right before its value.
+    pub fn key(&self, key: Text<'a>) -> Result<String, Malformed> {
+        self.owned(key, self.at - "\":".len())
+    }
+
+    /// A text that ends here.
+    fn owned(&self, text: Text<'a>, end: usize) -> Result<String, Malformed> {
+        match self.text.get(end.saturating_sub(text.raw.len())..end) {
+            Some(known) if !text.is_escaped => Ok(known.to_owned()),
+            _ => Ok(text.text()?.into_owned()),
+        }
+    }
+
+    /// Whether there is nothing more.
+    pub fn is_at_end(&self) -> bool {
+        self.at == self.json.len()
+    }
+
     /// Steps over an object or an array, whose brackets are taken on trust.
     fn container(&mut self) -> Result<(), Malformed> {
-        let mut depth = 0usize;
+        let (mut depth, mut at) = (0usize, self.at);
         loop {
-            match self.peek().ok_or(Malformed)? {
-                b'"' => {
-                    self.string()?;
-                    continue;
-                }
+            let byte = self.json.get(at).ok_or(Malformed)?;
+            at += 1;
+            match byte {
+                b'"' => at = closing_quote(self.json, at)? + 1,
                 b'{' | b'[' => depth += 1,
+                b'}' | b']' if depth == 1 => {
+                    self.at = at;
+                    return Ok(());
+                }
                 b'}' | b']' => depth -= 1,
                 _ => {}
-            }
-            self.at += 1;
-            if depth == 0 {
-                return Ok(());
             }
         }
     }
 }
 
+/// Where the quote stands that ends a text.
+fn closing_quote(json: &[u8], from: usize) -> Result<usize, Malformed> {
+    let mut at = from;
+    loop {
+        at = quote_or_backslash(json, at).ok_or(Malformed)?;
+        if json[at] == b'"' {
+            return Ok(at);
+        }
+        at += 2;
+    }
+}
+
+/// A number as it is written. Most are short and whole.
+fn number(text: &[u8]) -> Result<Number, Malformed> {
+    const DIGITS_KEPT: usize = 18;
+    if text.len() <= DIGITS_KEPT && text.iter().all(u8::is_ascii_digit) {
+        return Ok(text.iter().fold(0u64, |sum, digit| sum * 10 + u64::from(digit - b'0')).into());
+    }
+    serde_json::from_slice(text).map_err(|_| Malformed)
+}
+
+/// Reads a text that holds one value, and nothing after it.
+pub fn tree(json: &[u8]) -> Result<Value, Malformed> {
+    let mut scanner = Scanner::checked(json)?;
+    let tree = scanner.tree()?;
+    if scanner.is_at_end() { Ok(tree) } else { Err(Malformed) }
+}
+
 /// Where the next quote or backslash stands. Eight bytes at a time: most bytes of an object are in texts.
+#[inline]
 fn quote_or_backslash(json: &[u8], from: usize) -> Option<usize> {
     let mut at = from;
     while let Some(chunk) = json.get(at..).and_then(<[u8]>::first_chunk) {
@@ -251,12 +337,12 @@ fn quote_or_backslash(json: &[u8], from: usize) -> Option<usize> {
 }
 
 /// Eight times this byte.
-const fn every(byte: u8) -> u64 {
+pub(crate) const fn every(byte: u8) -> u64 {
     u64::from_le_bytes([byte; 8])
 }
 
 /// The highest bit of the first byte that is zero; of those after it there may be too many.
-const fn zeros(word: u64) -> u64 {
+pub(crate) const fn zeros(word: u64) -> u64 {
     word.wrapping_sub(every(1)) & !word & every(0x80)
 }
 
@@ -349,6 +435,26 @@ mod tests {
         ] {
             assert_eq!(walk(&mut Scanner::new(json.as_bytes()), &mut Vec::new()), Err(Malformed), "{json}");
         }
+    }
+
+    #[test]
+    fn trees_are_what_a_parser_reads() {
+        for json in [
+            r#"{"a":"b","c":[1,-2,true,false,null,"x"],"d":{"e":{}},"f":[],"a\u0062":"\u00e9\n"}"#,
+            r#"[0,-0,1.5,-1.5e3,9223372036854775807,-9223372036854775808,18446744073709551615,123456789012345678]"#,
+            "null",
+            "\"ä\"",
+        ] {
+            assert_eq!(tree(json.as_bytes()).ok(), serde_json::from_str(json).ok(), "{json}");
+        }
+        let nested = |depth| ["[".repeat(depth), "]".repeat(depth)].concat();
+        assert!(tree(nested(TREE_DEPTH_MAX).as_bytes()).is_ok());
+        for broken in
+            ["", "{", "[1", "1 ", "{}x", "{\"a\":1", "nul", "\"\\q\"", "1.", &nested(TREE_DEPTH_MAX + 1)]
+        {
+            assert_eq!(tree(broken.as_bytes()), Err(Malformed), "{broken}");
+        }
+        assert_eq!(tree(b"\"\xff\""), Err(Malformed));
     }
 
     #[test]

@@ -1,35 +1,36 @@
 //! A stored object in two: its tree without `metadata.managedFields`, and their text. They are half of most objects, and
 //! few who read one look at them.
 
-use alcove_object::{Value, members};
+use alcove_object::Value;
+use alcove_object::scan::{Malformed, Scanner};
 use serde_json::Map;
 
 const OWNERS: &str = "managedFields";
 
-/// The tree and the text, empty if there are no managed fields. `None`: this is no JSON object.
-pub(crate) fn apart(json: &[u8]) -> Option<(Value, &str)> {
-    let (mut tree, mut owners) = (Map::new(), "");
-    let mut object = members::members(std::str::from_utf8(json).ok()?)?;
-    for (name, text) in object.by_ref() {
-        let value = match &*name {
-            "metadata" => metadata(text, &mut owners)?,
-            _ => serde_json::from_str(text).ok()?,
-        };
-        tree.insert(name.into_owned(), value);
-    }
-    object.is_at_end().then_some((Value::Object(tree), owners))
+/// The tree and the text, empty if there are no managed fields. An error: this is no JSON object.
+pub(crate) fn apart(json: &[u8]) -> Result<(Value, &str), Malformed> {
+    let (mut tree, mut owners) = (Map::new(), &b""[..]);
+    let mut json = Scanner::checked(json)?;
+    json.object(|json, key| {
+        let name = json.key(key)?;
+        let value = if key.is("metadata") { metadata(json, &mut owners)? } else { json.tree()? };
+        tree.insert(name, value);
+        Ok::<(), Malformed>(())
+    })?;
+    let owners = std::str::from_utf8(owners).map_err(|_| Malformed)?;
+    if json.is_at_end() { Ok((Value::Object(tree), owners)) } else { Err(Malformed) }
 }
 
-fn metadata<'a>(json: &'a str, owners: &mut &'a str) -> Option<Value> {
+fn metadata<'a>(json: &mut Scanner<'a>, owners: &mut &'a [u8]) -> Result<Value, Malformed> {
     let mut tree = Map::new();
-    let mut metadata = members::members(json)?;
-    for (name, text) in metadata.by_ref() {
-        match &*name {
-            OWNERS => *owners = text,
-            _ => drop(tree.insert(name.into_owned(), serde_json::from_str(text).ok()?)),
+    json.object(|json, key| {
+        match key.is(OWNERS) {
+            true => *owners = json.value()?,
+            false => drop(tree.insert(json.key(key)?, json.tree()?)),
         }
-    }
-    metadata.is_at_end().then_some(Value::Object(tree))
+        Ok::<(), Malformed>(())
+    })?;
+    Ok(Value::Object(tree))
 }
 
 #[cfg(test)]
@@ -42,10 +43,10 @@ mod tests {
         let expected = serde_json::json!({
             "managedFields": 1, "metadata": {"name": "a"}, "x": [{"metadata": {"managedFields": 2}}],
         });
-        assert_eq!(apart(json), Some((expected, r#"[{"a":[]}]"#)));
-        assert_eq!(apart(b"{}"), Some((serde_json::json!({}), "")));
+        assert_eq!(apart(json), Ok((expected, r#"[{"a":[]}]"#)));
+        assert_eq!(apart(b"{}"), Ok((serde_json::json!({}), "")));
         for broken in ["", "[]", "{", r#"{"metadata":1}"#] {
-            assert_eq!(apart(broken.as_bytes()), None, "{broken}");
+            assert_eq!(apart(broken.as_bytes()), Err(Malformed), "{broken}");
         }
     }
 }

@@ -3,7 +3,7 @@
 
 use crate::client::Object;
 use crate::registry::{FieldValue, Registry, Resource};
-use alcove_object::{Status, Value, meta};
+use alcove_object::{Status, Value, meta, scan, write};
 use alcove_schema::decode::Report;
 use alcove_store::{Entry, Index};
 use serde_json::Map;
@@ -28,9 +28,7 @@ fn is_in_form(resource: &Resource, entry: &Entry) -> bool {
 
 /// An entry as a tree of the served version.
 pub(crate) fn tree(resource: &Resource, entry: &Entry) -> Value {
-    // Checked as a whole, a text need not be checked string by string.
-    let text = std::str::from_utf8(&entry.json).unwrap_or_default();
-    let mut object = serde_json::from_str(text).expect("the store holds only JSON that this server wrote");
+    let mut object = scan::tree(&entry.json).expect("the store holds only JSON that this server wrote");
     match &resource.custom {
         Some(custom) if !custom.is_in_form(entry) => bring_into_form(resource, &mut object),
         Some(_) => {}
@@ -41,7 +39,7 @@ pub(crate) fn tree(resource: &Resource, entry: &Entry) -> Value {
 
 /// The same with its managed fields apart, as text; `None` for what is stored in another form than it is served in.
 pub(crate) fn apart<'e>(resource: &Resource, entry: &'e Entry) -> Option<(Value, &'e str)> {
-    is_in_form(resource, entry).then(|| super::apart(&entry.json)).flatten()
+    is_in_form(resource, entry).then(|| super::apart(&entry.json).ok()).flatten()
 }
 
 /// Makes of a custom object that was written in another version, or under another schema, what this version serves.
@@ -150,7 +148,7 @@ fn encode(object: &Value, owners: &str) -> (Vec<u8>, usize) {
             ("metadata", Value::Object(metadata)) => {
                 revision_at = encode_metadata(&mut out, metadata, owners);
             }
-            _ => write(&mut out, value),
+            _ => write::write(&mut out, value),
         }
     }
     out.push(b'}');
@@ -179,7 +177,7 @@ fn encode_metadata(out: &mut Vec<u8>, metadata: &Map<String, Value>, owners: &st
             revision_at.get_or_insert(out.len());
         }
         begin(out, 0, key);
-        write(out, value);
+        write::write(out, value);
         position += 1;
     }
     let end = out.len();
@@ -191,12 +189,8 @@ fn begin(out: &mut Vec<u8>, position: usize, key: &str) {
     if position > 0 {
         out.push(b',');
     }
-    serde_json::to_writer(&mut *out, key).expect("writing to memory does not fail");
+    write::text(out, key);
     out.push(b':');
-}
-
-fn write(out: &mut Vec<u8>, value: &Value) {
-    serde_json::to_writer(out, value).expect("a tree of JSON values encodes");
 }
 
 /// What selectors read, from an object in the stored version. Twins of a table (events of both groups) share one

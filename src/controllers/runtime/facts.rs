@@ -2,7 +2,7 @@
 //! mappers that are told of it one after the other.
 
 use alcove_apiserver::Object;
-use alcove_object::members::{members, text};
+use alcove_object::scan::{Malformed, Scanner};
 use bytes::Bytes;
 use serde::Deserialize;
 use std::cell::RefCell;
@@ -60,8 +60,7 @@ impl Facts {
         LAST.with_borrow_mut(|last| match last {
             Some((bytes, facts)) if std::ptr::eq(&bytes[..], &object.bytes[..]) => facts.clone(),
             _ => {
-                let facts = std::str::from_utf8(&object.bytes).ok().and_then(Facts::read).unwrap_or_default();
-                let facts = Arc::new(facts);
+                let facts = Arc::new(Facts::read(&object.bytes).unwrap_or_default());
                 *last = Some((object.bytes.clone(), facts.clone()));
                 facts
             }
@@ -69,20 +68,29 @@ impl Facts {
     }
 
     /// Reads the metadata and no further: most of an object comes after it, or is who owns its fields.
-    fn read(json: &str) -> Option<Facts> {
-        let (_, metadata) = members(json)?.find(|(name, _)| name == "metadata")?;
+    fn read(json: &[u8]) -> Result<Facts, Malformed> {
         let mut facts = Facts::default();
-        for (name, value) in members(metadata)? {
-            match &*name {
-                "uid" => facts.uid = text(value)?.into_owned(),
-                "labels" => facts.labels = serde_json::from_str(value).ok()?,
-                "finalizers" => facts.finalizers = serde_json::from_str(value).ok()?,
-                "ownerReferences" => facts.owner_references = serde_json::from_str(value).ok()?,
-                "deletionTimestamp" => facts.deletion_timestamp = serde_json::from_str(value).ok()?,
-                _ => {}
-            }
+        let mut json = Scanner::new(json);
+        if !json.find("metadata")? {
+            return Ok(facts);
         }
-        Some(facts)
+        json.object(|json, key| {
+            if key.is("uid") {
+                facts.uid = json.string()?.text()?.into_owned();
+            } else if key.is("labels") {
+                facts.labels = typed(json)?;
+            } else if key.is("finalizers") {
+                facts.finalizers = typed(json)?;
+            } else if key.is("ownerReferences") {
+                facts.owner_references = typed(json)?;
+            } else if key.is("deletionTimestamp") {
+                facts.deletion_timestamp = typed(json)?;
+            } else {
+                json.value()?;
+            }
+            Ok::<(), Malformed>(())
+        })?;
+        Ok(facts)
     }
 
     /// Lets go of the object that was read last.
@@ -94,6 +102,10 @@ impl Facts {
     pub fn controller(&self) -> Option<&OwnerReference> {
         self.owner_references.iter().find(|owner| owner.controller)
     }
+}
+
+fn typed<'a, T: Deserialize<'a>>(json: &mut Scanner<'a>) -> Result<T, Malformed> {
+    serde_json::from_slice(json.value()?).map_err(|_| Malformed)
 }
 
 #[cfg(test)]

@@ -3,26 +3,42 @@
 
 use alcove_apiserver::Object;
 use alcove_object::Value;
-use alcove_object::gather::Gather;
-use alcove_object::members::members;
+use alcove_object::scan::{Malformed, Scanner};
+use serde_json::Map;
 
 /// An object as a tree, without the members of these names in `metadata`, `spec` and `status`.
 pub fn skim(object: &Object, unread: &[&str]) -> Value {
     if unread.is_empty() {
         return object.parse();
     }
-    let parts = members(std::str::from_utf8(&object.bytes).unwrap_or_default()).into_iter().flatten();
-    Value::Object(parts.map(|(name, part)| (name.into_owned(), skim_part(part, unread))).gather())
+    read(&mut Scanner::new(&object.bytes), unread).unwrap_or_default()
 }
 
-fn skim_part(part: &str, unread: &[&str]) -> Value {
-    let Some(read) = members(part) else { return tree(part) };
-    let read = read.filter(|(name, _)| !unread.contains(&&**name));
-    Value::Object(read.map(|(name, member)| (name.into_owned(), tree(member))).gather())
+fn read(json: &mut Scanner<'_>, unread: &[&str]) -> Result<Value, Malformed> {
+    members(json, |json, _| match json.peek() {
+        Some(b'{') => members(json, |json, name| match unread.contains(&name) {
+            true => json.value().map(|_| None),
+            false => json.tree().map(Some),
+        })
+        .map(Some),
+        _ => json.tree().map(Some),
+    })
 }
 
-fn tree(json: &str) -> Value {
-    serde_json::from_str(json).unwrap_or_default()
+/// An object of those members that are read.
+fn members<'a>(
+    json: &mut Scanner<'a>,
+    mut read: impl FnMut(&mut Scanner<'a>, &str) -> Result<Option<Value>, Malformed>,
+) -> Result<Value, Malformed> {
+    let mut map = Map::new();
+    json.object(|json, key| {
+        let name = key.text()?;
+        if let Some(value) = read(json, &name)? {
+            map.insert(name.into_owned(), value);
+        }
+        Ok::<(), Malformed>(())
+    })?;
+    Ok(Value::Object(map))
 }
 
 #[cfg(test)]

@@ -4,7 +4,8 @@
 use super::Manager;
 use super::fields;
 use super::set::Set;
-use alcove_object::{Value, members, meta};
+use alcove_object::scan::{Malformed, Scanner};
+use alcove_object::{Value, meta};
 use serde_json::Map;
 use std::borrow::Cow;
 use std::cmp::Ordering;
@@ -209,14 +210,19 @@ pub(super) struct Told<'a> {
 
 /// The entries of a text, empty if there is none.
 fn told(text: &str) -> Result<Vec<Told<'_>>, String> {
+    let mut told = Vec::new();
     if text.is_empty() {
-        return Ok(Vec::new());
+        return Ok(told);
     }
-    let wrong = || "managed fields are no list of objects".to_owned();
-    let mut items = members::items(text).ok_or_else(wrong)?;
-    let entries =
-        items.by_ref().map(|entry| Told::of(entry).ok_or_else(wrong)).collect::<Result<Vec<_>, _>>()?;
-    if items.is_at_end() { Ok(entries) } else { Err(wrong()) }
+    let mut json = Scanner::new(text.as_bytes());
+    let read = json.array(|json| {
+        told.push(Told::read_text(json)?);
+        Ok::<(), Malformed>(())
+    });
+    match read {
+        Ok(()) if json.is_at_end() => Ok(told),
+        _ => Err("managed fields are no list of objects".to_owned()),
+    }
 }
 
 /// Whether two texts of `managedFields` say the same but for times.
@@ -236,29 +242,31 @@ pub(super) fn same_but_times(a: &str, b: &str) -> bool {
 
 impl<'a> Told<'a> {
     /// Reads an entry of a text.
-    fn of(entry: &'a str) -> Option<Told<'a>> {
+    fn read_text(json: &mut Scanner<'a>) -> Result<Told<'a>, Malformed> {
         let mut told = Told::default();
-        let mut members = members::members(entry)?;
-        for (name, value) in members.by_ref() {
-            let field = match &*name {
-                "fieldsV1" => {
-                    told.fields = Some(value).filter(|value| *value != "null");
-                    continue;
+        json.object(|json, key| {
+            if key.is("fieldsV1") {
+                let fields = std::str::from_utf8(json.value()?).map_err(|_| Malformed)?;
+                told.fields = Some(fields).filter(|fields| *fields != "null");
+                return Ok(());
+            }
+            let known = [
+                ("apiVersion", &mut told.api_version),
+                ("fieldsType", &mut told.fields_type),
+                ("manager", &mut told.manager),
+                ("operation", &mut told.operation),
+                ("subresource", &mut told.subresource),
+            ];
+            match known.into_iter().find(|(name, _)| key.is(name)) {
+                Some((_, field)) => *field = json.string()?.text()?,
+                None if key.is("time") && json.peek() == Some(b'"') => {
+                    told.time = Some(json.string()?.text()?)
                 }
-                "time" => {
-                    told.time = members::text(value);
-                    continue;
-                }
-                "apiVersion" => &mut told.api_version,
-                "fieldsType" => &mut told.fields_type,
-                "manager" => &mut told.manager,
-                "operation" => &mut told.operation,
-                "subresource" => &mut told.subresource,
-                _ => continue,
-            };
-            *field = members::text(value)?;
-        }
-        members.is_at_end().then_some(told)
+                None => drop(json.value()?),
+            }
+            Ok::<(), Malformed>(())
+        })?;
+        Ok(told)
     }
 
     fn is_of(&self, owner: &Owner<'_>) -> bool {
