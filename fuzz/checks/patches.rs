@@ -69,7 +69,7 @@ pub fn apply(input: &[u8]) {
 /// The object after an apply that had to be forced if need be. Applied again, it changes nothing.
 fn applied(live: &Value, patch: &Value, view: View<'_>, manager: &Manager<'_>) -> Option<Value> {
     let apply = |live: &Value, force| {
-        let mut object = apply::apply(Some(live), patch, view, manager, force, &["status"])?;
+        let mut object = apply::apply(Some(live), &patch.into(), view, manager, force, &["status"])?;
         // What the server does with it next.
         let conforms = conform(&mut object, view, &mut Report::default()).is_ok();
         fill(&mut object, view);

@@ -17,7 +17,9 @@ mod go;
 pub mod limits;
 pub mod openapi;
 pub mod patch;
+mod tree;
 pub mod types;
 
 pub use declared::declare;
+pub use tree::Tree;
 pub use types::{End, Field, InOrder, ListKind, Minor, Omit, Schema, SchemaId, Shape, Types, View};

@@ -134,7 +134,7 @@ fn compare_step(
     let view = schema(resource);
     let given = &step["object"];
     let ours = if step["apply"] == true {
-        apply::apply(live, given, view, &manager, step["force"] == true, &[])
+        apply::apply(live, &given.into(), view, &manager, step["force"] == true, &[])
     } else {
         let mut object = given.clone();
         decode::conform(&mut object, view, &mut Report::default()).expect("generated objects conform");

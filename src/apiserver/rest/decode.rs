@@ -6,7 +6,7 @@ use crate::options::{FieldValidation, PatchType};
 use alcove_object::field::{Error, Path};
 use alcove_object::{Gvk, Status, Value, meta};
 use alcove_schema::decode::{self, Cause, DecodeError, Report, StrictError};
-use alcove_schema::{Types, View};
+use alcove_schema::{Tree, Types, View};
 
 /// Decodes a body into a tree of this kind. 400 for what cannot be read, for another version or kind, and, under
 /// Strict, for fields that do not exist or are there twice; under Warn those become warnings.
@@ -128,10 +128,10 @@ fn judge(
 
 /// A merge or apply patch as a tree, and what is there twice in it. 400 for what is no object; what it is called then
 /// depends on who reads it upstream.
-pub(super) fn patch(kind: PatchType, body: Body) -> Result<(Value, Vec<StrictError>), Status> {
+pub(super) fn patch(kind: PatchType, body: &Body) -> Result<(Tree<'_>, Vec<StrictError>), Status> {
     let (bytes, encoding) = match body {
-        Body::Tree(tree) => return Ok((tree, Vec::new())),
-        Body::Encoded { bytes, encoding } => (bytes, encoding),
+        Body::Tree(tree) => return Ok((tree.into(), Vec::new())),
+        Body::Encoded { bytes, encoding } => (bytes, *encoding),
     };
     let refuse = |why: String, is_syntax: bool| {
         Status::bad_request(match (kind, is_syntax) {
@@ -143,12 +143,12 @@ pub(super) fn patch(kind: PatchType, body: Body) -> Result<(Value, Vec<StrictErr
             (PatchType::Json | PatchType::Merge, _) => format!("error decoding patch: {why}"),
         })
     };
-    let read = decode::untyped(&bytes, encoding);
-    let (value, strict) = read.map_err(|e| refuse(without_kind(&e), true))?;
-    match value {
-        Value::Null | Value::Object(_) => Ok((value, strict)),
+    let read = decode::untyped(bytes, encoding);
+    let (tree, strict) = read.map_err(|e| refuse(without_kind(&e), true))?;
+    match tree {
+        Tree::Null | Tree::Map(_) => Ok((tree, strict)),
         other => {
-            let found = decode::json_kind(&other);
+            let found = decode::json_kind(&other.into_value());
             let why =
                 format!("json: cannot unmarshal {found} into Go value of type map[string]interface {{}}");
             Err(refuse(why, false))
@@ -165,10 +165,10 @@ fn without_kind(error: &DecodeError) -> String {
 }
 
 /// A JSON patch as the list of its operations.
-pub(super) fn operations(body: Body) -> Result<Value, Status> {
+pub(super) fn operations(body: &Body) -> Result<Value, Status> {
     match body {
-        Body::Tree(tree) => Ok(tree),
-        Body::Encoded { bytes, .. } => decode::parse_json(&bytes)
+        Body::Tree(tree) => Ok(tree.clone()),
+        Body::Encoded { bytes, .. } => decode::parse_json(bytes)
             .map(|parsed| parsed.value)
             .map_err(|e| Status::bad_request(format!("error decoding patch: {}", without_kind(&e)))),
     }

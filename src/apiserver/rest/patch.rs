@@ -9,36 +9,55 @@ use crate::registry::Resource;
 use alcove_object::field::{Error, Path};
 use alcove_object::{Gvk, Status, Value, meta};
 use alcove_schema::decode::{StrictError, strict_message};
-use alcove_schema::{View, patch};
+use alcove_schema::{Tree, View, patch};
 
-/// A decoded patch.
-pub(super) struct Patch {
-    kind: PatchType,
-    tree: Value,
+/// A decoded patch. It borrows from its body.
+pub(super) struct Patch<'b> {
+    what: What<'b>,
     /// Keys that are there twice.
     twice: Vec<StrictError>,
 }
 
-impl Patch {
+/// What a patch is.
+enum What<'b> {
+    /// The configuration that is applied.
+    Apply(Tree<'b>),
+    Json(Value),
+    Merge(Value),
+    Strategic(Value),
+}
+
+impl<'b> Patch<'b> {
     /// Reads a patch body. 400 for what is no patch.
-    pub fn new(kind: PatchType, body: Body) -> Result<Patch, Status> {
-        let (tree, twice) = match kind {
-            PatchType::Json => (decode::operations(body)?, Vec::new()),
-            PatchType::Merge | PatchType::Strategic | PatchType::Apply => decode::patch(kind, body)?,
+    pub fn new(kind: PatchType, body: &'b Body) -> Result<Patch<'b>, Status> {
+        if kind == PatchType::Json {
+            return Ok(Patch { what: What::Json(decode::operations(body)?), twice: Vec::new() });
+        }
+        let (tree, twice) = decode::patch(kind, body)?;
+        let what = match kind {
+            PatchType::Apply => What::Apply(tree),
+            PatchType::Strategic => What::Strategic(tree.into_value()),
+            PatchType::Json | PatchType::Merge => What::Merge(tree.into_value()),
         };
-        Ok(Patch { kind, tree, twice })
+        Ok(Patch { what, twice })
     }
 
     pub fn is_apply(&self) -> bool {
-        self.kind == PatchType::Apply
+        self.configuration().is_some()
+    }
+
+    /// The configuration that an apply is.
+    pub fn configuration(&self) -> Option<&Tree<'b>> {
+        match &self.what {
+            What::Apply(configuration) => Some(configuration),
+            What::Json(_) | What::Merge(_) | What::Strategic(_) => None,
+        }
     }
 
     /// The object that an apply creates; 404 for the other types.
     pub fn create(&self, write: &mut Write<'_>) -> Result<Value, Status> {
-        if !self.is_apply() {
-            return Err(write.not_found());
-        }
-        let object = write.apply(None, &self.tree)?;
+        let configuration = self.configuration().ok_or_else(|| write.not_found())?;
+        let object = write.apply(None, configuration)?;
         self.applied(object, None, write)
     }
 
@@ -50,10 +69,10 @@ impl Patch {
         owners: Option<&str>,
         write: &mut Write<'_>,
     ) -> Result<Value, Status> {
-        if self.is_apply() {
+        if let Some(configuration) = self.configuration() {
             let object = match owners {
-                Some(owners) => write.apply_apart(old, owners, &self.tree),
-                None => write.apply(Some(old), &self.tree),
+                Some(owners) => write.apply_apart(old, owners, configuration),
+                None => write.apply(Some(old), configuration),
             };
             return self.applied(object?, Some(old), write);
         }
@@ -92,7 +111,7 @@ impl Patch {
                 Err(Status::invalid(&said.group, kind, meta::name(old), &wrong))
             }
             (None, api_version, kind)
-                if self.kind != PatchType::Strategic
+                if !matches!(self.what, What::Strategic(_))
                     && (!kind.is_empty() && kind != gvk.kind
                         || !api_version.is_empty() && api_version != gvk.api_version()) =>
             {
@@ -141,19 +160,13 @@ impl Patch {
         &self.twice
     }
 
-    /// The configuration that an apply patch is.
-    pub fn tree(&self) -> &Value {
-        &self.tree
-    }
-
     /// Merges into an object of any kind. Applies do not come here.
     pub fn merge_into(&self, object: &mut Value, schema: View<'_>) -> Result<(), Status> {
-        let merged = match self.kind {
-            PatchType::Json => patch::json_patch(object, &self.tree),
-            PatchType::Merge | PatchType::Apply => patch::merge_patch(object, &self.tree),
-            PatchType::Strategic => {
-                patch::strategic_merge(object, &self.tree, schema).map(|new| *object = new)
-            }
+        let merged = match &self.what {
+            What::Apply(_) => Ok(()),
+            What::Json(operations) => patch::json_patch(object, operations),
+            What::Merge(patch) => patch::merge_patch(object, patch),
+            What::Strategic(patch) => patch::strategic_merge(object, patch, schema).map(|new| *object = new),
         };
         merged.map_err(|e| e.to_status())
     }

@@ -13,16 +13,16 @@ use alcove_schema::apply::{self, Replicas};
 use serde_json::{Map, json};
 
 /// How a Scale is to be changed.
-pub(super) enum Rescale {
+pub(super) enum Rescale<'b> {
     /// By this Scale.
     Replace(Value),
     /// By a patch of the Scale.
-    Patch(Patch),
+    Patch(Patch<'b>),
 }
 
 impl Write<'_> {
     /// What an object becomes when its Scale changes: other replicas, and another owner of them.
-    pub(super) fn rescaled(&mut self, how: &Rescale, old: &Value) -> Result<Value, Status> {
+    pub(super) fn rescaled(&mut self, how: &Rescale<'_>, old: &Value) -> Result<Value, Status> {
         let resource = self.resource();
         let (kind, api_version) = (self.target.gvk(), resource.gvk.api_version());
         let schema = resource.types.kind(kind).ok_or_else(|| Status::internal("Scale has no type"))?;
@@ -39,15 +39,15 @@ impl Write<'_> {
         let manager = self.manager_in(&scale_version);
         let mut after = match how {
             Rescale::Replace(scale) => scale.clone(),
-            Rescale::Patch(patch) if patch.is_apply() => {
-                apply::apply(Some(&before), patch.tree(), schema, &manager, self.options.force, &[])
-                    .map_err(|e| e.to_status())?
-            }
-            Rescale::Patch(patch) => {
-                let mut scale = before.clone();
-                patch.merge_into(&mut scale, schema)?;
-                scale
-            }
+            Rescale::Patch(patch) => match patch.configuration() {
+                Some(patch) => apply::apply(Some(&before), patch, schema, &manager, self.options.force, &[])
+                    .map_err(|e| e.to_status())?,
+                None => {
+                    let mut scale = before.clone();
+                    patch.merge_into(&mut scale, schema)?;
+                    scale
+                }
+            },
         };
         let (twice, validation) = match how {
             Rescale::Patch(patch) if !patch.is_apply() => (patch.twice(), self.options.field_validation),

@@ -22,9 +22,9 @@ pub(super) enum Change<'a> {
     /// By this object.
     Replace(Value),
     /// By a patch of the object.
-    Patch(Patch),
+    Patch(Patch<'a>),
     /// By a change of its Scale.
-    Scale(Rescale),
+    Scale(Rescale<'a>),
     /// By the server itself, on behalf of a subresource such as `binding`.
     Edit(&'a (dyn Fn(&mut Value) -> Result<(), Status> + Send + Sync)),
 }
@@ -94,7 +94,7 @@ impl ApiServer {
         options: &WriteOptions,
     ) -> Result<Answered, Status> {
         let mut write = Write::new(self, caller, target, options);
-        let patch = Patch::new(kind, body)?;
+        let patch = Patch::new(kind, &body)?;
         if let Some(SubresourceKind::Scale) = target.subresource().map(|s| s.kind) {
             let scaled = write.scale(Rescale::Patch(patch)).await;
             return scaled.map_err(|status| write.warned(status));
@@ -429,7 +429,7 @@ impl Write<'_> {
         }
     }
 
-    async fn scale(&mut self, how: Rescale) -> Result<Answered, Status> {
+    async fn scale(&mut self, how: Rescale<'_>) -> Result<Answered, Status> {
         let answered = self.change(Part::Main, Change::Scale(how), false).await?;
         Ok(self.as_scale(answered))
     }

@@ -9,8 +9,8 @@ use crate::registry::{Context, Registry, Resource, SubresourceKind};
 use crate::request::Verb;
 use crate::server::ApiServer;
 use alcove_object::{Status, Value, meta, time};
-use alcove_schema::View;
 use alcove_schema::apply::{self, Manager};
+use alcove_schema::{Tree, View};
 use alcove_store::Op;
 use std::sync::Arc;
 use tokio::sync::OwnedMutexGuard;
@@ -178,7 +178,7 @@ impl<'a> Write<'a> {
     }
 
     /// Merges an apply into the live object.
-    pub fn apply(&self, live: Option<&Value>, patch: &Value) -> Result<Value, Status> {
+    pub fn apply(&self, live: Option<&Value>, patch: &Tree<'_>) -> Result<Value, Status> {
         let api_version = self.resource().gvk.api_version();
         let manager = self.manager_in(&api_version);
         apply::apply(live, patch, self.schema(), &manager, self.options.force, &self.reset_fields())
@@ -186,7 +186,7 @@ impl<'a> Write<'a> {
     }
 
     /// The same for a live object whose managed fields are held apart; those of the result become this write's.
-    pub fn apply_apart(&mut self, live: &Value, owners: &str, patch: &Value) -> Result<Value, Status> {
+    pub fn apply_apart(&mut self, live: &Value, owners: &str, patch: &Tree<'_>) -> Result<Value, Status> {
         let api_version = self.resource().gvk.api_version();
         let (manager, reset) = (self.manager_in(&api_version), self.reset_fields());
         let (schema, force) = (self.schema(), self.options.force);

@@ -24,7 +24,7 @@ pub fn configure(object: &Value, configuration: &Value, schema: View<'_>) -> Res
         ));
     }
     let mut merged = object.clone();
-    merge::merge(ty, &mut merged, configuration);
+    merge::merge(ty, &mut merged, &configuration.into());
     Ok(merged)
 }
 

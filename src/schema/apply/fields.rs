@@ -5,7 +5,7 @@
 
 use super::path::{Element, KeyField};
 use super::set::{Node, Set};
-use alcove_object::Value;
+use alcove_object::{Value, write};
 use serde::Deserialize;
 use serde::de::{DeserializeSeed, Deserializer, Error as _, IgnoredAny, MapAccess, Visitor};
 use serde_json::Map;
@@ -112,13 +112,6 @@ fn encode_node(node: &Node<'_>) -> (String, Value) {
     (encode_element(&node.element), below)
 }
 
-/// The text that the tree of [`encode`] has.
-pub(super) fn text(set: &Set<'_>) -> String {
-    let mut out = Vec::with_capacity(4096);
-    encode_text(set, &mut out);
-    String::from_utf8(out).expect("what is written is made of texts")
-}
-
 /// Appends the text of a field set.
 pub fn encode_text(set: &Set<'_>, out: &mut Vec<u8>) {
     encode_level(set, false, out);
@@ -148,28 +141,37 @@ fn encode_level(set: &Set<'_>, is_member: bool, out: &mut Vec<u8>) {
     for (key, node) in rest {
         out.extend_from_slice(comma);
         comma = b",";
-        put_text(&key, out);
+        put_key(&key, out);
         out.push(b':');
         encode_level(&node.children, node.member, out);
     }
     out.push(b'}');
 }
 
-/// Names of fields are mostly letters.
-fn put_field(name: &str, out: &mut Vec<u8>) {
+/// Writes the name of a field.
+pub(super) fn put_field(name: &str, out: &mut Vec<u8>) {
     out.extend_from_slice(b"\"f:");
-    if name.bytes().all(|c| c.is_ascii_alphanumeric()) {
+    // Hardly any has something to escape.
+    if !name.bytes().any(|c| c < b' ' || matches!(c, b'"' | b'\\')) {
         out.extend_from_slice(name.as_bytes());
         return out.push(b'"');
     }
     let quote = out.len();
-    put_text(name, out);
+    write::text(out, name);
     out.remove(quote);
 }
 
-/// Writes a text as JSON.
-pub(super) fn put_text(text: &str, out: &mut Vec<u8>) {
-    serde_json::to_writer(out, text).expect("writing to memory does not fail");
+/// Writes the key of an item or a value. It is made of JSON, so that nothing else has to be escaped in it.
+pub(super) fn put_key(key: &str, out: &mut Vec<u8>) {
+    out.reserve(2 * key.len() + 2);
+    out.push(b'"');
+    for byte in key.bytes() {
+        if matches!(byte, b'"' | b'\\') {
+            out.push(b'\\');
+        }
+        out.push(byte);
+    }
+    out.push(b'"');
 }
 
 fn encode_element(element: &Element<'_>) -> String {
@@ -182,13 +184,10 @@ fn encode_element(element: &Element<'_>) -> String {
             out.push_str("k:{");
             for (i, field) in fields.iter().enumerate() {
                 out.push_str(if i == 0 { "" } else { "," });
-                match is_plain(&field.name) {
-                    true => push_quoted(&field.name, &mut out),
-                    false => out.push_str(&Value::String(field.name.clone().into_owned()).to_string()),
-                }
+                push_quoted(&field.name, &mut out);
                 out.push(':');
                 match &*field.value {
-                    Value::String(text) if is_plain(text) => push_quoted(text, &mut out),
+                    Value::String(text) => push_quoted(text, &mut out),
                     value => out.push_str(&json_text(value)),
                 }
             }
@@ -198,15 +197,13 @@ fn encode_element(element: &Element<'_>) -> String {
     }
 }
 
-/// Whether a text stands in JSON as it is, however that is escaped. Keys mostly do.
-fn is_plain(text: &str) -> bool {
-    text.bytes().all(|c| matches!(c, b' '..=b'~') && !matches!(c, b'"' | b'\\' | b'<' | b'>' | b'&'))
-}
-
-fn push_quoted(text: &str, out: &mut String) {
-    out.push('"');
-    out.push_str(text);
-    out.push('"');
+/// A text as JSON.
+pub(super) fn push_quoted(text: &str, out: &mut String) {
+    let is_plain = |c: u8| matches!(c, b' '..=b'~') && !matches!(c, b'"' | b'\\' | b'<' | b'>' | b'&');
+    match text.bytes().all(is_plain) {
+        true => out.extend(["\"", text, "\""]),
+        false => out.push_str(&json_text(&Value::String(text.to_owned()))),
+    }
 }
 
 /// JSON as Go's encoder writes it: what HTML could take amiss is escaped.

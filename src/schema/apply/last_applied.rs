@@ -3,11 +3,12 @@
 
 use super::compare::compare;
 use super::error::Conflict;
-use super::fields::json_text;
-use super::fieldset::field_set;
+use super::fields::{decode_text, json_text};
+use super::fieldset::{Skip, named_fields};
 use super::set::Set;
 use super::types::Type;
 use super::validate::validate;
+use crate::Tree;
 use alcove_object::{Value, meta};
 
 /// The field manager of `kubectl apply --server-side`, the only one that the annotation concerns.
@@ -31,10 +32,9 @@ pub(super) fn remaining(
         return conflicts;
     }
     let changes = compare(ty, &applied, live, &Set::EMPTY);
-    let allowed = field_set(ty, &applied)
-        .difference(&changes.modified)
-        .difference(&changes.added)
-        .difference(&changes.removed);
+    let (named, _) = named_fields(ty, &Tree::from(&applied), Skip::default());
+    let Ok(named) = decode_text(&named) else { return conflicts };
+    let allowed = named.difference(&changes.modified).difference(&changes.added).difference(&changes.removed);
     let mut texts = std::collections::HashSet::new();
     allowed.each(&mut |path| {
         texts.insert(path.iter().map(|e| e.to_string()).collect::<String>());
@@ -43,11 +43,11 @@ pub(super) fn remaining(
 }
 
 /// Brings the annotation up to date with what was applied, if the object has it.
-pub(super) fn refresh(object: &mut Value, patch: &Value) {
+pub(super) fn refresh(object: &mut Value, patch: &Tree<'_>) {
     if meta::annotation(object, ANNOTATION).is_none_or(str::is_empty) {
         return;
     }
-    let mut applied = patch.clone();
+    let mut applied = patch.to_value();
     if let Some(Value::Object(annotations)) = applied.pointer_mut("/metadata/annotations") {
         annotations.remove(ANNOTATION);
     }

@@ -5,7 +5,7 @@ use super::Manager;
 use super::fields;
 use super::set::Set;
 use alcove_object::scan::{Malformed, Scanner};
-use alcove_object::{Value, meta};
+use alcove_object::{Value, meta, write};
 use serde_json::Map;
 use std::borrow::Cow;
 use std::cmp::Ordering;
@@ -35,7 +35,10 @@ pub(super) struct Entry<'a> {
     /// The version that the fields are named in.
     pub api_version: Cow<'a, str>,
     pub time: Option<Cow<'a, str>>,
+    /// Left unread, and empty, if `is_applied`.
     pub fields: Set<'a>,
+    /// Whether the fields are those of the configuration that is applied.
+    pub is_applied: bool,
 }
 
 /// All entries of an object, one per owner.
@@ -112,13 +115,14 @@ impl<'a> Owners<'a> {
     }
 
     /// Reads the text of `managedFields`, empty if an object has none. Who applies mostly applies the same fields again:
-    /// where those of `owner` are the text that is given, they stay unread, and its entry is left without any.
+    /// where those of `owner` are the text that is given, they stay unread.
     pub fn read_text(text: &'a str, owner: &Owner<'_>, applied: &str) -> Result<Owners<'a>, String> {
         let entries = told(text)?.into_iter().enumerate();
         Owners::of(entries.map(|(index, entry)| {
-            let is_known = entry.fields == Some(applied) && entry.is_of(owner);
-            let fields = entry.fields.filter(|_| !is_known);
-            entry.read(index, || fields.map_or_else(|| Ok(Set::default()), fields::decode_text))
+            let is_applied = entry.fields == Some(applied) && applied != "{}" && entry.is_of(owner);
+            let fields = entry.fields.filter(|_| !is_applied);
+            let read = entry.read(index, || fields.map_or_else(|| Ok(Set::default()), fields::decode_text));
+            read.map(|entry| Entry { is_applied, ..entry })
         }))
     }
 
@@ -144,7 +148,7 @@ impl<'a> Owners<'a> {
 
     /// Drops entries that own nothing any more.
     pub fn drop_empty(&mut self) {
-        self.entries.retain(|e| !e.fields.is_empty());
+        self.entries.retain(|e| e.is_applied || !e.fields.is_empty());
     }
 
     /// Makes entries of one owner one.
@@ -296,7 +300,7 @@ impl<'a> Told<'a> {
         }
         let fields = fields().map_err(|why| format!("error decoding set: {why}"))?;
         let owner = Owner::new(self.manager, operation, self.api_version.clone(), self.subresource);
-        Ok(Entry { owner, api_version: self.api_version, time: self.time, fields })
+        Ok(Entry { owner, api_version: self.api_version, time: self.time, fields, is_applied: false })
     }
 }
 
@@ -325,9 +329,9 @@ impl<'a> Entry<'a> {
         let mut member = |name: &str, value: &str, out: &mut Vec<u8>| {
             if !value.is_empty() {
                 out.push(std::mem::replace(&mut begin, b','));
-                fields::put_text(name, out);
+                write::text(out, name);
                 out.push(b':');
-                fields::put_text(value, out);
+                write::text(out, value);
             }
         };
         member("apiVersion", &self.api_version, out);

@@ -1,55 +1,58 @@
 //! Merging an apply patch into an object, and taking fields out of one
 //! (sigs.k8s.io/structured-merge-diff/v6/typed/{merge,remove}.go).
 
-use super::path::{Element, is_same_scalar};
+use super::path::Element;
 use super::set::Set;
-use super::types::{Atom, ListType, MapType, Type};
+use super::types::{Atom, Kind, ListType, MapType, Type};
+use crate::Tree;
 use crate::types::order;
 use alcove_object::Value;
 use serde_json::Map;
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 
 /// Merges a patch into an object. Nothing goes away; where both have a leaf, the patch wins. Lists keep the object's
 /// order unless the patch orders the items they share differently.
-pub(super) fn merge(ty: Type<'_>, live: &mut Value, patch: &Value) {
-    if is_same_scalar(live, patch) {
+pub(super) fn merge(ty: Type<'_>, live: &mut Value, patch: &Tree<'_>) {
+    let kind = Kind::of_tree(patch);
+    if kind == Kind::Scalar && patch.is(live) {
         return;
     }
-    let atom = ty.atom(Some(patch));
+    let atom = ty.atom_of(kind);
     if !ty.atom(Some(live)).same_kind(&atom) {
-        *live = patch.clone();
+        *live = patch.to_value();
         return;
     }
     match (atom, &mut *live, patch) {
         // An empty map or list and null add nothing to what is there.
-        (Atom::Map(map), Value::Object(live), Value::Object(patch)) if !map.atomic && !live.is_empty() => {
+        (Atom::Map(map), Value::Object(live), Tree::Map(patch)) if !map.atomic && !live.is_empty() => {
             merge_map(map, live, patch);
         }
         (Atom::Map(map), Value::Object(live), _) if !map.atomic && !live.is_empty() => {}
-        (Atom::List(list), Value::Array(live), Value::Array(patch))
+        (Atom::List(list), Value::Array(live), Tree::List(patch))
             if !list.is_atomic() && !live.is_empty() =>
         {
             merge_list(list, live, patch);
         }
         (Atom::List(list), Value::Array(live), _) if !list.is_atomic() && !live.is_empty() => {}
-        (_, live, patch) if live == patch => {}
-        _ => *live = patch.clone(),
+        (_, live, patch) if patch.is(live) => {}
+        _ => *live = patch.to_value(),
     }
 }
 
 /// Both maps are sorted, so one pass finds what they share.
-fn merge_map(map: MapType<'_>, live: &mut Map<String, Value>, patch: &Map<String, Value>) {
+fn merge_map(map: MapType<'_>, live: &mut Map<String, Value>, patch: &[(Cow<'_, str>, Tree<'_>)]) {
     let mut children = map.children();
     let mut added = Vec::new();
     let mut entries = live.iter_mut().peekable();
     for (key, value) in patch {
         while entries.next_if(|(name, _)| order(name, key).is_lt()).is_some() {}
-        match entries.next_if(|(name, _)| *name == key) {
+        match entries.next_if(|(name, _)| **name == **key) {
             Some((_, live)) => match children.find(key) {
                 Some(child) => merge(child.ty, live, value),
-                None => *live = value.clone(),
+                None => *live = value.to_value(),
             },
-            None => added.push((key.clone(), value.clone())),
+            None => added.push((key.clone().into_owned(), value.to_value())),
         }
     }
     live.extend(added);
@@ -61,7 +64,7 @@ struct Source {
     patch: Option<usize>,
 }
 
-fn merge_list(list: ListType<'_>, live: &mut Vec<Value>, patch: &[Value]) {
+fn merge_list(list: ListType<'_>, live: &mut Vec<Value>, patch: &[Tree<'_>]) {
     if patch.is_empty() {
         return;
     }
@@ -69,11 +72,12 @@ fn merge_list(list: ListType<'_>, live: &mut Vec<Value>, patch: &[Value]) {
         live.iter_mut().zip(patch).for_each(|(live, patch)| merge(list.item, live, patch));
         return;
     }
+    let mut items: Vec<Value> = patch.iter().map(Tree::to_value).collect();
     let plan = {
         let elements = |items| -> Vec<Option<Element<'_>>> {
             <[Value]>::iter(items).map(|i| list.element(i).ok()).collect()
         };
-        plan(&elements(live), &elements(patch))
+        plan(&elements(live), &elements(&items))
     };
     let mut old: Vec<Option<Value>> = live.drain(..).map(Some).collect();
     for source in plan {
@@ -84,7 +88,7 @@ fn merge_list(list: ListType<'_>, live: &mut Vec<Value>, patch: &[Value]) {
                 Some(item)
             }
             (Some(item), None) => Some(item),
-            (None, at) => at.map(|at| patch[at].clone()),
+            (None, at) => at.map(|at| items[at].take()),
         });
     }
 }

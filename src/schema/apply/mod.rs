@@ -36,13 +36,13 @@ pub use path::{Element, KeyField};
 pub use scale::Replicas;
 pub use set::{Node, Set};
 
-use crate::View;
+use crate::{Tree, View};
 use alcove_object::{Gvk, Value, meta};
 use managed::{Operation, Owner, Owners};
 use serde_json::Map;
 use std::sync::LazyLock;
 use types::Type;
-use update::{Applied, Fields, Scope};
+use update::{Applied, Configuration, Scope};
 
 /// Who writes, and how the entry in `metadata.managedFields` will name them.
 #[derive(Clone, Copy, Debug)]
@@ -127,17 +127,17 @@ fn known_owners<'a>(live: Option<&'a Value>, new: &'a Value, manager: &Manager<'
 /// fields, another kind or version than the request, or fields that its schema does not declare.
 pub fn apply(
     live: Option<&Value>,
-    patch: &Value,
+    patch: &Tree<'_>,
     schema: View<'_>,
     manager: &Manager<'_>,
     force: bool,
     reset: &[&str],
 ) -> Result<Value, ApplyError> {
     let scope = Scope::new(Type::Declared(schema), reset);
-    let fields = scope.split(check_patch(patch, schema, manager)?);
-    let request = Request { live, patch, scope, manager, force };
-    let owners = Owners::read(live);
-    let (mut object, owners) = request.merged(owners, fields)?;
+    let owned = check_patch(patch, &scope, schema, manager)?;
+    let configuration = Configuration { patch, owned: &owned };
+    let request = Request { live, configuration, scope, manager, force };
+    let (mut object, owners) = request.merged(Owners::read(live))?;
     managed::put(&mut object, owners.write());
     Ok(object)
 }
@@ -147,39 +147,35 @@ pub fn apply(
 pub fn apply_apart(
     live: &Value,
     owners: &str,
-    patch: &Value,
+    patch: &Tree<'_>,
     schema: View<'_>,
     manager: &Manager<'_>,
     force: bool,
     reset: &[&str],
 ) -> Result<(Value, String), ApplyError> {
     let scope = Scope::new(Type::Declared(schema), reset);
-    let fields = scope.split(check_patch(patch, schema, manager)?);
-    let request = Request { live: Some(live), patch, scope, manager, force };
+    let owned = check_patch(patch, &scope, schema, manager)?;
+    let configuration = Configuration { patch, owned: &owned };
+    let request = Request { live: Some(live), configuration, scope, manager, force };
     let owner = Owner::of(manager, Operation::Apply);
-    let text = fields::text(&fields.owned);
-    let owners = Owners::read_text(owners, &owner, &text);
-    let (object, owners) = request.merged(owners, fields)?;
-    Ok((object, owners.write_text(&owner, &text)))
+    let owners = Owners::read_text(owners, &owner, &owned);
+    let (object, owners) = request.merged(owners)?;
+    Ok((object, owners.write_text(&owner, &owned)))
 }
 
 /// One apply that is good in itself.
 struct Request<'a, 'm> {
     live: Option<&'a Value>,
-    patch: &'a Value,
+    configuration: Configuration<'a>,
     scope: Scope<'a>,
     manager: &'m Manager<'a>,
     force: bool,
 }
 
 impl<'a> Request<'a, '_> {
-    /// The merged object, and its owners. `fields`: what the patch names.
-    fn merged(
-        &self,
-        owners: Result<Owners<'a>, String>,
-        fields: Fields<'a>,
-    ) -> Result<(Value, Owners<'a>), ApplyError> {
-        let Request { live, patch, ref scope, manager, force } = *self;
+    /// The merged object, and its owners.
+    fn merged(&self, owners: Result<Owners<'a>, String>) -> Result<(Value, Owners<'a>), ApplyError> {
+        let Request { live, configuration, ref scope, manager, force } = *self;
         let (base, ty) = (live.unwrap_or(&NOTHING), scope.ty);
         let mut owners =
             owners.map_err(|why| ApplyError::Failed(format!("failed to decode managed fields: {why}")))?;
@@ -189,17 +185,19 @@ impl<'a> Request<'a, '_> {
         }
         let merged = || {
             let mut merged = merge::clone_unmanaged(base);
-            merge::merge(ty, &mut merged, patch);
+            merge::merge(ty, &mut merged, configuration.patch);
             merged
         };
         let is_kubectl = manager.name == last_applied::KUBECTL;
-        let before = is_kubectl.then(|| (owners.clone(), fields.clone()));
-        let mut outcome = update::apply_patch(&mut owners, base, merged(), fields, scope, manager, force);
-        if let (Err(conflicts), Some((known, fields))) = (&mut outcome, before) {
+        let before = is_kubectl.then(|| owners.clone());
+        let mut outcome =
+            update::apply_patch(&mut owners, base, merged(), configuration, scope, manager, force);
+        if let (Err(conflicts), Some(known)) = (&mut outcome, before) {
             *conflicts = last_applied::remaining(std::mem::take(conflicts), base, ty, manager.api_version);
             if conflicts.is_empty() {
                 owners = known;
-                outcome = update::apply_patch(&mut owners, base, merged(), fields, scope, manager, true);
+                outcome =
+                    update::apply_patch(&mut owners, base, merged(), configuration, scope, manager, true);
             }
         }
         let mut object = match outcome.map_err(ApplyError::Conflicts)? {
@@ -207,37 +205,44 @@ impl<'a> Request<'a, '_> {
             Applied::Changed(object) => object,
         };
         if is_kubectl {
-            last_applied::refresh(&mut object, patch);
+            last_applied::refresh(&mut object, configuration.patch);
         }
         Ok((object, owners))
     }
 }
 
-/// The fields of a patch, if it is one of this kind and version that its schema allows.
-fn check_patch<'a>(patch: &'a Value, schema: View<'a>, manager: &Manager<'_>) -> Result<Set<'a>, ApplyError> {
-    let text = |key: &str| patch.get(key).and_then(Value::as_str).unwrap_or_default();
+/// The text of the fields that a patch's manager gets to own, if it is one of this kind and version that its schema
+/// allows.
+fn check_patch(
+    patch: &Tree<'_>,
+    scope: &Scope<'_>,
+    schema: View<'_>,
+    manager: &Manager<'_>,
+) -> Result<String, ApplyError> {
+    let text = |key: &str| patch.get(key).and_then(Tree::as_str).unwrap_or_default();
     let kind = Gvk::from_api_version(text("apiVersion"), text("kind"));
-    let shown = format!("{}/{}, Kind={}", kind.group, kind.version, kind.kind);
+    let shown = || format!("{}/{}, Kind={}", kind.group, kind.version, kind.kind);
     let kinds = &schema.schema().kinds;
     if text("apiVersion") != manager.api_version
         || !(kinds.is_empty() || kinds.iter().any(|k| k.kind == kind.kind))
     {
-        return Err(ApplyError::WrongType(shown));
+        return Err(ApplyError::WrongType(shown()));
     }
-    if patch.pointer("/metadata/managedFields").is_some_and(|m| !m.is_null()) {
+    let owners = patch.get("metadata").and_then(|metadata| metadata.get("managedFields"));
+    if owners.is_some_and(|owners| !owners.is_null()) {
         return Err(ApplyError::ManagedFieldsSet);
     }
-    let ty = Type::Declared(schema);
-    if let Some(fields) = fieldset::sure_field_set(ty, patch) {
-        return Ok(fields);
+    let (owned, is_doubtful) = scope.owned_of(patch);
+    if is_doubtful {
+        let patch = patch.to_value();
+        validate::validate(scope.ty, &patch).map_err(|why| {
+            let (namespace, name, shown) = (meta::namespace(&patch), meta::name(&patch), shown());
+            ApplyError::Failed(format!(
+                "failed to create typed patch object ({namespace}/{name}; {shown}): {why}"
+            ))
+        })?;
     }
-    let valid = validate::validate(ty, patch).map_err(|why| {
-        let (namespace, name) = (meta::namespace(patch), meta::name(patch));
-        ApplyError::Failed(format!(
-            "failed to create typed patch object ({namespace}/{name}; {shown}): {why}"
-        ))
-    });
-    valid.map(|()| fieldset::field_set(ty, patch))
+    Ok(owned)
 }
 
 /// Gives entries of `new` the times they have in `live`, if times of managed fields are all that differs, so that the

@@ -64,6 +64,7 @@ impl Replicas<'_> {
                 api_version: Cow::Borrowed(self.api_version),
                 time: entry.time,
                 fields: Set::from_fields([self.path]),
+                is_applied: false,
             });
         }
         owners.join_same();

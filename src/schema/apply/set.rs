@@ -28,11 +28,6 @@ impl<'a> Set<'a> {
     /// Nothing.
     pub const EMPTY: Set<'static> = Set { nodes: Vec::new() };
 
-    /// Nothing, with room for so many nodes.
-    pub fn with_capacity(nodes: usize) -> Set<'a> {
-        Set { nodes: Vec::with_capacity(nodes) }
-    }
-
     /// The nodes of the first level, in order.
     pub fn nodes(&self) -> &[Node<'a>] {
         &self.nodes
@@ -66,12 +61,6 @@ impl<'a> Set<'a> {
                 same
             });
         }
-        Set { nodes }
-    }
-
-    /// A set from nodes that are in order, without doubles, and all say something.
-    pub fn from_sorted(nodes: Vec<Node<'a>>) -> Set<'a> {
-        debug_assert!(nodes.is_sorted_by(|a, b| a.element < b.element));
         Set { nodes }
     }
 

@@ -45,10 +45,11 @@ fn run(step: &Value, schema: View<'_>, kind: &Gvk, live: &mut Option<Value>) -> 
     let force = step["force"] == true;
     let mut object = step["object"].clone();
     let result = if is_apply {
-        let whole = apply(live.as_ref(), &object, schema, &manager, force, &reset);
+        let patch = Tree::from(&object);
+        let whole = apply(live.as_ref(), &patch, schema, &manager, force, &reset);
         if let Some(live) = live {
             let (bare, owners) = apart(live);
-            let parts = apply_apart(&bare, &owners, &object, schema, &manager, force, &reset);
+            let parts = apply_apart(&bare, &owners, &patch, schema, &manager, force, &reset);
             same(&parts.map_err(|e| e.to_string()), &whole.as_ref().map(apart).map_err(|e| e.to_string()))?;
         }
         whole

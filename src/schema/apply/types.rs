@@ -1,9 +1,10 @@
 //! How types look to server-side apply: maps, lists and scalars, each merged item by item or as a whole
 //! (k8s.io/kube-openapi/pkg/schemaconv), and how items of lists are told apart.
 
+use super::fields::{json_text, push_quoted};
 use super::path::{Element, KeyField};
 use crate::types::Omit;
-use crate::{Field, InOrder, ListKind, Schema, Shape, View};
+use crate::{Field, InOrder, ListKind, Schema, Shape, Tree, View};
 use alcove_object::Value;
 use serde_json::Map;
 use std::borrow::Cow;
@@ -58,6 +59,45 @@ pub(super) enum Scalar {
     Any,
 }
 
+/// What kind of value somebody has, as far as types that allow anything go by it.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Kind {
+    /// A map, null or nothing.
+    Map,
+    List,
+    Scalar,
+}
+
+impl Kind {
+    pub fn of(value: Option<&Value>) -> Kind {
+        match value {
+            Some(Value::Array(_)) => Kind::List,
+            Some(Value::String(_) | Value::Number(_) | Value::Bool(_)) => Kind::Scalar,
+            Some(Value::Object(_) | Value::Null) | None => Kind::Map,
+        }
+    }
+
+    pub fn of_tree(tree: &Tree<'_>) -> Kind {
+        match tree {
+            Tree::List(_) => Kind::List,
+            Tree::Text(_) | Tree::Number(_) | Tree::Bool(_) => Kind::Scalar,
+            Tree::Map(_) | Tree::Null => Kind::Map,
+        }
+    }
+}
+
+impl Scalar {
+    /// Whether a value that is not null is of this type.
+    pub fn fits(self, value: &Tree<'_>) -> bool {
+        match self {
+            Scalar::Number => matches!(value, Tree::Number(_)),
+            Scalar::String => matches!(value, Tree::Text(_)),
+            Scalar::Boolean => matches!(value, Tree::Bool(_)),
+            Scalar::Any => !matches!(value, Tree::List(_) | Tree::Map(_)),
+        }
+    }
+}
+
 /// The type of one key of a map.
 pub(super) struct Child<'a> {
     pub ty: Type<'a>,
@@ -78,12 +118,17 @@ const RAW_EXTENSION: &str = "io.k8s.apimachinery.pkg.runtime.RawExtension";
 const OBJECT_META: &str = "io.k8s.apimachinery.pkg.apis.meta.v1.ObjectMeta";
 
 impl<'a> Type<'a> {
-    /// What the type allows for a value. Types that allow anything go by the value; null and nothing count as maps.
+    /// What the type allows for a value. Types that allow anything go by the value.
     pub fn atom(self, value: Option<&Value>) -> Atom<'a> {
+        self.atom_of(Kind::of(value))
+    }
+
+    /// The same for a value of a kind.
+    pub fn atom_of(self, kind: Kind) -> Atom<'a> {
         let view = match self {
             Type::Declared(view) | Type::Granular(view) => view,
-            Type::Deduced => return untyped(value, false),
-            Type::Opaque => return untyped(value, true),
+            Type::Deduced => return untyped(kind, false),
+            Type::Opaque => return untyped(kind, true),
         };
         let schema = view.schema();
         let atomic = schema.atomic && matches!(self, Type::Declared(_));
@@ -105,9 +150,9 @@ impl<'a> Type<'a> {
             Shape::Boolean => Atom::Scalar(Scalar::Boolean),
             Shape::Int32 | Shape::Int64 | Shape::Double => Atom::Scalar(Scalar::Number),
             Shape::String | Shape::Quantity | Shape::Time | Shape::MicroTime => Atom::Scalar(Scalar::Any),
-            Shape::Any => untyped(value, is_opaque(schema)),
+            Shape::Any => untyped(kind, is_opaque(schema)),
             Shape::IntOrString | Shape::BoolOr(_) | Shape::OneOrList(_) | Shape::OneOrStrings(_) => {
-                untyped(value, false)
+                untyped(kind, false)
             }
         }
     }
@@ -133,14 +178,12 @@ fn is_opaque(schema: &Schema) -> bool {
     schema.atomic || *schema.name == *RAW_EXTENSION
 }
 
-fn untyped<'a>(value: Option<&Value>, opaque: bool) -> Atom<'a> {
+fn untyped<'a>(kind: Kind, opaque: bool) -> Atom<'a> {
     let rest = if opaque { Type::Opaque } else { Type::Deduced };
-    match value {
-        Some(Value::Array(_)) => Atom::List(ListType { kind: &ATOMIC, item: Type::Opaque }),
-        Some(Value::String(_) | Value::Number(_) | Value::Bool(_)) => Atom::Scalar(Scalar::Any),
-        Some(Value::Object(_) | Value::Null) | None => {
-            Atom::Map(MapType { fields: None, rest: Some(rest), atomic: opaque })
-        }
+    match kind {
+        Kind::List => Atom::List(ListType { kind: &ATOMIC, item: Type::Opaque }),
+        Kind::Scalar => Atom::Scalar(Scalar::Any),
+        Kind::Map => Atom::Map(MapType { fields: None, rest: Some(rest), atomic: opaque }),
     }
 }
 
@@ -278,23 +321,69 @@ impl<'a> ListType<'a> {
         }
     }
 
-    /// Whether the first items are those of another list, in its order, and none of the rest is one of them again.
-    /// Quick to tell, and mostly so: people apply what they applied before, and admission adds to the end.
-    pub fn begins_with(&self, items: &'a [Value], other: &'a [Value]) -> bool {
+    /// Appends the key that tells an item from the others in a stored field set. False: the item has none.
+    pub fn put_key(&self, item: &Tree<'_>, out: &mut String) -> bool {
+        match (self.kind, item) {
+            (ListKind::Atomic, _) | (ListKind::Set, Tree::Null | Tree::List(_) | Tree::Map(_)) => false,
+            (ListKind::Set, scalar) => {
+                out.push_str("v:");
+                out.push_str(&json_text(&scalar.to_value()));
+                true
+            }
+            (ListKind::Map(keys), Tree::Map(_)) => {
+                out.push_str("k:{");
+                let is_sorted = keys.is_sorted();
+                let mut sorted: Vec<&Box<str>> = if is_sorted { Vec::new() } else { keys.iter().collect() };
+                sorted.sort_unstable();
+                let begin = out.len();
+                keys.iter()
+                    .filter(|_| is_sorted)
+                    .chain(sorted)
+                    .for_each(|key| self.put_key_field(key, item, out));
+                let has_key = out.len() > begin;
+                out.push('}');
+                has_key
+            }
+            (ListKind::Map(_), _) => false,
+        }
+    }
+
+    fn put_key_field(&self, key: &str, item: &Tree<'_>, out: &mut String) {
+        let (given, default) = (item.get(key), self.key_default(key));
+        if given.is_none() && default.is_none() {
+            return;
+        }
+        out.push_str(if out.ends_with('{') { "" } else { "," });
+        push_quoted(key, out);
+        out.push(':');
+        match (given, default) {
+            (Some(Tree::Text(text)), _) => push_quoted(text, out),
+            (Some(value), _) => out.push_str(&json_text(&value.to_value())),
+            (None, default) => out.push_str(&default.map(json_text).unwrap_or_default()),
+        }
+    }
+
+    /// Whether the first items are those of a patch, in its order, and none of the rest is one of them again. Quick to
+    /// tell, and mostly so: people apply what they applied before, and admission adds to the end.
+    pub fn begins_with(&self, items: &[Value], patch: &[Tree<'_>]) -> bool {
         // Of longer rests nobody can say it quickly.
         const SHORT: usize = 4;
-        let Some((first, rest)) = items.split_at_checked(other.len()) else { return false };
-        let is_same = |a: &'a Value, b: &'a Value| match self.kind {
+        let Some((first, rest)) = items.split_at_checked(patch.len()) else { return false };
+        let is_same = |live: &Value, patch: &Tree<'_>| match self.kind {
             ListKind::Atomic => false,
-            ListKind::Set => !a.is_object() && !a.is_array() && !a.is_null() && a == b,
+            ListKind::Set => Kind::of(Some(live)) == Kind::Scalar && patch.is(live),
             ListKind::Map(keys) => keys.iter().all(|key| {
-                let found = self.key(key, a);
-                found.is_some() && found == self.key(key, b)
+                let default = self.key_default(key);
+                match (live.get(&**key).or(default), patch.get(key)) {
+                    (Some(live), Some(patch)) => patch.is(live),
+                    (Some(live), None) => Some(live) == default,
+                    (None, _) => false,
+                }
             }),
         };
         rest.len() <= SHORT
-            && first.iter().zip(other).all(|(a, b)| is_same(a, b))
-            && !rest.iter().any(|a| other.iter().any(|b| self.element(a) == self.element(b)))
+            && first.iter().zip(patch).all(|(live, patch)| is_same(live, patch))
+            && !rest.iter().any(|live| patch.iter().any(|patch| is_same(live, patch)))
     }
 
     fn map_element(&self, keys: &'a [Box<str>], item: &'a Value) -> Result<Element<'a>, String> {
@@ -316,11 +405,6 @@ impl<'a> ListType<'a> {
         }
         fields.sort_by(|a, b| a.name.cmp(&b.name));
         Ok(Element::Key(fields.into()))
-    }
-
-    /// What an item has for a key, or what it counts as.
-    fn key(&self, name: &str, item: &'a Value) -> Option<&'a Value> {
-        item.as_object()?.get(name).or_else(|| self.key_default(name))
     }
 
     fn key_default(&self, name: &str) -> Option<&'a Value> {

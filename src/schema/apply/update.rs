@@ -4,12 +4,14 @@
 use super::Manager;
 use super::compare::{Changes, compare};
 use super::error::Conflict;
-use super::fieldset::{field_set, reconcile, with_named_fields};
+use super::fields::decode_text;
+use super::fieldset::{Skip, named_fields, reconcile, with_named_fields};
 use super::managed::{Entry, Operation, Owner, Owners};
 use super::merge::remove;
 use super::path::equal_unmanaged;
 use super::set::Set;
 use super::types::Type;
+use crate::Tree;
 use alcove_object::Value;
 use std::borrow::Cow;
 
@@ -54,21 +56,18 @@ impl<'a> Scope<'a> {
         fields.difference(&self.unowned)
     }
 
-    /// The fields that a patch names, told apart by whether its manager gets to own them.
-    pub fn split<'s>(&self, fields: Set<'s>) -> Fields<'s> {
-        let fields = fields.recursive_difference(&self.ignored);
-        let unowned = fields.intersection(&self.unowned);
-        Fields { owned: self.owned(fields), unowned }
+    /// The fields that a patch names and its manager gets to own, as text, and whether it may not fit its type.
+    pub fn owned_of(&self, patch: &Tree<'_>) -> (String, bool) {
+        named_fields(self.ty, patch, Skip { whole: Some(&self.ignored), alone: Some(&self.unowned) })
     }
 }
 
-/// The fields that a patch names.
-#[derive(Clone)]
-pub(super) struct Fields<'a> {
-    /// Those that its manager gets to own.
-    pub owned: Set<'a>,
-    /// Those that nobody owns.
-    unowned: Set<'a>,
+/// A configuration that its manager applies.
+#[derive(Clone, Copy)]
+pub(super) struct Configuration<'a> {
+    pub patch: &'a Tree<'a>,
+    /// The text of the fields that it names and its manager gets to own.
+    pub owned: &'a str,
 }
 
 /// Brings stored entries in line with the schema.
@@ -108,7 +107,7 @@ fn give<'a>(owners: &mut Owners<'a>, owner: Owner<'a>, manager: &Manager<'a>, fi
         }
         None => {
             let api_version = Cow::Borrowed(manager.api_version);
-            owners.entries.push(Entry { owner, api_version, time, fields });
+            owners.entries.push(Entry { owner, api_version, time, fields, is_applied: false });
         }
     }
 }
@@ -137,19 +136,18 @@ pub(super) fn apply_patch<'a>(
     owners: &mut Owners<'a>,
     live: &Value,
     mut merged: Value,
-    fields: Fields<'a>,
+    configuration: Configuration<'a>,
     scope: &Scope<'a>,
     manager: &Manager<'a>,
     force: bool,
 ) -> Result<Applied, Vec<Conflict>> {
     reconcile_all(owners, scope);
     let owner = Owner::of(manager, Operation::Apply);
-    let Fields { owned, unowned } = fields;
     // Nothing that is still applied can go, and the rest of what an item holds goes only with something that was.
-    if let Some(last) = start_entry(owners, &owner, manager, owned)
+    if let Some(last) = start_entry(owners, &owner, manager, configuration.owned)
         && !owners.get(&owner).is_some_and(|now| last.is_subset(&now.fields))
     {
-        prune(&mut merged, &last, owners, unowned, scope);
+        prune(&mut merged, &last, owners, configuration.patch, scope);
     }
     let same = equal_unmanaged(live, &merged);
     if !same && owners.entries.iter().any(|e| e.owner != owner) {
@@ -166,45 +164,56 @@ pub(super) fn apply_patch<'a>(
     Ok(if same { Applied::Same } else { Applied::Changed(merged) })
 }
 
-/// Gives the manager its new fields, and returns those it had.
+/// Gives the manager its new fields, and returns those it had, if they are others.
 fn start_entry<'a>(
     owners: &mut Owners<'a>,
     owner: &Owner<'a>,
     manager: &Manager<'a>,
-    fields: Set<'a>,
+    owned: &'a str,
 ) -> Option<Set<'a>> {
     let api_version = Cow::Borrowed(manager.api_version);
     match owners.get_mut(owner) {
         Some(entry) => {
             entry.api_version = api_version;
-            Some(std::mem::replace(&mut entry.fields, fields))
+            (!entry.is_applied).then(|| std::mem::replace(&mut entry.fields, set_of(owned)))
         }
         None => {
-            owners.entries.push(Entry { owner: owner.clone(), api_version, time: None, fields });
+            let (owner, fields) = (owner.clone(), set_of(owned));
+            owners.entries.push(Entry { owner, api_version, time: None, fields, is_applied: false });
             None
         }
     }
 }
 
+fn set_of(named: &str) -> Set<'_> {
+    decode_text(named).expect("what is written as a field set reads as one")
+}
+
 /// Removes a field or list item if the manager applied it last time, does not this time, and nobody else owns it.
 /// What was below a removed item and was never the manager's stays with it, or goes with it if the whole item goes.
-/// `unowned`: what the patch names and nobody owns.
-fn prune(merged: &mut Value, last: &Set<'_>, owners: &Owners<'_>, unowned: Set<'_>, scope: &Scope<'_>) {
+/// What the patch names and nobody owns stays, too.
+fn prune(merged: &mut Value, last: &Set<'_>, owners: &Owners<'_>, patch: &Tree<'_>, scope: &Scope<'_>) {
     let ty = scope.ty;
+    let text_of = |tree: &Tree<'_>| named_fields(ty, tree, Skip::default()).0;
     let last = with_named_fields(last.clone(), ty);
+    let named = text_of(patch);
+    let unowned = set_of(&named).recursive_difference(&scope.ignored).intersection(&scope.unowned);
     let owned = owners.entries.iter().fold(unowned, |all, e| all.union(e.fields.clone()));
     let owned = with_named_fields(owned, ty);
 
     let whole = std::mem::take(merged);
-    let all = with_named_fields(field_set(ty, &whole), ty);
+    let named = text_of(&Tree::from(&whole));
+    let all = with_named_fields(set_of(&named), ty);
     let mut pruned = whole.clone();
     remove(ty, &mut pruned, &last);
     // What others own comes back, with what it stands in.
     let mut kept = whole.clone();
-    let left = with_named_fields(field_set(ty, &pruned), ty);
+    let left = text_of(&Tree::from(&pruned));
+    let left = with_named_fields(set_of(&left), ty);
     remove(ty, &mut kept, &all.clone().difference(&left).difference(&owned));
     // What nobody owns comes back too, unless it was the manager's.
-    let left = with_named_fields(field_set(ty, &kept), ty);
+    let left = text_of(&Tree::from(&kept));
+    let left = with_named_fields(set_of(&left), ty);
     let gone = all.difference(&left).intersection(&last);
     *merged = whole.clone();
     remove(ty, merged, &gone);

@@ -67,7 +67,7 @@ fn check(ty: Type<'_>, value: &Value, place: &Place<'_>, problems: &mut Vec<Prob
     problems.extend(wrong.map(|text| Problem::new(place, text)));
 }
 
-pub(super) fn check_scalar(scalar: Scalar, value: &Value) -> Option<String> {
+fn check_scalar(scalar: Scalar, value: &Value) -> Option<String> {
     let container = matches!(value, Value::Array(_) | Value::Object(_));
     match scalar {
         Scalar::Number if !value.is_number() => {

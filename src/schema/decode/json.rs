@@ -5,18 +5,21 @@
 
 use super::error::{Cause, DecodeError};
 use super::syntax;
+use crate::Tree;
 use crate::limits::DEPTH_MAX;
 use alcove_object::Value;
+use serde::Deserialize;
 use serde::de::{DeserializeSeed, Deserializer, Error, MapAccess, SeqAccess, Visitor};
-use serde_json::{Map, Number};
+use serde_json::Number;
+use std::borrow::Cow;
 use std::cell::Cell;
 use std::fmt;
 
 /// A tree and what it does not show.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Parsed {
+pub struct Parsed<T = Value> {
     /// The tree; of a duplicate key, the last value.
-    pub value: Value,
+    pub value: T,
     /// Whether any object had a key twice.
     pub duplicates: bool,
 }
@@ -24,17 +27,29 @@ pub struct Parsed {
 /// Reads one JSON value and nothing after it. Fails on bad syntax and nesting past the limit. What is no UTF-8, and
 /// halves of surrogate pairs, become replacement characters, as in Go.
 pub fn parse(text: &[u8]) -> Result<Parsed, DecodeError> {
-    let read = read(text).or_else(|error| {
-        // Hardly any body needs this, so only what could not be read pays for it.
-        legible(text).and_then(|text| read(&text).ok()).ok_or(error)
-    });
-    read.map_err(|error| Cause::Json(syntax::explain(text).unwrap_or_else(|| error.to_string())).into())
+    let Parsed { value, duplicates } = borrow(text)?;
+    Ok(Parsed { value: value.into_value(), duplicates })
 }
 
-fn read(text: &[u8]) -> Result<Parsed, serde_json::Error> {
+/// The same, borrowing texts.
+pub(super) fn borrow(text: &[u8]) -> Result<Parsed<Tree<'_>>, DecodeError> {
+    let read = read(text).or_else(|error| {
+        // Hardly any body needs this, so only what could not be read pays for it.
+        let legible = legible(text).ok_or(error)?;
+        let Parsed { value, duplicates } = read(&legible)?;
+        Ok(Parsed { value: value.into_value().into(), duplicates })
+    });
+    read.map_err(|error: serde_json::Error| {
+        Cause::Json(syntax::explain(text).unwrap_or_else(|| error.to_string())).into()
+    })
+}
+
+fn read(text: &[u8]) -> Result<Parsed<Tree<'_>>, serde_json::Error> {
     let duplicates = Cell::new(false);
-    let mut reader = serde_json::Deserializer::from_slice(text);
-    let value = Tree { depth: 0, duplicates: &duplicates }.deserialize(&mut reader)?;
+    // Checked as a whole, a text need not be checked string by string.
+    let text = std::str::from_utf8(text).map_err(Error::custom)?;
+    let mut reader = serde_json::Deserializer::from_str(text);
+    let value = Reader { depth: 0, duplicates: &duplicates }.deserialize(&mut reader)?;
     reader.end()?;
     Ok(Parsed { value, duplicates: duplicates.get() })
 }
@@ -89,14 +104,17 @@ fn escape(text: &[u8]) -> (usize, &[u8]) {
 /// Spells numbers as Go does when it writes a tree without types: a float without a fraction as an integer.
 pub(super) fn spell_numbers(value: &mut Value) {
     match value {
-        Value::Number(number) => {
-            if let Some(whole) = whole(number) {
-                *number = whole;
-            }
-        }
+        Value::Number(number) => spell(number),
         Value::Array(items) => items.iter_mut().for_each(spell_numbers),
         Value::Object(map) => map.values_mut().for_each(spell_numbers),
         Value::Null | Value::Bool(_) | Value::String(_) => {}
+    }
+}
+
+/// Spells one of them.
+pub(super) fn spell(number: &mut Number) {
+    if let Some(whole) = whole(number) {
+        *number = whole;
     }
 }
 
@@ -113,84 +131,100 @@ pub(super) fn whole(number: &Number) -> Option<Number> {
 
 /// Reads a value at a depth. Copied for every child, hence two words small.
 #[derive(Clone, Copy)]
-struct Tree<'a> {
+struct Reader<'r> {
     depth: usize,
-    duplicates: &'a Cell<bool>,
+    duplicates: &'r Cell<bool>,
 }
 
-impl Tree<'_> {
+/// A text that is borrowed where nothing in it is escaped.
+#[derive(Deserialize)]
+struct Text<'a>(#[serde(borrow)] Cow<'a, str>);
+
+impl Reader<'_> {
     fn child<E: Error>(self) -> Result<Self, E> {
         if self.depth == DEPTH_MAX {
             return Err(E::custom("exceeded max depth"));
         }
-        Ok(Tree { depth: self.depth + 1, ..self })
+        Ok(Reader { depth: self.depth + 1, ..self })
+    }
+
+    /// The map of entries in their order: the last one with a key wins.
+    fn map<'de>(self, mut entries: Vec<(Cow<'de, str>, Tree<'de>)>) -> Tree<'de> {
+        if !entries.is_sorted_by(|(a, _), (b, _)| a < b) {
+            entries.reverse();
+            entries.sort_by(|(a, _), (b, _)| a.cmp(b));
+            let before = entries.len();
+            entries.dedup_by(|(a, _), (b, _)| a == b);
+            if entries.len() < before {
+                self.duplicates.set(true);
+            }
+        }
+        Tree::Map(entries)
     }
 }
 
-impl<'de> DeserializeSeed<'de> for Tree<'_> {
-    type Value = Value;
+impl<'de> DeserializeSeed<'de> for Reader<'_> {
+    type Value = Tree<'de>;
 
-    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<Value, D::Error> {
+    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<Tree<'de>, D::Error> {
         deserializer.deserialize_any(self)
     }
 }
 
-impl<'de> Visitor<'de> for Tree<'_> {
-    type Value = Value;
+impl<'de> Visitor<'de> for Reader<'_> {
+    type Value = Tree<'de>;
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("a JSON value")
     }
 
-    fn visit_unit<E>(self) -> Result<Value, E> {
-        Ok(Value::Null)
+    fn visit_unit<E>(self) -> Result<Tree<'de>, E> {
+        Ok(Tree::Null)
     }
 
-    fn visit_bool<E>(self, value: bool) -> Result<Value, E> {
-        Ok(Value::Bool(value))
+    fn visit_bool<E>(self, value: bool) -> Result<Tree<'de>, E> {
+        Ok(Tree::Bool(value))
     }
 
-    fn visit_i64<E>(self, value: i64) -> Result<Value, E> {
-        Ok(Value::Number(value.into()))
+    fn visit_i64<E>(self, value: i64) -> Result<Tree<'de>, E> {
+        Ok(Tree::Number(value.into()))
     }
 
-    fn visit_u64<E: Error>(self, value: u64) -> Result<Value, E> {
+    fn visit_u64<E: Error>(self, value: u64) -> Result<Tree<'de>, E> {
         // Past int64 a number without a type is a float, as upstream.
         match i64::try_from(value) {
-            Ok(value) => Ok(Value::Number(value.into())),
+            Ok(value) => Ok(Tree::Number(value.into())),
             Err(_) => self.visit_f64(value as f64),
         }
     }
 
-    fn visit_f64<E>(self, value: f64) -> Result<Value, E> {
-        Ok(Number::from_f64(value).map_or(Value::Null, Value::Number))
+    fn visit_f64<E>(self, value: f64) -> Result<Tree<'de>, E> {
+        Ok(Number::from_f64(value).map_or(Tree::Null, Tree::Number))
     }
 
-    fn visit_str<E>(self, value: &str) -> Result<Value, E> {
-        Ok(Value::String(value.to_owned()))
+    fn visit_borrowed_str<E>(self, value: &'de str) -> Result<Tree<'de>, E> {
+        Ok(Tree::Text(Cow::Borrowed(value)))
     }
 
-    fn visit_string<E>(self, value: String) -> Result<Value, E> {
-        Ok(Value::String(value))
+    fn visit_str<E>(self, value: &str) -> Result<Tree<'de>, E> {
+        Ok(Tree::Text(Cow::Owned(value.to_owned())))
     }
 
-    fn visit_seq<A: SeqAccess<'de>>(self, mut items: A) -> Result<Value, A::Error> {
+    fn visit_seq<A: SeqAccess<'de>>(self, mut items: A) -> Result<Tree<'de>, A::Error> {
         let child = self.child()?;
         let mut list = Vec::new();
         while let Some(item) = items.next_element_seed(child)? {
             list.push(item);
         }
-        Ok(Value::Array(list))
+        Ok(Tree::List(list))
     }
 
-    fn visit_map<A: MapAccess<'de>>(self, mut entries: A) -> Result<Value, A::Error> {
+    fn visit_map<A: MapAccess<'de>>(self, mut entries: A) -> Result<Tree<'de>, A::Error> {
         let child = self.child()?;
-        let mut map = Map::new();
-        while let Some(key) = entries.next_key::<String>()? {
-            if map.insert(key, entries.next_value_seed(child)?).is_some() {
-                self.duplicates.set(true);
-            }
+        let mut map = Vec::new();
+        while let Some(Text(key)) = entries.next_key()? {
+            map.push((key, entries.next_value_seed(child)?));
         }
-        Ok(Value::Object(map))
+        Ok(self.map(map))
     }
 }

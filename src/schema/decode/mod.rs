@@ -36,6 +36,7 @@ pub use strict::errors as strict_errors;
 pub use wire::WireError;
 pub use yaml::{Parsed as ParsedYaml, parse as parse_yaml, tree as yaml_tree};
 
+use crate::Tree;
 use crate::go;
 use crate::types::View;
 use alcove_object::{Gvk, Value};
@@ -147,15 +148,15 @@ fn decode_protobuf<'t>(
 /// Reads JSON or YAML that is of no kind, such as a patch: the tree as written, with numbers as Go spells them, and the
 /// keys that are there twice. Fails on bad syntax, on nesting past the limit, and on protobuf, which says nothing
 /// without a type.
-pub fn untyped(body: &[u8], encoding: Encoding) -> Result<(Value, Vec<StrictError>), DecodeError> {
+pub fn untyped(body: &[u8], encoding: Encoding) -> Result<(Tree<'_>, Vec<StrictError>), DecodeError> {
     match encoding {
         Encoding::Json => {
-            let json::Parsed { mut value, duplicates } = json::parse(body)?;
-            json::spell_numbers(&mut value);
+            let json::Parsed { mut value, duplicates } = json::borrow(body)?;
+            value.each_number(&json::spell);
             Ok((value, if duplicates { strict::errors(body, None) } else { Vec::new() }))
         }
         Encoding::Yaml => {
-            let yaml::Parsed { value, strict } = yaml::parse(body)?;
+            let yaml::Parsed { value, strict } = yaml::borrow(body)?;
             Ok((value, strict.into_iter().collect()))
         }
         Encoding::Protobuf => Err(Cause::Json("a patch is JSON or YAML".into()).into()),

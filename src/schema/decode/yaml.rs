@@ -6,6 +6,7 @@
 use super::error::{Cause, DecodeError, StrictError};
 use super::json;
 use super::scalar::{Scalar, resolve, resolve_as};
+use crate::Tree;
 use crate::limits::{DEPTH_MAX, STRICT_ERRORS_MAX, YAML_EXPANDED_BYTES_MAX};
 use alcove_object::Value;
 use alcove_object::field::quote;
@@ -16,9 +17,9 @@ use std::collections::HashMap;
 
 /// A tree and the duplicates in its text.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Parsed {
+pub struct Parsed<T = Value> {
     /// The tree; of a duplicate key, the last value.
-    pub value: Value,
+    pub value: T,
     /// The keys that are there twice: one error for all, as upstream has it.
     pub strict: Option<StrictError>,
 }
@@ -26,9 +27,15 @@ pub struct Parsed {
 /// Reads the first document; an empty text is null. Fails on bad syntax, bad UTF-8, keys or numbers that JSON cannot
 /// hold, nesting past the limit, and aliases that expand past theirs.
 pub fn parse(text: &[u8]) -> Result<Parsed, DecodeError> {
-    match parse_json(text) {
+    let Parsed { value, strict } = borrow(text)?;
+    Ok(Parsed { value: value.into_value(), strict })
+}
+
+/// The same, borrowing texts where the text is JSON.
+pub(super) fn borrow(text: &[u8]) -> Result<Parsed<Tree<'_>>, DecodeError> {
+    match borrow_json(text) {
         Some(value) => Ok(Parsed { value, strict: None }),
-        None => parse_yaml(text),
+        None => parse_yaml(text).map(|Parsed { value, strict }| Parsed { value: value.into(), strict }),
     }
 }
 
@@ -44,12 +51,12 @@ pub fn tree(text: &str) -> Result<Value, String> {
 
 /// JSON is YAML, and what kubectl and helm send as apply patches is JSON: that is read ten times as fast. None if the
 /// text is not JSON, or if there is something to report about it.
-fn parse_json(text: &[u8]) -> Option<Value> {
+fn borrow_json(text: &[u8]) -> Option<Tree<'_>> {
     if !text.trim_ascii_start().starts_with(b"{") {
         return None;
     }
-    let json::Parsed { mut value, duplicates } = json::parse(text).ok()?;
-    json::spell_numbers(&mut value);
+    let json::Parsed { mut value, duplicates } = json::borrow(text).ok()?;
+    value.each_number(&json::spell);
     (!duplicates).then_some(value)
 }
 
