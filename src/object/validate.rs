@@ -16,6 +16,18 @@ pub const SUBRESOURCE_BYTES_MAX: usize = 256;
 
 /// `metadata` of a new object, with its name already generated. `path` is that of `metadata`.
 pub fn validate_object_meta(object: &Value, namespaced: bool, rule: NameRule, path: &Path) -> Vec<Error> {
+    let mut errors = validate_identity(object, namespaced, rule, path);
+    let metadata = &object["metadata"];
+    errors.extend(validate_labels(metadata.get("labels"), &path.child("labels")));
+    errors.extend(validate_annotations(metadata.get("annotations"), &path.child("annotations")));
+    errors.extend(validate_owner_references(metadata.get("ownerReferences"), &path.child("ownerReferences")));
+    errors.extend(validate_finalizers(object, &path.child("finalizers")));
+    errors.extend(validate_managed_fields(metadata.get("managedFields"), &path.child("managedFields")));
+    errors
+}
+
+/// Of `metadata`, what says which object it is: names, namespace and generation.
+pub fn validate_identity(object: &Value, namespaced: bool, rule: NameRule, path: &Path) -> Vec<Error> {
     let mut errors = Vec::new();
     let prefix = meta::text(object, "generateName");
     if !prefix.is_empty() {
@@ -38,12 +50,6 @@ pub fn validate_object_meta(object: &Value, namespaced: bool, rule: NameRule, pa
             "must be greater than or equal to 0",
         ));
     }
-    let metadata = &object["metadata"];
-    errors.extend(validate_labels(metadata.get("labels"), &path.child("labels")));
-    errors.extend(validate_annotations(metadata.get("annotations"), &path.child("annotations")));
-    errors.extend(validate_owner_references(metadata.get("ownerReferences"), &path.child("ownerReferences")));
-    errors.extend(validate_finalizers(object, &path.child("finalizers")));
-    errors.extend(validate_managed_fields(metadata.get("managedFields"), &path.child("managedFields")));
     errors
 }
 
@@ -59,7 +65,8 @@ fn namespace_errors(namespace: &str, namespaced: bool, path: &Path) -> Vec<Error
     }
 }
 
-/// `metadata` of an object that takes the place of `old`. `path` is that of `metadata`.
+/// `metadata` of an object that takes the place of `old`, but for its identity and its finalizers. `path` is that of
+/// `metadata`.
 pub fn validate_object_meta_update(new: &Value, old: &Value, path: &Path) -> Vec<Error> {
     let mut errors = Vec::new();
     if meta::is_deleting(old) {
@@ -194,7 +201,8 @@ pub fn validate_finalizer_name(finalizer: &str, path: &Path) -> Vec<Error> {
     name::is_qualified_name(finalizer).into_iter().map(|m| Error::invalid(path, finalizer, m)).collect()
 }
 
-fn validate_finalizers(object: &Value, path: &Path) -> Vec<Error> {
+/// The names of finalizers, and which of them exclude each other.
+pub fn validate_finalizers(object: &Value, path: &Path) -> Vec<Error> {
     let mut errors: Vec<Error> =
         meta::finalizers(object).flat_map(|finalizer| validate_finalizer_name(finalizer, path)).collect();
     let has = |name: &str| meta::finalizers(object).any(|f| f == name);

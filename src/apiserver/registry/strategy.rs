@@ -14,6 +14,8 @@ pub struct Context<'a> {
     pub env: &'a dyn Env,
     /// The caller.
     pub user: &'a User,
+    /// Whether `spec` is known to be as it is stored.
+    pub has_same_spec: bool,
 }
 
 /// What is special about a kind. Every method has a default that does nothing, so a strategy file says only what

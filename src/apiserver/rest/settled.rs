@@ -38,8 +38,9 @@ impl Settled {
             object.get("metadata")?.get("labels")
         }
         let (Some(fields), Some(before)) = (object.as_object(), old.as_object()) else { return false };
-        let is_same = |(name, value): (&String, &Value)| {
-            name == "metadata" || self.has(name) || before.get(name) == Some(value)
+        let is_same = |(name, value): (&String, &Value)| match value {
+            Value::Object(_) | Value::Array(_) => name == "metadata" || self.has(name),
+            scalar => before.get(name) == Some(scalar),
         };
         fields.len() == before.len() && labels(object) == labels(old) && fields.iter().all(is_same)
     }

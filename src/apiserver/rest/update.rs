@@ -8,7 +8,7 @@ use super::write::{Write, drop_double_owners};
 use super::{Answered, Body, Caller, Target, metadata, stored, validate};
 use crate::errors;
 use crate::options::{PatchType, WriteOptions};
-use crate::registry::{Deletion, SubresourceKind};
+use crate::registry::{Context, Deletion, SubresourceKind};
 use crate::request::Verb;
 use crate::server::ApiServer;
 use alcove_object::field::{Error, Path};
@@ -325,7 +325,8 @@ impl Write<'_> {
 
     fn check(&self, part: Part, object: &Value, old: &Value, settled: &Settled) -> Result<(), Status> {
         let resource = self.resource();
-        let (strategy, context) = (&resource.strategy, self.context());
+        let strategy = &resource.strategy;
+        let context = Context { has_same_spec: settled.has("spec"), ..self.context() };
         let wrong = match part {
             Part::Any => validate::changed_metadata(resource, object, old),
             Part::Main => {

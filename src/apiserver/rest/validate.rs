@@ -5,14 +5,13 @@
 use super::settled::Settled;
 use crate::registry::{NameRule, Resource};
 use alcove_object::field::{Error, Path};
-use alcove_object::{Value, meta, name};
+use alcove_object::{Value, meta, name, validate as rules};
 use alcove_schema::{Shape, View};
 
 /// All that is wrong with a new object's metadata and shape. `own` is what the strategy found.
 pub(super) fn new_object(resource: &Resource, object: &Value, own: Vec<Error>) -> Vec<Error> {
     let metadata = Path::new("metadata");
-    let mut errors =
-        alcove_object::validate::validate_object_meta(object, resource.namespaced, rule(resource), &metadata);
+    let mut errors = rules::validate_object_meta(object, resource.namespaced, rule(resource), &metadata);
     errors.extend(finalizers(resource, object));
     join(&mut errors, own, shape(resource, object, &Settled::default()));
     errors
@@ -56,11 +55,10 @@ pub(super) fn changed_object(
 /// All that is wrong with a changed object's metadata.
 pub(super) fn changed_metadata(resource: &Resource, object: &Value, old: &Value) -> Vec<Error> {
     let path = Path::new("metadata");
-    let mut errors = alcove_object::validate::validate_object_meta_update(object, old, &path);
+    let mut errors = rules::validate_object_meta_update(object, old, &path);
     // The name was good when it came; the rules for it may have become stricter since.
-    let rest =
-        alcove_object::validate::validate_object_meta(object, resource.namespaced, name::path_segment, &path);
-    errors.extend(rest.into_iter().filter(|e| !errors.contains(e)).collect::<Vec<_>>());
+    errors.extend(rules::validate_identity(object, resource.namespaced, name::path_segment, &path));
+    errors.extend(rules::validate_finalizers(object, &path.child("finalizers")));
     errors.extend(finalizers(resource, object));
     errors
 }

@@ -91,7 +91,12 @@ impl<'a> Write<'a> {
     }
 
     pub fn context(&self) -> Context<'_> {
-        Context { minor: self.server.minor, env: &*self.server.env, user: &self.caller.user }
+        Context {
+            minor: self.server.minor,
+            env: &*self.server.env,
+            user: &self.caller.user,
+            has_same_spec: false,
+        }
     }
 
     /// A body as a tree of the target's kind.

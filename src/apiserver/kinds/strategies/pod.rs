@@ -50,8 +50,8 @@ impl Strategy for Pod {
         new_pod(object)
     }
 
-    fn validate_update(&self, _: &Context<'_>, object: &Value, old: &Value) -> Vec<Error> {
-        pod_change(object, old)
+    fn validate_update(&self, context: &Context<'_>, object: &Value, old: &Value) -> Vec<Error> {
+        pod_change(object, old, context.has_same_spec)
     }
 
     fn validate_subresource(

@@ -18,11 +18,12 @@ const CHANGEABLE: &str = "`spec.containers[*].image`,`spec.initContainers[*].ima
     `spec.tolerations` (only additions to existing tolerations),\
     `spec.terminationGracePeriodSeconds` (allow it to be set to 1 if it was previously negative)";
 
-/// A change of a pod through the pod itself. Upstream adds a diff to the last message; we name the fields.
-pub(crate) fn pod_change(new: &Value, old: &Value) -> Vec<Error> {
+/// A change of a pod through the pod itself. Upstream adds a diff to the last message; we name the fields. `has_same_spec`:
+/// its spec is known to be the same.
+pub(crate) fn pod_change(new: &Value, old: &Value, has_same_spec: bool) -> Vec<Error> {
     let path = Path::new("spec");
     let (Some(spec), Some(old_spec)) = (new.get("spec"), old.get("spec")) else { return Vec::new() };
-    if spec == old_spec {
+    if has_same_spec || spec == old_spec {
         // It was judged when it came, and only annotations say more about it.
         let mut errors = pod_annotations(new);
         errors.extend(annotation_changes(new, old));
