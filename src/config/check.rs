@@ -5,6 +5,7 @@ use crate::types::{API_VERSION, Config, KIND};
 use alcove_object::name::is_dns1123_label;
 use alcove_object::quantity::Quantity;
 use alcove_schema::builtin::Enabled;
+use ipnet::IpNet;
 use serde::Deserialize;
 use serde_json::Value;
 use std::net::{IpAddr, SocketAddr};
@@ -175,12 +176,7 @@ fn label(place: &str, text: &str) -> Found {
 }
 
 fn ranges(place: &str, ranges: &[String]) -> Found {
-    let is_range = |text: &str| {
-        let (address, bits) = text.split_once('/')?;
-        let most = if address.parse::<IpAddr>().ok()?.is_ipv4() { 32 } else { 128 };
-        (bits.parse::<u8>().ok()? <= most).then_some(())
-    };
-    match ranges.iter().enumerate().find(|(_, range)| is_range(range).is_none()) {
+    match ranges.iter().enumerate().find(|(_, range)| range.parse::<IpNet>().is_err()) {
         Some((at, range)) => wrong(
             format!("{place}[{at}]"),
             format!("must be an address range such as 10.0.0.0/8, not {range:?}"),

@@ -1,38 +1,8 @@
 //! Which addresses a tenant may write: those of its own pods, and what the platform team names.
 
 use super::Context;
+use ipnet::IpNet;
 use std::net::{IpAddr, Ipv6Addr};
-
-/// A range of addresses, such as `10.0.0.0/8`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Range {
-    first: IpAddr,
-    bits: u8,
-}
-
-impl Range {
-    /// Reads a CIDR, or one address.
-    pub fn parse(text: &str) -> Option<Range> {
-        let (address, bits) = text.split_once('/').unwrap_or((text, ""));
-        let first: IpAddr = address.parse().ok()?;
-        let width = if first.is_ipv4() { 32 } else { 128 };
-        let bits = if bits.is_empty() { width } else { bits.parse().ok()? };
-        (bits <= width).then_some(Range { first, bits })
-    }
-
-    /// Whether an address is in it.
-    pub fn contains(&self, address: IpAddr) -> bool {
-        let same = |a: u128, b: u128, width: u32| {
-            let shift = width - u32::from(self.bits);
-            shift >= 128 || a >> shift == b >> shift
-        };
-        match (self.first, address) {
-            (IpAddr::V4(a), IpAddr::V4(b)) => same(u32::from(a).into(), u32::from(b).into(), 32),
-            (IpAddr::V6(a), IpAddr::V6(b)) => same(a.into(), b.into(), 128),
-            _ => false,
-        }
-    }
-}
 
 /// The address that a text means; an IPv4 address in IPv6 clothes is an IPv4 address.
 pub fn address(text: &str) -> Option<IpAddr> {
@@ -67,7 +37,7 @@ pub fn refused(context: &Context<'_>, text: &str) -> Option<String> {
     }
     let ranges = &context.allowed.endpoints.allowed;
     let is_allowed =
-        || ranges.iter().filter_map(|range| Range::parse(range)).any(|range| range.contains(found));
+        || ranges.iter().filter_map(|range| range.parse::<IpNet>().ok()).any(|range| range.contains(&found));
     let is_known = context.known.is_pod_address(found) || is_allowed();
     (!is_known).then(|| {
         format!("{text} is not the address of a pod of this cluster; ask the platform team for sync.endpoints.allowed")
@@ -77,24 +47,6 @@ pub fn refused(context: &Context<'_>, text: &str) -> Option<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn ranges_hold_what_they_say() {
-        for (range, address, expected) in [
-            ("10.0.0.0/8", "10.255.0.1", true),
-            ("10.0.0.0/8", "11.0.0.1", false),
-            ("192.0.2.7", "192.0.2.7", true),
-            ("192.0.2.7/32", "192.0.2.8", false),
-            ("0.0.0.0/0", "203.0.113.1", true),
-            ("::/0", "2001:db8::1", true),
-            ("0.0.0.0/0", "2001:db8::1", false),
-            ("2001:db8::/32", "2001:db9::1", false),
-        ] {
-            let found = Range::parse(range).unwrap().contains(address.parse().unwrap());
-            assert_eq!(found, expected, "{address} in {range}");
-        }
-        assert_eq!(["10.0.0.0/33", "x", "::/129", "10.0.0.0/-1"].map(Range::parse), [None; 4]);
-    }
 
     #[test]
     fn local_addresses_are_known_in_all_clothes() {
