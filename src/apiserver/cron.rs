@@ -10,7 +10,6 @@ mod tests;
 use alcove_object::field::quote;
 use alcove_object::time;
 use jiff::SignedDuration;
-use jiff::tz::TimeZone;
 
 /// When something recurs.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -86,16 +85,6 @@ const MONTH: Bounds = Bounds {
 };
 const WEEKDAY: Bounds = Bounds { min: 0, max: 6, names: &["sun", "mon", "tue", "wed", "thu", "fri", "sat"] };
 
-/// The time zone of this IANA name, written as there; `UTC` and nothing at all are UTC.
-pub fn time_zone(name: &str) -> Option<TimeZone> {
-    if matches!(name, "" | "UTC") {
-        return Some(TimeZone::UTC);
-    }
-    let zone = jiff::tz::db().get(name).ok()?;
-    // The database takes names in any case, Go does not.
-    (zone.iana_name() == Some(name)).then_some(zone)
-}
-
 impl Schedule {
     /// Reads a schedule. A zone before it is checked and left out.
     pub fn parse(text: &str) -> Result<Schedule, Error> {
@@ -123,7 +112,7 @@ impl Schedule {
 fn without_zone(text: &str) -> Result<&str, Error> {
     let Some(rest) = text.strip_prefix("TZ=").or(text.strip_prefix("CRON_TZ=")) else { return Ok(text) };
     let (zone, rest) = rest.split_once(' ').ok_or(Error::OnlyZone)?;
-    time_zone(zone).ok_or_else(|| Error::Zone(zone.to_owned()))?;
+    time::zone(zone).ok_or_else(|| Error::Zone(zone.to_owned()))?;
     Ok(rest.trim())
 }
 

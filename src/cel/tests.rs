@@ -88,6 +88,7 @@ fn what_holds() {
         "type(self.either) == int ? self.either < 5 : double(self.either.replace('%', '')) < 60.0",
         "self.since < timestamp('2025-01-01T00:00:00Z') && self.since.getDate() == 29 && self.since.getHours() == 12",
         "self.since.getHours('-02:00') == 10 && self.since.getMilliseconds() == 500",
+        "self.since.getHours('America/New_York') == 7 && self.since.getHours('UTC') == self.since.getHours()",
         "self.length == duration('90m') && self.length.getMinutes() == 90 && string(self.length) == '5400s'",
         "self.data == b'hi' && string(self.data) == 'hi'",
         "'%s has %d, %.2f, %x %%'.format([self.name, 3, 1.5, 255]) == 'web has 3, 1.50, ff %'",
@@ -290,6 +291,9 @@ fn what_goes_wrong() {
         ("1 / (self.replicas - 3) == 1", "error: division by zero"),
         ("9223372036854775807 + self.replicas > 0", "error: integer overflow"),
         ("self.either < 5", "error: no such overload"),
+        ("self.since.getHours('Nowhere/Land') == 1", "error: unknown time zone Nowhere/Land"),
+        ("self.since.getHours('2:x') == 1", "error: strconv.Atoi: parsing \"x\": invalid syntax"),
+        ("self.since.getHours('999999999:00') == 1", "error: unknown time zone 999999999:00"),
         ("int('x') == 1", "error: type conversion error from 'string' to 'int'"),
         (
             "self.nothing == 1",

@@ -1,7 +1,8 @@
 //! How Kubernetes writes time: `Time` with seconds and `MicroTime` with six digits, both UTC; durations in Go's
-//! words; and the ages that tables show.
+//! words; the ages that tables show; and zones by their names.
 
 use jiff::Timestamp;
+use jiff::tz::TimeZone;
 
 /// `metav1.Time`: RFC 3339 with seconds, such as `2026-11-21T09:30:00Z`.
 pub fn format(time: Timestamp) -> String {
@@ -16,6 +17,16 @@ pub fn format_micro(time: Timestamp) -> String {
 /// Reads either form, in any offset. Nothing but RFC 3339 passes: no spaces, no lower case, no leap seconds.
 pub fn parse(text: &str) -> Option<Timestamp> {
     is_rfc3339(text.as_bytes()).then(|| text.parse().ok()).flatten()
+}
+
+/// The time zone of this IANA name, written as there; `UTC` and nothing at all are UTC (Go's `time.LoadLocation`).
+pub fn zone(name: &str) -> Option<TimeZone> {
+    if matches!(name, "" | "UTC") {
+        return Some(TimeZone::UTC);
+    }
+    let zone = jiff::tz::db().get(name).ok()?;
+    // The database takes names in any case, Go does not.
+    (zone.iana_name() == Some(name)).then_some(zone)
 }
 
 /// `YYYY-MM-DDTHH:MM:SS[.DIGITS](Z|+HH:MM|-HH:MM)`; whether the numbers make sense is left to the calendar.

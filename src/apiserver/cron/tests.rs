@@ -12,7 +12,7 @@ fn rows() -> impl Iterator<Item = Vec<&'static str>> {
 fn schedules_come_when_upstream_says() {
     let mut count = 0;
     for row in rows().filter(|row| row[1] != "!") {
-        let (schedule, zone) = (Schedule::parse(row[0]).unwrap(), time_zone(row[1]).unwrap());
+        let (schedule, zone) = (Schedule::parse(row[0]).unwrap(), time::zone(row[1]).unwrap());
         let mut at: Timestamp = row[2].parse().unwrap();
         for expected in &row[3..] {
             let found = schedule.next(at, &zone);
@@ -43,6 +43,6 @@ fn zones_have_one_spelling() {
         ("Nowhere/Land", false),
         ("../etc/passwd", false),
     ] {
-        assert_eq!(time_zone(name).is_some(), is_zone, "{name}");
+        assert_eq!(time::zone(name).is_some(), is_zone, "{name}");
     }
 }

@@ -84,30 +84,31 @@ pub fn duration_text(nanos: i64) -> String {
     }
 }
 
-/// The time as a clock in a zone shows it: UTC, or an offset such as `-02:30`. There is no database of zones.
-fn zoned(time: Timestamp, zone: Option<&Value<'_>>) -> Option<Zoned> {
-    let zone = match zone {
-        None => TimeZone::UTC,
-        Some(Value::String(name)) if matches!(&**name, "" | "UTC") => TimeZone::UTC,
-        Some(Value::String(name)) => {
-            let (sign, digits) = match name.strip_prefix('-') {
-                Some(rest) => (-1, rest),
-                None => (1, name.strip_prefix('+').unwrap_or(name)),
-            };
-            let (hours, minutes) = digits.split_once(':')?;
-            let (hours, minutes): (i32, i32) = (hours.parse().ok()?, minutes.parse().ok()?);
-            Offset::from_seconds(sign * (hours * 3600 + minutes * 60)).ok()?.to_time_zone()
-        }
-        Some(_) => return None,
+/// The zone that a text means: a name such as `Europe/Berlin`, or an offset such as `-02:30`. Else what is wrong, in
+/// upstream's words (cel-go: common/types/timestamp.go).
+fn zone(text: &str) -> Result<TimeZone, String> {
+    let unknown = || format!("unknown time zone {text}");
+    let Some((hours, minutes)) = text.split_once(':') else {
+        return alcove_object::time::zone(text).ok_or_else(unknown);
     };
-    Some(time.to_zoned(zone))
+    let number = |digits: &str| {
+        digits.parse::<i32>().map_err(|_| format!("strconv.Atoi: parsing {digits:?}: invalid syntax"))
+    };
+    let (hours, minutes) = (i64::from(number(hours)?), i64::from(number(minutes)?));
+    let minutes = if text.starts_with('-') { hours * 60 - minutes } else { hours * 60 + minutes };
+    let seconds = i32::try_from(minutes * 60).map_err(|_| unknown())?;
+    Ok(Offset::from_seconds(seconds).map_err(|_| unknown())?.to_time_zone())
 }
 
 fn read<'a>(args: &[Value<'a>], clock: fn(&Zoned) -> i64, length: Option<i64>) -> Eval<'a> {
     match (&args[0], length) {
-        (Value::Timestamp(t), _) => match zoned(*t, args.get(1)) {
-            Some(zoned) => Ok(Value::Int(clock(&zoned))),
-            None => failed("unknown time zone: only UTC and offsets are known"),
+        (Value::Timestamp(t), _) => match args.get(1) {
+            None => Ok(Value::Int(clock(&t.to_zoned(TimeZone::UTC)))),
+            Some(Value::String(text)) => match zone(text) {
+                Ok(zone) => Ok(Value::Int(clock(&t.to_zoned(zone)))),
+                Err(why) => failed(why),
+            },
+            Some(_) => no_overload(),
         },
         (Value::Duration(n), Some(unit)) => Ok(Value::Int(n / unit)),
         _ => no_overload(),

@@ -3,7 +3,7 @@
 
 use crate::events::Kind;
 use crate::pods;
-use alcove_apiserver::cron::{Schedule, time_zone};
+use alcove_apiserver::cron::Schedule;
 use alcove_object::{Value, condition, meta, time};
 use jiff::tz::TimeZone;
 use jiff::{SignedDuration, Timestamp};
@@ -191,7 +191,7 @@ pub fn wait_for_next(cron_job: &Value, now: Timestamp) -> Option<Duration> {
 
 fn zone_of(cron_job: &Value) -> Result<TimeZone, String> {
     let name = cron_job["spec"]["timeZone"].as_str().unwrap_or_default();
-    time_zone(name).ok_or_else(|| format!("invalid timeZone: {name:?}: unknown time zone {name}"))
+    time::zone(name).ok_or_else(|| format!("invalid timeZone: {name:?}: unknown time zone {name}"))
 }
 
 /// What should happen to a CronJob whose status is up to date.

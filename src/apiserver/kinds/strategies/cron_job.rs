@@ -1,13 +1,13 @@
 //! CronJobs: schedules, time zones, and the template of their jobs
 //! (k8s.io/kubernetes/pkg/apis/batch/validation: ValidateCronJob).
 
-use crate::cron::{Schedule, time_zone};
+use crate::cron::Schedule;
 use crate::kinds::defaults::workload;
 use crate::kinds::tree::{flag, some, text};
 use crate::kinds::validation::{jobs, non_negative};
 use crate::registry::{Context, Strategy};
 use alcove_object::field::{Error, Path};
-use alcove_object::{Value, meta};
+use alcove_object::{Value, meta, time};
 
 /// Longest name of a CronJob, in bytes: its jobs' names are eleven longer, and jobs are DNS labels.
 const NAME_BYTES_MAX: usize = 52;
@@ -100,7 +100,7 @@ fn zone(spec: &Value, path: &Path) -> Vec<Error> {
     let why = "timeZone must be an explicit time zone as defined in https://www.iana.org/time-zones";
     let local = is_local.then(|| Error::invalid(path, zone, why));
     // Go takes this very word for the zone of the machine.
-    let known = zone == "Local" || time_zone(zone).is_some();
+    let known = zone == "Local" || time::zone(zone).is_some();
     local.into_iter().chain((!known).then(unknown)).collect()
 }
 
