@@ -1,6 +1,7 @@
 """Sequences of requests as data.
 
-A file begins with comments (`# ...`) that say who sends such requests. Then come steps:
+A file begins with comments (`# ...`) that say who sends such requests; `# Since 1.36.` at the start of one leaves the
+sequence out for minors before. Then come steps:
 
     ### what the step does, in a few words
     POST /api/v1/namespaces/{{ns}}/configmaps?dryRun=All
@@ -62,6 +63,12 @@ def read(path):
         if titles.count(title) > 1:
             raise ValueError(f"{path}: several steps are called {title!r}")
     return steps
+
+
+def since(path):
+    """The first minor that a sequence is for, as (1, 36); of all, (0, 0)."""
+    found = re.search(r"^# Since (\d+)\.(\d+)\.", path.read_text(), re.MULTILINE)
+    return (int(found[1]), int(found[2])) if found else (0, 0)
 
 
 def parse(part, path):
