@@ -103,16 +103,14 @@ codegen-check: ## fail if the committed table of types is not what the generator
 	@echo "make codegen-check: comparing the table of built-in types with what the generator writes"
 	python3 src/schema/codegen/generate.py --check
 
-bench: ## build a release and measure it, beside kube-apiserver and etcd where they are found
-	@echo "make bench: building a release, then measuring it and the peers that are there"
-	cargo build --release
+bench: image ## measure the program of the image, beside kube-apiserver and etcd where they are found
+	@echo "make bench: measuring the program of the image and the peers that are there"
 	benches/run.py $(BENCH_ARGS)
 	@if test -e $(CACHE)/host/admin.kubeconfig; then benches/host.py; \
 		else echo "make bench: no test host is up; make bench-host boots it and measures a tenant there"; fi
 
 bench-host: host-up image ## measure a tenant on the test host: create, pause and resume, its pod at rest (as root)
-	@echo "make bench-host: building a release, then making a tenant on the test host some times"
-	cargo build --release
+	@echo "make bench-host: making a tenant on the test host some times"
 	tests/host/host.py import $(CACHE)/image/alcove.tar
 	benches/host.py $(BENCH_ARGS)
 
@@ -120,9 +118,8 @@ bench-peers: ## build kube-apiserver and etcd for the comparison into .cache/ben
 	@echo "make bench-peers: building kube-apiserver, kube-controller-manager and etcd from pinned sources"
 	benches/peers/build.sh .cache/bench
 
-bench-sync: ## build a release and measure the way between a tenant and its host
-	@echo "make bench-sync: building a release, then measuring a tenant on a host"
-	cargo build --release
+bench-sync: image ## measure the way between a tenant and its host
+	@echo "make bench-sync: measuring a tenant of the image's program on a host"
 	benches/sync.py $(BENCH_ARGS)
 
 bench-store: ## measure the store alone

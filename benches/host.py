@@ -136,7 +136,7 @@ ROWS = [
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--alcove", type=Path, default=run.TARGET / "release" / "alcove")
+    parser.add_argument("--alcove", type=Path, default=run.ALCOVE, help="the program; that of the image unless given")
     parser.add_argument("--repeats", type=int, default=3)
     parser.add_argument("--idle-seconds", type=int, default=60)
     parser.add_argument("--set", action="append", metavar="KEY=VALUE", help="a value of the tenant; the test host's class unless given")

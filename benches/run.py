@@ -21,7 +21,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
-TARGET = Path(os.environ.get("CARGO_TARGET_DIR", ROOT / "target"))
+sys.path.insert(0, str(ROOT / "tools"))
+import image  # noqa: E402
+
+# The program as tenants run it: `make image` leaves it there.
+ALCOVE = ROOT / ".cache" / "image" / "alcove"
 CACHE = ROOT / ".cache" / "bench"
 # Idle watchers first: afterwards they would live in memory that other tests have freed.
 LOAD_TESTS = "idle,cm,get,pods,list,watch,watchpaced,apply,custom"
@@ -42,9 +46,10 @@ class Running:
     data: Path = None
     since: float = 0.0
 
-    def start(self, name, command, log):
+    def start(self, name, command, log, environment=None):
         with open(log, "ab") as out:
-            self.processes[name] = subprocess.Popen(command, stdout=out, stderr=out, stdin=subprocess.DEVNULL)
+            around = {**os.environ, **(environment or {})}
+            self.processes[name] = subprocess.Popen(command, stdout=out, stderr=out, stdin=subprocess.DEVNULL, env=around)
 
     def check(self):
         for name, process in self.processes.items():
@@ -77,7 +82,7 @@ class Alcove:
         """Controllers are part of the process: there is nothing to leave out."""
         running = Running(data=work / "data", kubeconfig=work / "data" / "admin.kubeconfig", since=time.time())
         command = [self.binary, "serve", "--data", running.data, "--port", str(free_port()), *self.more]
-        running.start("alcove", command, work / "alcove.log")
+        running.start("alcove", command, work / "alcove.log", image.ENVIRONMENT)
         wait_for(running, running.kubeconfig.exists)
         return running
 
@@ -344,7 +349,7 @@ def find_peers():
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--alcove", type=Path, default=TARGET / "release" / "alcove")
+    parser.add_argument("--alcove", type=Path, default=ALCOVE, help="the program; that of the image unless given")
     parser.add_argument("--only", choices=["alcove", "peers"], help="measure one side")
     parser.add_argument("--repeats", type=int, default=1)
     parser.add_argument("--idle-seconds", type=int, default=60)

@@ -32,7 +32,7 @@ def start_tenant(binary, work, host):
     file = work / "config.json"
     file.write_text(json.dumps(config))
     tenant = run.Running(data=work / "tenant", kubeconfig=work / "tenant" / "admin.kubeconfig", since=time.time())
-    tenant.start("alcove", [binary, "serve", "--config", file], work / "tenant.log")
+    tenant.start("alcove", [binary, "serve", "--config", file], work / "tenant.log", run.image.ENVIRONMENT)
     run.wait_for(tenant, tenant.kubeconfig.exists)
     return tenant
 
@@ -126,7 +126,7 @@ ROWS = [
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--alcove", type=Path, default=run.TARGET / "release" / "alcove")
+    parser.add_argument("--alcove", type=Path, default=run.ALCOVE, help="the program; that of the image unless given")
     parser.add_argument("--repeats", type=int, default=1)
     parser.add_argument("--quick", action="store_true", help="a tenth of the load: to try the script, not to publish")
     parser.add_argument("--host", choices=["alcove", "upstream"], help="which host; upstream where it is found unless given")

@@ -88,3 +88,49 @@ fn what_would_not_start_is_refused() {
         );
     }
 }
+
+/// Where rustc keeps lld, which alone can lay out a program.
+fn lld() -> PathBuf {
+    let root = Command::new("rustc").args(["--print", "sysroot"]).output().unwrap().stdout;
+    let root = PathBuf::from(String::from_utf8(root).unwrap().trim());
+    root.join("lib/rustlib/x86_64-unknown-linux-gnu/bin/gcc-ld")
+}
+
+#[test]
+#[cfg(target_arch = "x86_64")]
+fn what_a_tenant_runs_stands_first_in_the_program() {
+    let folder = tempfile::tempdir().unwrap();
+    let deps = folder.path().join("release/deps");
+    fs::create_dir_all(&deps).unwrap();
+    let (source, out) = (folder.path().join("alcove.c"), deps.join("alcove-0123456789abcdef"));
+    let functions = "int seldom(int a) { return a + 1; }\nint never(int a) { return a + 2; }\nint often(int a) { return a + 3; }\n";
+    fs::write(
+        &source,
+        format!("{functions}int main(int a, char **b) {{ return seldom(a) + often(a) + never(a); }}\n"),
+    )
+    .unwrap();
+    // As rustc would call it, with a list of two parts: what is named first comes first, names that are gone are passed over.
+    let script = "import sys; sys.path.insert(0, sys.argv[1]); sys.dont_write_bytecode = True\n\
+        import cc, pathlib\n\
+        text = f'# why\\n[rest]\\nc: {cc.digest(\"often\")} {cc.digest(\"gone\")}\\n[load]\\nc: {cc.digest(\"seldom\")}\\n'\n\
+        cc.lay_out(sys.argv[3:], pathlib.Path(sys.argv[2]), text)";
+    let linked = Command::new("python3")
+        .args(["-c", script])
+        .arg(Path::new(env!("CARGO_MANIFEST_DIR")).join("tools"))
+        .arg(&out)
+        .args(["-O0", "-ffunction-sections", "-fuse-ld=lld", "-Wl,--strip-debug"])
+        .arg(format!("-B{}", lld().display()))
+        .args([source.as_os_str(), "-o".as_ref(), out.as_os_str()])
+        .output()
+        .unwrap();
+    assert!(linked.status.success(), "{}", String::from_utf8_lossy(&linked.stderr));
+    let listed = Command::new("nm").arg("--numeric-sort").arg(&out).output().unwrap();
+    let listed = String::from_utf8(listed.stdout).unwrap();
+    let found: Vec<&str> = listed
+        .lines()
+        .filter_map(|line| line.split(' ').next_back())
+        .filter(|name| ["seldom", "never", "often"].contains(name))
+        .collect();
+    assert_eq!(found, ["often", "seldom", "never"], "{listed}");
+    assert!(folder.path().join("release/alcove.symbols").exists());
+}
