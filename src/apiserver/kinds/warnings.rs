@@ -17,6 +17,7 @@ pub(super) use network::{endpoint_slice, endpoints, ingress, network_policy};
 pub(super) use nodes::{node, runtime_class, storage_capacity, storage_class, volume};
 
 use super::tree::{field_text, int, list, some, text};
+use super::validation::{APP_ARMOR_CONTAINER, app_armor_profile};
 use alcove_object::field::Path;
 use alcove_object::{Value, meta, name};
 
@@ -37,8 +38,6 @@ const OLD_ANNOTATIONS: [(&str, &str); 3] = [
 const SECCOMP_POD: &str = "seccomp.security.alpha.kubernetes.io/pod";
 /// The same of a container, before its name.
 const SECCOMP_CONTAINER: &str = "container.seccomp.security.alpha.kubernetes.io/";
-/// The AppArmor profile of a container, before its name.
-const APP_ARMOR_CONTAINER: &str = "container.apparmor.security.beta.kubernetes.io/";
 
 /// From these on, an indexed Job may lose track of indexes that fail (pkg/api/job).
 const MANY_COMPLETIONS: i64 = 100_000;
@@ -236,7 +235,8 @@ fn of_pod(pod: &Value, at: &dyn Fn(&str) -> String) -> Vec<String> {
     for (container, place) in containers(pod) {
         let name = field_text(container, "name");
         warnings.extend(old_profile(pod, container, &format!("{SECCOMP_CONTAINER}{name}"), at));
-        warnings.extend(old_app_armor(pod, container, at));
+        let field = place.strip_prefix("spec.").and_then(|place| place.split('[').next());
+        warnings.extend(old_app_armor(pod, container, field.unwrap_or_default(), at));
         warnings.extend(of_container(container, &|path: &str| at(&format!("{place}.{path}"))));
     }
     warnings.extend(ports::ports(pod, at));
@@ -263,23 +263,24 @@ fn old_profile(pod: &Value, of: &Value, key: &str, at: &dyn Fn(&str) -> String) 
         .then(|| format!("{place}: non-functional in v1.27+; use the \"seccompProfile\" field instead"))
 }
 
-/// An annotation for the AppArmor profile of a container in a template, where no field says the same.
-fn old_app_armor(pod: &Value, container: &Value, at: &dyn Fn(&str) -> String) -> Option<String> {
+/// An annotation for the AppArmor profile of a container, where no field says the same. What was made a field of it in a
+/// new pod has no owner.
+fn old_app_armor(pod: &Value, container: &Value, field: &str, at: &dyn Fn(&str) -> String) -> Option<String> {
     const PROFILE: &str = "/securityContext/appArmorProfile";
-    let key = format!("{APP_ARMOR_CONTAINER}{}", field_text(container, "name"));
+    let name = field_text(container, "name");
+    let key = format!("{APP_ARMOR_CONTAINER}{name}");
     let said = meta::annotation(pod, &key)?;
-    let meant = match said.strip_prefix("localhost/") {
-        Some(name) => ("Localhost", name),
-        None if said == "unconfined" => ("Unconfined", ""),
-        None if said == "runtime/default" => ("RuntimeDefault", ""),
-        None => ("", ""),
-    };
-    let whole = pod.pointer("/spec").and_then(|spec| some(spec, PROFILE));
-    let same = whole.is_some_and(|p| (field_text(p, "type"), field_text(p, "localhostProfile")) == meant);
-    let place = at(&format!("metadata.annotations[{key}]"));
+    let own =
+        format!("/fieldsV1/f:spec/f:{field}/k:{{\"name\":\"{name}\"}}/f:securityContext/f:appArmorProfile");
     // A pod lies in no other object.
-    let is_template = !at("").is_empty();
-    (is_template && some(container, PROFILE).is_none() && !same)
+    let is_set = match at("").is_empty() {
+        true => list(pod, "/metadata/managedFields").iter().any(|entry| entry.pointer(&own).is_some()),
+        false => some(container, PROFILE).is_some(),
+    };
+    let meant = app_armor_profile(said);
+    let is_same = meant.is_some() && some(pod, &format!("/spec{PROFILE}")) == meant.as_ref();
+    let place = at(&format!("metadata.annotations[{key}]"));
+    (!is_set && !is_same)
         .then(|| format!("{place}: deprecated since v1.30; use the \"appArmorProfile\" field instead"))
 }
 

@@ -1,9 +1,10 @@
 //! Pods.
 
 use crate::kinds::defaults::pod;
-use crate::kinds::tree::{field_text, list, text};
+use crate::kinds::tree::{CONTAINER_LISTS, field_text, list, some, text};
 use crate::kinds::validation::{
-    ephemeral_containers_change, new_pod, pod_change, pod_status_change, quality_of_service, resize_change,
+    APP_ARMOR_CONTAINER, app_armor_profile, ephemeral_containers_change, new_pod, pod_change,
+    pod_status_change, quality_of_service, resize_change,
 };
 use crate::registry::{Context, Strategy};
 use alcove_object::field::Error;
@@ -28,6 +29,7 @@ impl Strategy for Pod {
             map.insert("status".into(), status);
         }
         label_keys_into_selectors(object);
+        profiles_into_fields(object);
     }
 
     fn prepare_subresource(&self, _: &Context<'_>, subresource: &str, object: &mut Value, old: &Value) {
@@ -66,6 +68,32 @@ impl Strategy for Pod {
             "ephemeralcontainers" => ephemeral_containers_change(object, old),
             "resize" => resize_change(object, old),
             _ => Vec::new(),
+        }
+    }
+}
+
+/// What annotations of old say of the AppArmor profiles of containers becomes fields, which nodes read.
+fn profiles_into_fields(object: &mut Value) {
+    const PROFILE: &str = "/securityContext/appArmorProfile";
+    let said = meta::entries(object.pointer("/metadata/annotations"));
+    let said = said.filter_map(|(key, said)| Some((key.strip_prefix(APP_ARMOR_CONTAINER)?, said)));
+    let profiles: Vec<(String, Value)> =
+        said.filter_map(|(name, said)| Some((name.to_owned(), app_armor_profile(said)?))).collect();
+    if profiles.is_empty() || text(object, "/spec/os/name") == "windows" {
+        return;
+    }
+    let whole = some(object, &format!("/spec{PROFILE}")).cloned();
+    for field in CONTAINER_LISTS {
+        let containers = object.pointer_mut(&format!("/spec/{field}")).and_then(Value::as_array_mut);
+        for container in containers.into_iter().flatten().filter(|container| container.is_object()) {
+            let of_it = profiles.iter().find(|(name, _)| name == field_text(container, "name"));
+            let Some((_, profile)) = of_it.filter(|(_, profile)| whole.as_ref() != Some(profile)) else {
+                continue;
+            };
+            let context = container.get("securityContext").is_none_or(|c| c.is_null() || c.is_object());
+            if context && some(container, PROFILE).is_none() {
+                container["securityContext"]["appArmorProfile"] = profile.clone();
+            }
         }
     }
 }

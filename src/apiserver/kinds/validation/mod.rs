@@ -44,6 +44,7 @@ pub(super) use pod_change::{ephemeral_containers_change, pod_change, resize_chan
 pub(super) use pod_status::pod_status_change;
 pub(super) use quota::{quota_limits, quota_spec};
 pub(crate) use resources::{aggregate, quality_of_service};
+pub(super) use security::{APP_ARMOR_CONTAINER, app_armor_profile};
 
 use super::tree::{int, some, text};
 use alcove_object::field::{Error, Path};

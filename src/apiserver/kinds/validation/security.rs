@@ -7,6 +7,7 @@ use super::{by, items};
 use crate::kinds::tree::{field, field_text, flag, list, some, text};
 use alcove_object::field::{Error, Path};
 use alcove_object::{Value, meta, name};
+use serde_json::json;
 use std::collections::BTreeSet;
 
 const PROFILES: [&str; 3] = ["Localhost", "RuntimeDefault", "Unconfined"];
@@ -15,7 +16,7 @@ const PROFILE_PATH_BYTES_MAX: usize = 4095;
 const SPEC_BYTES_MAX: usize = 64 * 1024;
 const SECCOMP_POD: &str = "seccomp.security.alpha.kubernetes.io/pod";
 const SECCOMP_CONTAINER: &str = "container.seccomp.security.alpha.kubernetes.io/";
-const APP_ARMOR_CONTAINER: &str = "container.apparmor.security.beta.kubernetes.io/";
+pub(in crate::kinds) const APP_ARMOR_CONTAINER: &str = "container.apparmor.security.beta.kubernetes.io/";
 
 /// Numbers of users and groups.
 fn ids(context: &Value, fields: &[&str], path: &Path) -> Vec<Error> {
@@ -385,6 +386,21 @@ fn windows(spec: &Value, path: &Path) -> Vec<Error> {
     let mut errors = set(spec, &OF_POD, path);
     errors.extend(each_container(spec, path).flat_map(|(at, c)| set(c, &OF_CONTAINER, &at)));
     errors
+}
+
+/// The field that says what an annotation of old says of a container's AppArmor profile; `None`: none can say it
+/// (k8s.io/kubernetes/pkg/api/pod: ApparmorFieldForAnnotation).
+pub(in crate::kinds) fn app_armor_profile(said: &str) -> Option<Value> {
+    match said {
+        "unconfined" => Some(json!({ "type": "Unconfined" })),
+        "runtime/default" => Some(json!({ "type": "RuntimeDefault" })),
+        other => {
+            let profile = other.strip_prefix("localhost/")?;
+            let is_good =
+                !profile.is_empty() && profile.trim() == profile && profile.len() <= PROFILE_PATH_BYTES_MAX;
+            is_good.then(|| json!({ "type": "Localhost", "localhostProfile": profile }))
+        }
+    }
 }
 
 /// Annotations of old for profiles: their form, and the containers that they name.
