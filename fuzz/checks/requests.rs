@@ -58,8 +58,11 @@ pub fn options(input: &[u8]) {
     };
     let headers = HeaderMap::from_iter([(ACCEPT, accept), (CONTENT_TYPE, content_type)]);
     for (is_stream, has_protobuf) in [(false, false), (false, true), (true, false), (true, true)] {
-        let _may_be_refused =
-            negotiate::answer(&headers, &query, Offer { is_stream, has_protobuf, has_forms: !is_stream });
+        let _may_be_refused = negotiate::answer(
+            &headers,
+            &query,
+            Offer { is_stream, is_list: !is_stream, has_protobuf, has_forms: !is_stream },
+        );
     }
     let _may_be_refused = negotiate::plain_answer(&headers, &query);
     let _may_be_refused = negotiate::body_encoding(&headers);

@@ -46,9 +46,10 @@ pub struct Answer {
 impl Health {
     /// Answers a path below one of the endpoints; `None` if it is none of them.
     pub fn answer(&self, path: &str, query: &Query) -> Option<Answer> {
-        let (endpoint, single) = match path.trim_matches('/').split_once('/') {
+        let path = path.strip_prefix('/').unwrap_or(path);
+        let (endpoint, single) = match path.split_once('/') {
             Some((endpoint, single)) => (endpoint, Some(single)),
-            None => (path.trim_matches('/'), None),
+            None => (path, None),
         };
         let checks: Vec<&Check> = match endpoint {
             "livez" => self.live.iter().collect(),
@@ -114,7 +115,7 @@ mod tests {
     fn answers() {
         for (path, query, code, text) in [
             ("/livez", "", 200, "ok"),
-            ("/livez/", "verbose", 200, "[+]ping ok\nlivez check passed\n"),
+            ("/livez", "verbose", 200, "[+]ping ok\nlivez check passed\n"),
             ("/livez/ping", "", 200, "ok"),
             ("/readyz", "", 500, "[+]ping ok\n[-]etcd failed: reason withheld\nreadyz check failed\n"),
             ("/readyz", "exclude=etcd", 200, "ok"),
@@ -128,6 +129,7 @@ mod tests {
         ] {
             assert_eq!(ask(path, query), Some((code, text.to_owned())), "{path}?{query}");
         }
+        assert_eq!(ask("/livez/", ""), None);
         assert_eq!(ask("/livez/etcd", ""), None);
         assert_eq!(ask("/other", ""), None);
     }

@@ -140,7 +140,7 @@ impl ControlPlane {
                 tokens: Some(tokens),
                 anonymous: true,
             },
-            health: health(ready.clone()),
+            health: health(ready.clone(), server.store.clone()),
             limits: Limits { drain: DRAIN, ..Limits::default() },
             gate,
             address: address.to_string(),
@@ -350,11 +350,16 @@ fn names(options: &Options) -> Vec<String> {
     names
 }
 
-fn health(ready: Arc<AtomicBool>) -> Health {
+/// The store is asked after under upstream's name for it, which probes leave out or ask for alone.
+fn health(ready: Arc<AtomicBool>, store: Store) -> Health {
     let started =
         Check::new("poststarthook/start-controllers", move || match ready.load(Ordering::Acquire) {
             true => Ok(()),
             false => Err("the service account default/default is not there yet".into()),
         });
-    Health { live: vec![Check::ping()], ready: vec![started] }
+    let etcd = Check::new("etcd", move || match store.is_open() {
+        true => Ok(()),
+        false => Err("the store takes no writes any more".into()),
+    });
+    Health { live: vec![Check::ping(), etcd], ready: vec![started] }
 }

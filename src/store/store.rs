@@ -208,6 +208,11 @@ impl Store {
         Ok(Store { memory, writer })
     }
 
+    /// Whether it takes writes: its writer is there. It ends when the store is closed, or when its medium fails.
+    pub fn is_open(&self) -> bool {
+        !self.memory.is_closed()
+    }
+
     /// The newest published revision. Starts at 1, never falls, not even over restarts.
     pub fn revision(&self) -> u64 {
         self.memory.revision()

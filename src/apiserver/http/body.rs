@@ -111,13 +111,31 @@ impl Body {
         Body { source: Source::Pieces(chunks), guard }
     }
 
+    /// The same bytes, as one when they turn out to be few although nobody knew.
+    pub fn whole_if_small(self) -> Body {
+        let Body { source, guard } = self;
+        let mut chunks = match source {
+            Source::Pieces(chunks) if chunks.length.is_none() => chunks,
+            source => return Body { source, guard },
+        };
+        let mut first = BytesMut::new();
+        while (first.len() as u64) < GZIP_FROM_BYTES {
+            match chunks.next() {
+                Some(chunk) => first.extend_from_slice(&chunk),
+                None => return Body { guard, ..Body::full(first) },
+            }
+        }
+        Body { guard, ..Body::pieces(std::iter::once(first.freeze()).chain(*chunks), None) }
+    }
+
     fn into_pieces(self) -> Body {
         let Body { source: Source::Full(bytes), guard } = self else { return self };
         let length = Some(bytes.len() as u64);
         Body { guard, ..Body::pieces(std::iter::once(bytes), length) }
     }
 
-    /// Whether compressing is worth it: the length is not known, or known to be large.
+    /// Whether compressing is worth it: the length is not known, or known to be large. [`Self::whole_if_small`] makes it
+    /// known where it is small.
     pub fn is_large(&self) -> bool {
         match &self.source {
             Source::Full(bytes) => bytes.len() as u64 >= GZIP_FROM_BYTES,
@@ -262,6 +280,19 @@ mod tests {
         assert_eq!(exact(&pieces(&[1, 2, 3])), Some(6));
         assert_eq!(exact(&pieces(&[1, 2, 3]).gzipped()), None);
         assert_eq!(exact(&Body::full("abc")), Some(3));
+    }
+
+    #[test]
+    fn few_bytes_become_one_body() {
+        let exact = |body: &Body| hyper::body::Body::size_hint(body).exact();
+        let of = |sizes: &[usize]| {
+            let sizes = sizes.to_vec();
+            Body::pieces(sizes.into_iter().map(|n| Bytes::from(vec![b'x'; n])), None).whole_if_small()
+        };
+        assert_eq!((exact(&of(&[3, 20_000])), of(&[3]).is_large()), (Some(20_003), false));
+        let large = of(&[100_000, 100_000, 5]);
+        assert!(large.is_large() && exact(&large).is_none());
+        assert_eq!(large.collect().len(), 200_005);
     }
 
     #[test]

@@ -101,9 +101,11 @@ impl Front {
             // What the client sent after its request, sure of being understood, is no request.
             answer.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
         }
-        if takes_gzip && answer.body().is_large() && !answer.headers().contains_key(header::CONTENT_ENCODING)
-        {
-            answer = compress(answer);
+        if takes_gzip && !answer.headers().contains_key(header::CONTENT_ENCODING) {
+            answer = answer.map(Body::whole_if_small);
+            if answer.body().is_large() {
+                answer = compress(answer);
+            }
         }
         if let Some(labels) = labels {
             let is_timed = !matches!(labels.verb, "WATCH" | "CONNECT");
@@ -120,8 +122,7 @@ impl Front {
         info: RequestInfo,
         query: Query,
     ) -> Answer {
-        let offer = Offer { is_stream: false, has_protobuf: info.is_resource, has_forms: true };
-        let media = negotiate::answer(request.headers(), &query, offer).unwrap_or(Media::PLAIN);
+        let media = negotiate::answer(request.headers(), &query, Offer::PLAIN).unwrap_or(Media::PLAIN);
         let mut flow = None;
         let mut answer = match self.admitted(identity, request, info, query, &mut flow).await {
             Ok(answer) => answer,

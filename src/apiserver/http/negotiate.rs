@@ -21,6 +21,9 @@ const ANSWERS: [(&str, Format); 3] =
 /// Media types of answers that are no objects.
 const PLAIN_ANSWERS: [(&str, Format); 2] = [(JSON, Format::Json), (YAML, Format::Yaml)];
 
+/// Clauses of an Accept header that are sorted by insertion; more are sorted by their weights alone.
+const INSERTED_CLAUSES_MAX: usize = 12;
+
 /// How an answer is written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[allow(missing_docs)] // their own names say it
@@ -106,10 +109,19 @@ pub struct Clause<'a> {
 /// The clauses of an Accept header, the most wanted first.
 pub fn clauses(accept: &str) -> Vec<Clause<'_>> {
     let mut clauses: Vec<Clause<'_>> = accept.split(',').filter_map(clause).collect();
-    clauses.sort_by(|a, b| {
-        let rank = |c: &Clause<'_>| (c.media.0 == "*", c.media.1 == "*");
-        b.quality.total_cmp(&a.quality).then(rank(a).cmp(&rank(b)))
-    });
+    // Upstream's order is none: what names a type goes before what takes any, whatever their weights, and the weightier
+    // before the lighter. So the way of sorting decides, which for a dozen clauses is insertion there, too.
+    if clauses.len() > INSERTED_CLAUSES_MAX {
+        clauses.sort_by(|a, b| b.quality.total_cmp(&a.quality));
+        return clauses;
+    }
+    for end in 1..clauses.len() {
+        let mut at = end;
+        while at > 0 && clauses[at].goes_before(&clauses[at - 1]) {
+            clauses.swap(at, at - 1);
+            at -= 1;
+        }
+    }
     clauses
 }
 
@@ -117,7 +129,6 @@ fn clause(text: &str) -> Option<Clause<'_>> {
     let mut parts = text.split(';').map(str::trim);
     let media = match parts.next()? {
         "" => return None,
-        "*" => ("*", "*"),
         media => media.split_once('/')?,
     };
     let mut clause = Clause { media, quality: 1.0, parameters: Vec::new() };
@@ -131,6 +142,14 @@ fn clause(text: &str) -> Option<Clause<'_>> {
 }
 
 impl Clause<'_> {
+    /// The order of k8s.io/apiserver's goautoneg.
+    fn goes_before(&self, other: &Clause<'_>) -> bool {
+        let ((kind, subtype), (other_kind, other_subtype)) = (self.media, other.media);
+        self.quality > other.quality
+            || (kind != "*" && other_kind == "*")
+            || (subtype != "*" && other_subtype == "*")
+    }
+
     /// Whether the clause takes this media type.
     pub fn takes(&self, media_type: &str) -> bool {
         let (kind, subtype) = media_type.split_once('/').unwrap_or((media_type, ""));
@@ -158,6 +177,8 @@ fn text(headers: &HeaderMap, name: header::HeaderName) -> &str {
 pub struct Offer {
     /// A watch, whose media types end in `;stream=watch`.
     pub is_stream: bool,
+    /// A list, which could be watched at the same path.
+    pub is_list: bool,
     /// Whether whole objects have a protobuf form; custom resources have none.
     pub has_protobuf: bool,
     /// Whether there are tables and metadata alone; reviews, which are not stored, have neither.
@@ -182,24 +203,26 @@ pub fn answer(headers: &HeaderMap, query: &Query, offer: Offer) -> Result<Media,
             }
         }
     }
-    Err(turned_away(accept, offer.is_stream))
+    Err(turned_away(accept, offer))
 }
 
 /// 406. Who takes none of the media types never gets to a handler, and upstream's router has words of its own.
-fn turned_away(accept: &str, is_stream: bool) -> Status {
+fn turned_away(accept: &str, offer: Offer) -> Status {
     let is_known = |clause: &Clause<'_>| ANSWERS.iter().any(|(media_type, _)| clause.takes(media_type));
     if clauses(accept).iter().any(is_known) {
-        return not_acceptable(is_stream);
+        return not_acceptable(offer.is_stream);
     }
     let mut types = ANSWERS.map(|(media_type, _)| media_type).join(", ");
-    if is_stream {
+    if offer.is_stream || offer.is_list {
         types += &format!(", {JSON};stream=watch, {PROTOBUF};stream=watch");
     }
-    let message = format!("406: Not Acceptable\n\nAvailable representations: {types}");
-    Status::unrouted(406, Reason::NOT_ACCEPTABLE, message)
+    unavailable(&types)
 }
 
 impl Offer {
+    /// What is offered unless more is known.
+    pub const PLAIN: Offer = Offer { is_stream: false, is_list: false, has_protobuf: true, has_forms: true };
+
     fn media(self, clause: &Clause<'_>, format: Format, pretty: bool) -> Option<Media> {
         let transform = match (clause.parameter("as"), clause.parameter("g"), clause.parameter("v")) {
             ("", "", "") => None,
@@ -209,7 +232,7 @@ impl Offer {
         if transform.is_some() && !self.has_forms {
             return None;
         }
-        if !matches!(clause.parameter("stream"), "" | "watch") || !clause.parameter("sv").is_empty() {
+        if !matches!(clause.parameter("stream"), "" | "watch") {
             return None;
         }
         let can_be_protobuf = match transform {
@@ -252,8 +275,23 @@ pub fn plain_answer(headers: &HeaderMap, query: &Query) -> Result<Media, Status>
         let found = PLAIN_ANSWERS.iter().find(|(media_type, _)| clause.takes(media_type));
         found.filter(|_| !asks_other).map(|(_, format)| *format)
     };
-    let format = clauses(accept).iter().find_map(fits).ok_or_else(|| turned_away(accept, false))?;
+    let format = clauses(accept).iter().find_map(fits).ok_or_else(|| turned_away(accept, Offer::PLAIN))?;
     Ok(Media { format, pretty, transform: None })
+}
+
+/// 406 for who does not take JSON, where there is nothing else.
+pub fn check_json(headers: &HeaderMap) -> Result<(), Status> {
+    let accept = accept(headers);
+    if accept.is_empty() || clauses(accept).iter().any(|clause| clause.takes(JSON)) {
+        return Ok(());
+    }
+    Err(unavailable(JSON))
+}
+
+/// 406 in the words of upstream's router.
+fn unavailable(types: &str) -> Status {
+    let message = format!("406: Not Acceptable\n\nAvailable representations: {types}");
+    Status::unrouted(406, Reason::NOT_ACCEPTABLE, message)
 }
 
 /// 406 with the media types that would be accepted.
@@ -330,7 +368,7 @@ mod tests {
 
     fn negotiate(accept: &str, stream: bool) -> Result<String, u16> {
         let headers = headers(&[(header::ACCEPT, accept)]);
-        let offer = Offer { is_stream: stream, has_protobuf: true, has_forms: true };
+        let offer = Offer { is_stream: stream, ..Offer::PLAIN };
         let media = answer(&headers, &Query::default(), offer).map_err(|status| status.code)?;
         let transform = media.transform.map(|(kind, version)| format!(" {kind:?} {version:?}"));
         let pretty = if media.pretty { " pretty" } else { "" };
@@ -383,7 +421,7 @@ mod tests {
     fn custom_resources_have_protobuf_for_their_metadata_alone() {
         const METADATA: &str =
             "application/vnd.kubernetes.protobuf;as=PartialObjectMetadata;g=meta.k8s.io;v=v1";
-        let offer = Offer { is_stream: false, has_protobuf: false, has_forms: true };
+        let offer = Offer { has_protobuf: false, ..Offer::PLAIN };
         let format = |accept: &str| {
             let media = answer(&headers(&[(header::ACCEPT, accept)]), &Query::default(), offer);
             media.map(|media| media.format).map_err(|status| status.code)
@@ -396,7 +434,7 @@ mod tests {
     #[test]
     fn refusals_list_what_is_accepted() {
         let refusal = |accept, is_stream| {
-            let offer = Offer { is_stream, has_protobuf: true, has_forms: true };
+            let offer = Offer { is_stream, ..Offer::PLAIN };
             answer(&headers(&[(header::ACCEPT, accept)]), &Query::default(), offer).unwrap_err()
         };
         assert_eq!(

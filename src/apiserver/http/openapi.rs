@@ -25,7 +25,7 @@ const V2_FORMS: [(&str, &str); 3] =
 pub async fn answer(call: &Call, path: &str) -> Result<Option<Answer>, Status> {
     let server = &call.front.server;
     let documents = call.front.openapi.documents(server.registry(), server.minor);
-    match path.trim_end_matches('/').strip_prefix("/openapi/") {
+    match path.strip_prefix("/openapi/") {
         Some("v2") => v2(call, documents).await.map(Some),
         Some("v3") => Ok(Some(index(call, &documents))),
         Some(path) => match path.strip_prefix("v3/") {

@@ -30,22 +30,33 @@ pub async fn answer(call: Call) -> Result<Answer, Status> {
     let answer = match label(&path) {
         "api" | "apis" => discovery(&call, &path)?,
         "openapi" => super::openapi::answer(&call, &path).await?,
-        "version" if is_exactly(&path, "/version") => {
-            Some(document(&call, version::info(call.front.server.minor))?)
+        "version" if without_slash(&path) == "/version" => {
+            negotiate::check_json(call.headers())?;
+            Some(document(version::info(call.front.server.minor)))
         }
-        ".well-known" | "openid" => issuer(&call, &path),
-        "metrics" if is_exactly(&path, "/metrics") => Some(metrics(&call)),
+        ".well-known" | "openid" => issuer(&call, without_slash(&path)),
+        "metrics" if path == "/metrics" => Some(metrics(&call)),
         "healthz" | "livez" | "readyz" => {
             let health = call.front.health.answer(&path, &call.query);
             health.map(|health| respond::text(health.code, health.text))
         }
-        _ if path == "/" => Some(document(&call, json!({"paths": paths(&call)}))?),
+        _ if matches!(&*path, "/" | "/index.html") => Some(document(json!({"paths": paths(&call)}))),
         _ => None,
     };
     match answer {
         None => unserved(&call.front.server.registry(), &path),
-        Some(_) if !matches!(call.info.method.as_str(), "get" | "head") => Err(Status::unrouted_method()),
+        Some(_) if is_routed(&path) && !matches!(call.info.method.as_str(), "get" | "head") => {
+            Err(Status::unrouted_method())
+        }
         Some(answer) => Ok(answer),
+    }
+}
+
+/// Whether upstream routes a path by its method. Groups, health, metrics and schemas are told whatever the method is.
+fn is_routed(path: &str) -> bool {
+    match label(path) {
+        "apis" => without_slash(path).matches('/').count() > 2,
+        endpoint => matches!(endpoint, "api" | "version" | ".well-known" | "openid"),
     }
 }
 
@@ -54,7 +65,7 @@ pub async fn answer(call: Call) -> Result<Answer, Status> {
 pub fn unserved(registry: &Registry, path: &str) -> Result<Answer, Status> {
     let mut parts = path.strip_prefix('/').unwrap_or(path).split('/');
     let is_routed = match (parts.next(), parts.next()) {
-        (Some("api"), Some(_)) => true,
+        (Some("api" | "version"), Some(_)) => true,
         (Some("apis"), Some(group)) if !group.is_empty() => {
             registry.resources().iter().any(|r| r.custom.is_none() && r.gvr.group == group)
         }
@@ -63,14 +74,14 @@ pub fn unserved(registry: &Registry, path: &str) -> Result<Answer, Status> {
     if is_routed { Err(Status::no_such_resource()) } else { Ok(respond::page_not_found()) }
 }
 
-fn is_exactly(path: &str, expected: &str) -> bool {
-    path.trim_end_matches('/') == expected
+/// A path without the slash at its end, where upstream forgives one.
+fn without_slash(path: &str) -> &str {
+    path.strip_suffix('/').unwrap_or(path)
 }
 
-fn document(call: &Call, value: serde_json::Value) -> Result<Answer, Status> {
-    // Upstream indents these for everybody.
-    let media = Media { pretty: true, ..negotiate::plain_answer(call.headers(), &call.query)? };
-    Ok(respond::json(200, media, Body::full(format!("{value}\n"))))
+/// JSON, which upstream indents for everybody.
+fn document(value: serde_json::Value) -> Answer {
+    respond::json(200, Media { pretty: true, ..Media::PLAIN }, Body::full(format!("{value}\n")))
 }
 
 /// Who issues service-account tokens, and by which keys they are verified (OpenID Connect Discovery 1.0).
@@ -166,7 +177,7 @@ fn metrics(call: &Call) -> Answer {
     }
     let mut text = call.front.metrics.render(&version::git_version(server.minor), &objects);
     server.render_more_metrics(&mut text);
-    respond::answer(200, "text/plain; version=0.0.4; charset=utf-8", Body::full(text))
+    respond::answer(200, "text/plain; version=0.0.4; charset=utf-8; escaping=underscores", Body::full(text))
 }
 
 #[cfg(test)]

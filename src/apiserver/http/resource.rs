@@ -24,6 +24,10 @@ use std::future::Future;
 /// Answers a request about objects.
 pub async fn answer(mut call: Box<Call>) -> Result<Answer, Status> {
     let registry = call.front.server.registry();
+    // What a request is about is read without regard to slashes too many at the front; nothing is served there.
+    if call.info.path.starts_with("//") {
+        return plain::unserved(&registry, &call.info.path);
+    }
     if is_connection(&registry, &call.info) {
         call.info.verb = Verb::Connect;
     }
@@ -67,6 +71,8 @@ fn is_routed(info: &RequestInfo) -> bool {
     match info.verb {
         Verb::Create => info.name.is_empty() || !info.subresource.is_empty(),
         Verb::Update | Verb::Patch => !info.name.is_empty(),
+        // The old prefix is a verb whatever the method.
+        Verb::Watch => matches!(&*info.method, "get" | "head"),
         Verb::Connect => match &*info.subresource {
             "log" => matches!(&*info.method, "get" | "head"),
             "exec" | "attach" | "portforward" => matches!(&*info.method, "get" | "head" | "post"),
@@ -87,7 +93,12 @@ fn is_connection(registry: &Registry, info: &RequestInfo) -> bool {
 fn form(call: &Call, target: &Target, is_stream: bool) -> Result<Form, Status> {
     let is_scale = target.subresource().is_some_and(|sub| sub.kind == SubresourceKind::Scale);
     let parameter = call.query.get("includeObject").unwrap_or_default();
-    let offer = Offer { is_stream, has_protobuf: protobuf::is_spoken(target), has_forms: true };
+    let offer = Offer {
+        is_stream,
+        is_list: call.info.verb == Verb::List,
+        has_protobuf: protobuf::is_spoken(target),
+        ..Offer::PLAIN
+    };
     let media = negotiate::answer(call.headers(), &call.query, offer)?;
     Ok(Form {
         media,
@@ -245,7 +256,7 @@ async fn delete_collection(mut call: Call, target: Target) -> Result<Answer, Sta
 /// Answers a review: a question about users that looks like an object and is never stored.
 async fn review(mut call: Call, target: Target) -> Result<Answer, Status> {
     // What is not stored has no other form.
-    let offer = Offer { is_stream: false, has_protobuf: true, has_forms: false };
+    let offer = Offer { has_forms: false, ..Offer::PLAIN };
     let media = negotiate::answer(call.headers(), &call.query, offer)?;
     options::write_options(&call.query, Writing::Create)?;
     let bytes = call.read_body().await?;

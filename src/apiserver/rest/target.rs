@@ -135,12 +135,15 @@ fn check_path(resource: &Resource, info: &RequestInfo) -> Result<(), Status> {
         false if is_namespace => !info.namespace.is_empty() && info.namespace != info.name,
         false => !info.namespace.is_empty(),
     };
-    if is_elsewhere {
-        return Err(Status::no_such_resource());
-    }
     let is_connection =
         resource.subresource(&info.subresource).is_some_and(|s| s.kind == SubresourceKind::Connect);
-    if !info.tail.is_empty() && info.verb != Verb::Connect && !is_connection {
+    // The old prefix of proxies is a verb, which nothing serves any more.
+    if is_elsewhere || (info.verb == Verb::Connect && !is_connection) {
+        return Err(Status::no_such_resource());
+    }
+    // Only proxies have paths below them.
+    let is_tailed = is_connection && info.subresource == "proxy";
+    if !info.tail.is_empty() && !is_tailed {
         return Err(Status::no_such_resource());
     }
     let is_collection = info.subresource.is_empty()
