@@ -2,11 +2,9 @@
 
 use super::parts;
 use alcove_apiserver::http::negotiate::{self, Offer};
-use alcove_apiserver::http::options::{
-    Writing, delete_options, delete_options_of, list_options, write_options,
-};
+use alcove_apiserver::http::options::{Writing, delete_options, list_options, write_options};
 use alcove_apiserver::http::request::Query;
-use alcove_apiserver::options::{ListOptions, PatchType};
+use alcove_apiserver::options::{DeleteOptions, ListOptions, PatchType};
 use alcove_apiserver::request::RequestInfo;
 use alcove_apiserver::testing::{TestEnv, server};
 use alcove_apiserver::{Client, User, kinds};
@@ -49,7 +47,7 @@ pub fn options(input: &[u8]) {
         let _may_be_refused = write_options(&query, writing);
     }
     if let Ok(body) = serde_json::from_slice::<Value>(body) {
-        let _may_be_refused = delete_options_of(&body);
+        let _may_be_refused = DeleteOptions::read(&body);
     }
     let (Ok(accept), Ok(content_type)) =
         (HeaderValue::from_bytes(accept), HeaderValue::from_bytes(content_type))

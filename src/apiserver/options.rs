@@ -1,6 +1,7 @@
 //! What a request asks beside its object: the query parameters and option bodies, parsed once.
 
-use alcove_object::{Value, meta, selector};
+use alcove_object::field::{self, Path};
+use alcove_object::{Status, Value, meta, selector};
 
 /// How strictly a body's fields are checked (`fieldValidation`).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
@@ -88,6 +89,88 @@ impl DeleteOptions {
     /// Deletes this very object, and not another one that has its name by now.
     pub fn of(object: &Value) -> DeleteOptions {
         DeleteOptions { uid: Some(meta::uid(object).to_owned()), ..DeleteOptions::default() }
+    }
+
+    /// Delete options as a body's tree says them. 400 for another kind or wrong types, 422 for wrong values.
+    pub fn read(body: &Value) -> Result<DeleteOptions, Status> {
+        let kind = body.get("kind").and_then(Value::as_str).unwrap_or("DeleteOptions");
+        if kind != "DeleteOptions" {
+            return Err(Status::bad_request("decoded object cannot be converted to DeleteOptions"));
+        }
+        let body: Option<DeleteBody> =
+            serde::Deserialize::deserialize(body).map_err(|error: serde_json::Error| {
+                Status::bad_request(format!("couldn't get version/kind; json parse error: {error}"))
+            })?;
+        let body = body.unwrap_or_default();
+        let mut errors = Vec::new();
+        let propagation =
+            propagation(body.propagation_policy.as_deref(), body.orphan_dependents, &mut errors);
+        let dry_run = dry_run(body.dry_run.iter().flatten().map(String::as_str), &mut errors);
+        refuse("DeleteOptions", &errors)?;
+        let preconditions = body.preconditions.unwrap_or_default();
+        Ok(DeleteOptions {
+            dry_run,
+            grace_period_seconds: body.grace_period_seconds,
+            propagation,
+            orphan_dependents: body.orphan_dependents,
+            uid: preconditions.uid,
+            resource_version: preconditions.resource_version,
+        })
+    }
+}
+
+#[derive(Default, serde::Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct DeleteBody {
+    grace_period_seconds: Option<i64>,
+    preconditions: Option<Preconditions>,
+    orphan_dependents: Option<bool>,
+    propagation_policy: Option<String>,
+    dry_run: Option<Vec<String>>,
+}
+
+#[derive(Default, serde::Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Preconditions {
+    uid: Option<String>,
+    resource_version: Option<String>,
+}
+
+/// Whether nothing is to be written.
+pub(crate) fn dry_run<'a>(values: impl Iterator<Item = &'a str>, errors: &mut Vec<field::Error>) -> bool {
+    let values: Vec<&str> = values.collect();
+    if values.iter().any(|value| *value != "All") {
+        errors.push(field::Error::not_supported(&Path::new("dryRun"), values.clone(), &["All"]));
+    }
+    !values.is_empty()
+}
+
+/// 422 for wrong options of this kind.
+pub(crate) fn refuse(kind: &str, errors: &[field::Error]) -> Result<(), Status> {
+    if errors.is_empty() { Ok(()) } else { Err(Status::invalid("meta.k8s.io", kind, "", errors)) }
+}
+
+/// What becomes of what belongs to the object.
+pub(crate) fn propagation(
+    text: Option<&str>,
+    orphan: Option<bool>,
+    errors: &mut Vec<field::Error>,
+) -> Option<Propagation> {
+    let path = Path::new("propagationPolicy");
+    let text = text?;
+    if orphan.is_some() {
+        let why = "orphanDependents and deletionPropagation cannot be both set";
+        errors.push(field::Error::invalid(&path, text, why));
+    }
+    match text {
+        "Foreground" => Some(Propagation::Foreground),
+        "Background" => Some(Propagation::Background),
+        "Orphan" => Some(Propagation::Orphan),
+        other => {
+            let known = ["Foreground", "Background", "Orphan", "nil"];
+            errors.push(field::Error::not_supported(&path, other, &known));
+            None
+        }
     }
 }
 

@@ -48,15 +48,20 @@ impl Gate<'_> {
                 meta::set(review, "creationTimestamp", now);
                 json!({"userInfo": user_value(user)})
             }
-            "selfsubjectaccessreviews" => self.access("SelfSubjectAccessReview", review, user)?,
+            "selfsubjectaccessreviews" => {
+                check_metadata("SelfSubjectAccessReview", review, "must be empty")?;
+                self.access("SelfSubjectAccessReview", review, user)?
+            }
             "selfsubjectrulesreviews" => self.rules(user, review)?,
             "localsubjectaccessreviews" => {
                 let subject = subject(review);
                 check_namespace(review, target)?;
+                check_metadata("LocalSubjectAccessReview", review, "must be empty except for namespace")?;
                 self.access("LocalSubjectAccessReview", review, &subject)?
             }
             _ => {
                 let subject = subject(review);
+                check_metadata("SubjectAccessReview", review, "must be empty")?;
                 self.access("SubjectAccessReview", review, &subject)?
             }
         };
@@ -158,6 +163,26 @@ fn check_namespace(review: &Value, target: &Target) -> Result<(), Status> {
     }
     let why = format!("spec.resourceAttributes.namespace must match namespace: {}", target.namespace);
     Err(Status::bad_request(why))
+}
+
+/// 422 for a review with metadata of its own.
+fn check_metadata(kind: &str, review: &Value, why: &str) -> Result<(), Status> {
+    let metadata = review.get("metadata").unwrap_or(&Value::Null);
+    let is_empty = |value: &Value| match value {
+        Value::Null => true,
+        Value::String(text) => text.is_empty(),
+        Value::Array(items) => items.is_empty(),
+        Value::Object(map) => map.is_empty(),
+        _ => false,
+    };
+    let is_said = |(key, value): (&String, &Value)| {
+        !matches!(&**key, "namespace" | "managedFields") && !is_empty(value)
+    };
+    if !metadata.as_object().into_iter().flatten().any(is_said) {
+        return Ok(());
+    }
+    let wrong = field::Error::invalid(&Path::new("metadata"), metadata.clone(), why);
+    Err(Status::invalid("authorization.k8s.io", kind, "", &[wrong]))
 }
 
 fn texts(list: Option<&Value>) -> Vec<String> {

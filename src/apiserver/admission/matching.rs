@@ -220,7 +220,8 @@ fn resource(gvr: &Gvr) -> Value {
 /// The kind of what the request carries.
 pub(super) fn kind_of(attributes: &Attributes<'_>, seen: &crate::registry::Resource) -> Gvk {
     match attributes.resource.subresource(attributes.subresource) {
-        Some(sub) if attributes.verb == Verb::Connect => sub.gvk.clone(),
+        // Connections and what is posted carry a kind of their own.
+        Some(sub) if matches!(attributes.verb, Verb::Connect | Verb::Create) => sub.gvk.clone(),
         // Scales are judged as the objects that they scale.
         _ => seen.gvk.clone(),
     }

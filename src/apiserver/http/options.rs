@@ -3,7 +3,8 @@
 
 use super::request::Query;
 use crate::options::{
-    DeleteOptions, FieldValidation, ListOptions, PatchType, Propagation, VersionMatch, WriteOptions,
+    DeleteOptions, FieldValidation, ListOptions, PatchType, VersionMatch, WriteOptions, dry_run, propagation,
+    refuse,
 };
 use alcove_object::field::{self, Path};
 use alcove_object::selector::{FieldTerm, Fields, Labels};
@@ -76,18 +77,6 @@ fn check_manager(manager: &str, errors: &mut Vec<field::Error>) {
         let why = format!("invalid character U+{:04X} (at position {position})", u32::from(character));
         errors.push(field::Error::invalid(&path, manager, why));
     }
-}
-
-fn dry_run<'a>(values: impl Iterator<Item = &'a str>, errors: &mut Vec<field::Error>) -> bool {
-    let values: Vec<&str> = values.collect();
-    if values.iter().any(|value| *value != "All") {
-        errors.push(field::Error::not_supported(&Path::new("dryRun"), values.clone(), &["All"]));
-    }
-    !values.is_empty()
-}
-
-fn refuse(kind: &str, errors: &[field::Error]) -> Result<(), Status> {
-    if errors.is_empty() { Ok(()) } else { Err(Status::invalid("meta.k8s.io", kind, "", errors)) }
 }
 
 /// The field manager of a request that names none: the user agent up to its first slash.
@@ -192,75 +181,10 @@ pub fn delete_options(query: &Query) -> Result<DeleteOptions, Status> {
     })
 }
 
-/// Delete options as a body's tree says them. 400 for another kind or wrong types, 422 for wrong values.
-pub fn delete_options_of(body: &Value) -> Result<DeleteOptions, Status> {
-    let kind = body.get("kind").and_then(Value::as_str).unwrap_or("DeleteOptions");
-    if kind != "DeleteOptions" {
-        return Err(Status::bad_request("decoded object cannot be converted to DeleteOptions"));
-    }
-    let body: Option<DeleteBody> =
-        serde::Deserialize::deserialize(body).map_err(|error: serde_json::Error| {
-            Status::bad_request(format!("couldn't get version/kind; json parse error: {error}"))
-        })?;
-    let body = body.unwrap_or_default();
-    let mut errors = Vec::new();
-    let propagation = propagation(body.propagation_policy.as_deref(), body.orphan_dependents, &mut errors);
-    let dry_run = dry_run(body.dry_run.iter().flatten().map(String::as_str), &mut errors);
-    refuse("DeleteOptions", &errors)?;
-    let preconditions = body.preconditions.unwrap_or_default();
-    Ok(DeleteOptions {
-        dry_run,
-        grace_period_seconds: body.grace_period_seconds,
-        propagation,
-        orphan_dependents: body.orphan_dependents,
-        uid: preconditions.uid,
-        resource_version: preconditions.resource_version,
-    })
-}
-
-#[derive(Default, serde::Deserialize)]
-#[serde(rename_all = "camelCase")]
-struct DeleteBody {
-    grace_period_seconds: Option<i64>,
-    preconditions: Option<Preconditions>,
-    orphan_dependents: Option<bool>,
-    propagation_policy: Option<String>,
-    dry_run: Option<Vec<String>>,
-}
-
-#[derive(Default, serde::Deserialize)]
-#[serde(rename_all = "camelCase")]
-struct Preconditions {
-    uid: Option<String>,
-    resource_version: Option<String>,
-}
-
-fn propagation(
-    text: Option<&str>,
-    orphan: Option<bool>,
-    errors: &mut Vec<field::Error>,
-) -> Option<Propagation> {
-    let path = Path::new("propagationPolicy");
-    let text = text?;
-    if orphan.is_some() {
-        let why = "orphanDependents and deletionPropagation cannot be both set";
-        errors.push(field::Error::invalid(&path, text, why));
-    }
-    match text {
-        "Foreground" => Some(Propagation::Foreground),
-        "Background" => Some(Propagation::Background),
-        "Orphan" => Some(Propagation::Orphan),
-        other => {
-            let known = ["Foreground", "Background", "Orphan", "nil"];
-            errors.push(field::Error::not_supported(&path, other, &known));
-            None
-        }
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::options::Propagation;
     use serde_json::json;
 
     #[test]
@@ -322,18 +246,18 @@ mod tests {
         assert_eq!((query.grace_period_seconds, query.propagation), (Some(0), Some(Propagation::Orphan)));
         let query = delete_options(&Query::parse("uid=u&resourceVersion=7&preconditions.uid=v")).unwrap();
         assert_eq!((query.uid.as_deref(), query.resource_version.as_deref()), (Some("u"), Some("7")));
-        assert!(delete_options_of(&Value::Null).unwrap().propagation.is_none());
-        let body = delete_options_of(&json!({
+        assert!(DeleteOptions::read(&Value::Null).unwrap().propagation.is_none());
+        let body = DeleteOptions::read(&json!({
             "kind": "DeleteOptions", "apiVersion": "v1", "dryRun": ["All"], "propagationPolicy": "Background",
             "preconditions": {"uid": "u", "resourceVersion": "7"}
         }))
         .unwrap();
         assert!(body.dry_run);
         assert_eq!((body.uid.as_deref(), body.resource_version.as_deref()), (Some("u"), Some("7")));
-        assert_eq!(delete_options_of(&json!({"kind": "Pod"})).unwrap_err().code, 400);
-        assert_eq!(delete_options_of(&json!({"gracePeriodSeconds": "x"})).unwrap_err().code, 400);
-        assert_eq!(delete_options_of(&json!({"propagationPolicy": "Sideways"})).unwrap_err().code, 422);
-        let both = delete_options_of(&json!({"propagationPolicy": "Orphan", "orphanDependents": true}));
+        assert_eq!(DeleteOptions::read(&json!({"kind": "Pod"})).unwrap_err().code, 400);
+        assert_eq!(DeleteOptions::read(&json!({"gracePeriodSeconds": "x"})).unwrap_err().code, 400);
+        assert_eq!(DeleteOptions::read(&json!({"propagationPolicy": "Sideways"})).unwrap_err().code, 422);
+        let both = DeleteOptions::read(&json!({"propagationPolicy": "Orphan", "orphanDependents": true}));
         assert!(both.unwrap_err().message.contains("cannot be both set"));
     }
 

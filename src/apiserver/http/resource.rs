@@ -221,7 +221,7 @@ async fn delete_options(call: &mut Call) -> Result<DeleteOptions, Status> {
         return options::delete_options(&call.query);
     }
     // Every group has them; the core's stand for all.
-    options::delete_options_of(&decode(call, &bytes, &Gvk::new("", "v1", "DeleteOptions"))?)
+    DeleteOptions::read(&decode(call, &bytes, &Gvk::new("", "v1", "DeleteOptions"))?)
 }
 
 async fn delete(mut call: Call, target: Target) -> Result<Answer, Status> {
@@ -258,12 +258,18 @@ async fn review(mut call: Call, target: Target) -> Result<Answer, Status> {
     // What is not stored has no other form.
     let offer = Offer { has_forms: false, ..Offer::PLAIN };
     let media = negotiate::answer(call.headers(), &call.query, offer)?;
-    options::write_options(&call.query, Writing::Create)?;
-    let bytes = call.read_body().await?;
-    let mut object = decode(&call, &bytes, &target.resource.gvk)?;
+    let encoding = negotiate::body_encoding(call.headers())?;
+    let options = options::write_options(&call.query, Writing::Create)?;
+    let body = rest::Body::Encoded { bytes: call.read_body().await?, encoding };
+    let mut warnings = Vec::new();
+    let mut object = rest::decoded(&target, body, options.field_validation, &mut warnings)?;
     let gate = reviews::Gate { authenticator: &call.front.authenticator, server: &call.front.server };
-    gate.answer(&call.user, &target, &mut object).await?;
-    Ok(respond::json(201, media, Body::full(format!("{object}\n"))))
+    gate.answer(&call.user, &target, &mut object)
+        .await
+        .map_err(|status| status.with_warnings(warnings.clone()))?;
+    let mut answer = respond::json(201, media, Body::full(format!("{object}\n")));
+    respond::warn(&mut answer, &warnings);
+    Ok(answer)
 }
 
 /// Hands exec, attach, port-forward, logs and the proxies to whoever answers them.

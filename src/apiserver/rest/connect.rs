@@ -5,6 +5,7 @@ use super::{Caller, Target};
 use crate::options::WriteOptions;
 use crate::request::Verb;
 use crate::server::ApiServer;
+use alcove_object::field::quote;
 use alcove_object::{Status, Value};
 use alcove_schema::Minor;
 use bytes::Bytes;
@@ -64,7 +65,7 @@ impl ApiServer {
     /// its object is not there, 503 without a connector.
     pub async fn connect(&self, connection: Connection) -> Result<http::Response<HttpBody>, Status> {
         self.authorize_create(&connection)?;
-        let name = object_name(&connection.target).to_owned();
+        let name = object_name(&connection.target)?.to_owned();
         let parent = Target { subresource: None, name, ..connection.target.clone() };
         self.get_newest(&parent)?;
         if !connection.options.is_null() {
@@ -96,12 +97,21 @@ impl ApiServer {
     }
 }
 
-/// The object that a connection goes to: proxies take `[scheme:]name[:port]`.
-fn object_name(target: &Target) -> &str {
-    let mut parts = target.name.split(':');
-    match (target.subresource_name(), parts.next(), parts.next(), parts.next()) {
-        ("proxy", Some(_scheme), Some(name), Some(_port)) => name,
-        ("proxy", Some(name), Some(_port), None) => name,
-        _ => &target.name,
+/// The object that a connection goes to: proxies take `[scheme:]name[:port]`
+/// (k8s.io/apimachinery/pkg/util/net/port_split.go). 400 for what is no such thing.
+fn object_name(target: &Target) -> Result<&str, Status> {
+    if target.subresource_name() != "proxy" {
+        return Ok(&target.name);
     }
+    let parts: Vec<&str> = target.name.split(':').collect();
+    let name = match parts.as_slice() {
+        ["" | "http" | "https", name, _port] => *name,
+        [name] | [name, _] => *name,
+        _ => "",
+    };
+    if !name.is_empty() {
+        return Ok(name);
+    }
+    let one = &target.resource.singular;
+    Err(Status::bad_request(format!("invalid {one} request {}", quote(&target.name))))
 }

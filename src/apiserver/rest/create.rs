@@ -66,9 +66,14 @@ async fn create_unstored(
     let pods =
         registry.resource("", "v1", "pods").filter(|_| gvr.group.is_empty() && gvr.resource == "bindings");
     let pods = pods.ok_or_else(|| Status::method_not_supported(&gvr.group, &gvr.resource, "create"))?;
-    let binding = Write::new(server, caller, target, options).decode(body)?;
+    let mut write = Write::new(server, caller, target, options);
+    let mut binding = write.decode(body)?;
+    if meta::name(&binding).is_empty() {
+        return Err(Status::bad_request("Name parameter required."));
+    }
+    write.admit_posted(&mut binding).await?;
     let pod = Target::new(pods, "binding", &target.namespace, meta::name(&binding))?;
-    Write::new(server, caller, &pod, options).bind(Body::Tree(binding)).await
+    Write::new(server, caller, &pod, options).bind_admitted(binding).await
 }
 
 impl Write<'_> {
@@ -120,8 +125,9 @@ impl Write<'_> {
         self.warnings.extend(resource.strategy.warnings(object, None));
         self.warnings.extend((resource.rules.warns)(object, None));
         self.admit(Verb::Create, object, None).await?;
-        // Upstream's store says so, which a dry run does not reach.
-        if !meta::text(object, "resourceVersion").is_empty() && !self.options.dry_run {
+        // Upstream's store says so, which a dry run does not reach. It reads a number there, and forgives what is none.
+        let version = meta::text(object, "resourceVersion").parse::<u64>();
+        if version.is_ok_and(|version| version != 0) && !self.options.dry_run {
             let why = "resourceVersion should not be set on objects to be created";
             return Err(Status::new(500, Reason::UNKNOWN, why));
         }

@@ -22,7 +22,8 @@ pub(super) fn object(
         Body::Encoded { bytes, encoding } => {
             // Custom resources name their kind themselves.
             let default = Some(kind).filter(|_| !is_custom);
-            let decoded = decode::decode(&bytes, encoding, default, |found| types.kind(found));
+            let lookup = |found: &Gvk| types.kind(if is_old_eviction(found, kind) { kind } else { found });
+            let decoded = decode::decode(&bytes, encoding, default, lookup);
             let decoded = decoded.map_err(|e| {
                 Status::bad_request(match &e.cause {
                     Cause::NoVersion(_) => other_version("", kind),
@@ -51,6 +52,12 @@ pub(super) fn object(
     Ok(value)
 }
 
+/// Whether this is an eviction as clients of old send it: the same fields under a version that has no other kind any more
+/// (k8s.io/kubernetes/pkg/registry/core/pod/storage/eviction.go: AcceptsGroupVersion).
+fn is_old_eviction(found: &Gvk, expected: &Gvk) -> bool {
+    found.kind == "Eviction" && *found == Gvk { version: "v1beta1".into(), ..expected.clone() }
+}
+
 /// Says again that nobody is to own the fields any more.
 fn forget_owners(object: &mut Value) {
     meta::set(object, "managedFields", Value::Array(Vec::new()));
@@ -77,6 +84,9 @@ fn conformed(mut tree: Value, types: &Types, kind: &Gvk) -> Result<(Gvk, Value, 
 
 /// 400 for another version or kind than the request is about.
 fn check_kind(found: &Gvk, expected: &Gvk, object: &Value, is_custom: bool) -> Result<(), Status> {
+    if is_old_eviction(found, expected) {
+        return Ok(());
+    }
     if found.api_version() != expected.api_version() {
         return Err(Status::bad_request(other_version(&found.api_version(), expected)));
     }

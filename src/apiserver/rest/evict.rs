@@ -32,15 +32,19 @@ enum Price {
 impl Write<'_> {
     /// Evicts the target.
     pub(super) async fn evict(&mut self, body: Body) -> Result<Answered, Status> {
-        let eviction = self.decode(body)?;
-        let given = meta::name(&eviction);
-        if !given.is_empty() && given != self.target.name {
-            return Err(Status::bad_request("name in URL does not match name in Eviction object"));
-        }
-        let options = delete_options(eviction.get("deleteOptions"), self.options.dry_run);
+        let mut eviction = self.decode(body)?;
+        self.check_posted(&eviction)?;
+        self.admit_posted(&mut eviction).await?;
+        let mut options = match eviction.get("deleteOptions").filter(|options| options.is_object()) {
+            Some(options) => DeleteOptions::read(options)?,
+            None => DeleteOptions::default(),
+        };
+        options.dry_run |= self.options.dry_run;
         let names_version = options.resource_version.is_some();
         loop {
             let pod = self.evicted()?;
+            // Another pod does not become the right one, however often one looks.
+            check_preconditions(&DeleteOptions { resource_version: None, ..options.clone() }, &pod)?;
             let mut exact = options.clone();
             let version = Some(meta::text(&pod, "resourceVersion").to_owned());
             let retries = phase(&pod) == "Pending" && !names_version;
@@ -119,22 +123,9 @@ impl Write<'_> {
 
     /// Writes the condition `DisruptionTarget` and gives the pod's revision.
     async fn announce(&mut self, options: &DeleteOptions) -> Result<u64, Status> {
-        let (resource, name, now) = (self.resource().clone(), self.target.name.clone(), self.now.clone());
+        let now = self.now.clone();
         let edit = |pod: &mut Value| -> Result<(), Status> {
-            for (what, wanted, found) in [
-                ("UID", &options.uid, meta::uid(pod)),
-                ("ResourceVersion", &options.resource_version, meta::text(pod, "resourceVersion")),
-            ] {
-                if let Some(wanted) =
-                    wanted.as_deref().filter(|wanted| !wanted.is_empty() && *wanted != found)
-                {
-                    let what = format!(
-                        "the {what} in the precondition ({wanted}) does not match the {what} in record ({found})."
-                    );
-                    let why = "The object might have been modified, or deleted and then recreated";
-                    return Err(errors::conflict(&resource, &name, &format!("{what} {why}")));
-                }
-            }
+            check_preconditions(options, pod)?;
             let condition = json!({
                 "status": "True", "reason": "EvictionByEvictionAPI", "message": "Eviction API: evicting",
                 "lastTransitionTime": now,
@@ -144,6 +135,23 @@ impl Write<'_> {
         };
         Ok(self.change(Part::Any, Change::Edit(&edit), false).await?.object.revision)
     }
+}
+
+/// 409 for another pod, or another state of it, than the options name.
+fn check_preconditions(options: &DeleteOptions, pod: &Value) -> Result<(), Status> {
+    let (uid, version) = (meta::uid(pod), meta::text(pod, "resourceVersion"));
+    for (what, wanted, found, why) in [
+        ("UID", &options.uid, uid, "deleted and then recreated"),
+        ("ResourceVersion", &options.resource_version, version, "modified"),
+    ] {
+        if let Some(wanted) = wanted.as_deref().filter(|wanted| !wanted.is_empty() && *wanted != found) {
+            let why = format!(
+                "the {what} in the precondition ({wanted}) does not match the {what} in record ({found}). The object might have been {why}"
+            );
+            return Err(Status::conflict("", "Pod", meta::name(pod), &why));
+        }
+    }
+    Ok(())
 }
 
 fn phase(pod: &Value) -> &str {
@@ -244,19 +252,6 @@ fn spend(budget: &mut Value, pod: &str, now: &str) -> Result<(), Status> {
         meta::child_mut(status, "disruptedPods").insert(pod.to_owned(), now.into());
     }
     Ok(())
-}
-
-/// The options that an eviction carries.
-fn delete_options(tree: Option<&Value>, dry_run: bool) -> DeleteOptions {
-    let text = |path: &str| tree.and_then(|t| t.pointer(path)).and_then(Value::as_str).map(str::to_owned);
-    DeleteOptions {
-        dry_run: dry_run || tree.and_then(|t| t.pointer("/dryRun/0")).is_some(),
-        grace_period_seconds: tree.and_then(|t| t.get("gracePeriodSeconds")).and_then(Value::as_i64),
-        uid: text("/preconditions/uid"),
-        resource_version: text("/preconditions/resourceVersion"),
-        propagation: None,
-        orphan_dependents: None,
-    }
 }
 
 #[cfg(test)]

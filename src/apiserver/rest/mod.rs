@@ -38,8 +38,19 @@ pub use target::{Caller, Target};
 pub use watch::Watch;
 
 use crate::client::Object;
-use alcove_object::Value;
+use crate::options::FieldValidation;
 use alcove_object::status::Details;
+use alcove_object::{Status, Value};
+
+/// The body of a post to a kind that is not stored. 400 as for objects.
+pub(crate) fn decoded(
+    target: &Target,
+    body: Body,
+    validation: FieldValidation,
+    warnings: &mut Vec<String>,
+) -> Result<Value, Status> {
+    decode::object(body, &target.resource.types, target.gvk(), false, validation, warnings)
+}
 
 /// The answer to a write.
 #[derive(Clone, Debug)]

@@ -5,7 +5,8 @@ use super::write::Write;
 use super::{Answered, Body, Caller, Target, stored};
 use crate::options::WriteOptions;
 use crate::server::ApiServer;
-use alcove_object::{Status, Value, condition, meta};
+use alcove_object::field::{Error, Path};
+use alcove_object::{Reason, Status, Value, condition, meta};
 use serde_json::json;
 
 impl ApiServer {
@@ -25,7 +26,16 @@ impl ApiServer {
 impl Write<'_> {
     /// Puts a pod on a node (k8s.io/kubernetes/pkg/registry/core/pod/storage/storage.go: BindingREST).
     pub(super) async fn bind(&mut self, body: Body) -> Result<Answered, Status> {
-        let answered = self.put_on_node(body, None).await?;
+        let mut binding = self.decode(body)?;
+        self.admit_posted(&mut binding).await?;
+        self.bind_admitted(binding).await
+    }
+
+    /// The same for a binding that admission has seen.
+    pub(super) async fn bind_admitted(&mut self, binding: Value) -> Result<Answered, Status> {
+        self.check_posted(&binding)?;
+        check_target(&binding)?;
+        let answered = self.put_on_node(Body::Tree(binding), None).await?;
         Ok(self.succeeded(answered))
     }
 
@@ -33,14 +43,7 @@ impl Write<'_> {
     async fn put_on_node(&mut self, body: Body, status: Option<Value>) -> Result<Answered, Status> {
         let binding = self.decode(body)?;
         let text = |path: &str| binding.pointer(path).and_then(Value::as_str).unwrap_or_default();
-        let given = meta::name(&binding);
-        if !given.is_empty() && given != self.target.name {
-            return Err(Status::bad_request("name in URL does not match name in Binding object"));
-        }
         let node = text("/target/name").to_owned();
-        if node.is_empty() || !matches!(text("/target/kind"), "" | "Node" | "Minion") {
-            return Err(Status::bad_request("the target of a binding is a Node with a name"));
-        }
         let name = self.target.name.clone();
         let now = self.now.clone();
         let edit = |pod: &mut Value| -> Result<(), Status> {
@@ -48,9 +51,10 @@ impl Write<'_> {
             for (what, field) in [("UID", "uid"), ("ResourceVersion", "resourceVersion")] {
                 let (wanted, found) = (meta::text(&binding, field), meta::text(pod, field));
                 if !wanted.is_empty() && wanted != found {
-                    return conflict(format!(
+                    let why = format!(
                         "Precondition failed: {what} in precondition: {wanted}, {what} in object meta: {found}"
-                    ));
+                    );
+                    return Err(Status::conflict("", "pods", &name, &why));
                 }
             }
             if meta::is_deleting(pod) {
@@ -86,6 +90,25 @@ impl Write<'_> {
             json!({"kind": "Status", "apiVersion": "v1", "metadata": {}, "status": "Success", "code": 201});
         let object = stored::unstored(answered.object.key, answered.object.revision, &success);
         Answered { object, created: true, warnings: answered.warnings }
+    }
+}
+
+/// A failure without a reason for a binding to no node, as upstream has it.
+fn check_target(binding: &Value) -> Result<(), Status> {
+    let text = |path: &str| binding.pointer(path).and_then(Value::as_str).unwrap_or_default();
+    let path = Path::new("target");
+    let mut wrong = Vec::new();
+    if !matches!(text("/target/kind"), "" | "Node") {
+        wrong.push(Error::not_supported(&path.child("kind"), text("/target/kind"), &["Node", "<empty>"]));
+    }
+    if text("/target/name").is_empty() {
+        wrong.push(Error::required(&path.child("name"), ""));
+    }
+    let texts: Vec<String> = wrong.iter().map(Error::to_string).collect();
+    match texts.as_slice() {
+        [] => Ok(()),
+        [one] => Err(Status::new(500, Reason::UNKNOWN, one)),
+        several => Err(Status::new(500, Reason::UNKNOWN, format!("[{}]", several.join(", ")))),
     }
 }
 

@@ -1,10 +1,9 @@
 //! `serviceaccounts/token`: a token for a service account, bound to what the request names
 //! (k8s.io/kubernetes/pkg/registry/core/serviceaccount/storage/token.go).
 
-use super::write::Write;
+use super::write::{OTHER_NAMESPACE, Write};
 use super::{Answered, Body, stored};
 use crate::authn::{Bound, Claims, Reference, ServiceAccountTokens};
-use crate::request::Verb;
 use alcove_object::field::{Error, Path};
 use alcove_object::{Gvk, Status, Value, meta, time};
 use serde_json::json;
@@ -36,14 +35,7 @@ impl Write<'_> {
         self.check_uid(&request, &account)?;
         self.complete_request(&mut request, &account, &tokens);
         check_seconds(&request)?;
-        // Only the chain: what a service account defaults is no business of a request.
-        let server = self.server;
-        for step in &server.admission {
-            self.run_step(&**step, Verb::Create, &mut request, false).await?;
-        }
-        for step in &server.admission {
-            self.run_step(&**step, Verb::Create, &mut request, true).await?;
-        }
+        self.admit_posted(&mut request).await?;
         let claims = self.claims(&request, &account, &tokens)?;
         let token = tokens
             .issue(&claims)
@@ -55,17 +47,16 @@ impl Write<'_> {
         Ok(self.answered(object, true))
     }
 
-    /// 422 for a body about another service account than the path.
+    /// 400 for a body about another namespace than the path, 422 for one about another service account.
     fn check_place(&self, request: &Value) -> Result<(), Status> {
-        for (field, found, expected) in [
-            ("name", meta::name(request), &self.target.name),
-            ("namespace", meta::namespace(request), &self.target.namespace),
-        ] {
-            if !found.is_empty() && found != expected {
-                let why = format!("must match the service account {field} if specified");
-                let wrong = Error::invalid(&Path::new("metadata").child(field), found, why);
-                return Err(Status::invalid(GROUP, "TokenRequest", &self.target.name, &[wrong]));
-            }
+        let (name, namespace) = (meta::name(request), meta::namespace(request));
+        if !namespace.is_empty() && namespace != self.target.namespace {
+            return Err(Status::bad_request(OTHER_NAMESPACE));
+        }
+        if !name.is_empty() && name != self.target.name {
+            let why = "must match the service account name if specified";
+            let wrong = Error::invalid(&Path::new("metadata").child("name"), name, why);
+            return Err(Status::invalid(GROUP, "TokenRequest", &self.target.name, &[wrong]));
         }
         Ok(())
     }

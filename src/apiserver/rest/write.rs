@@ -17,6 +17,8 @@ use tokio::sync::OwnedMutexGuard;
 
 /// Longest field manager (k8s.io/apimachinery/pkg/apis/meta/v1/validation: FieldManagerMaxLength), in bytes.
 const MANAGER_BYTES_MAX: usize = 128;
+pub(super) const OTHER_NAMESPACE: &str =
+    "the namespace of the provided object does not match the namespace sent on the request";
 
 /// What admission sees of a write: its fields are borrowed one by one, since warnings are written meanwhile.
 macro_rules! attributes {
@@ -202,7 +204,7 @@ impl<'a> Write<'a> {
     }
 
     /// One admission step over something that is not stored.
-    pub async fn run_step(
+    async fn run_step(
         &mut self,
         step: &dyn Admission,
         verb: Verb,
@@ -214,6 +216,18 @@ impl<'a> Write<'a> {
             false => step.mutate(&mut attributes!(self, verb, object, old)).await,
             true => step.validate(&mut attributes!(self, verb, object, old)).await,
         }
+    }
+
+    /// Admission of what is posted to a subresource and not stored. Only the chain: what the resource itself defaults is
+    /// no business of it.
+    pub async fn admit_posted(&mut self, posted: &mut Value) -> Result<(), Status> {
+        let server = self.server;
+        for validating in [false, true] {
+            for step in &server.admission {
+                self.run_step(&**step, Verb::Create, posted, validating).await?;
+            }
+        }
+        Ok(())
     }
 
     /// Mutating admission, and what must hold again after it.
@@ -340,10 +354,22 @@ impl<'a> Write<'a> {
                 meta::set(object, "namespace", expected);
                 Ok(())
             }
-            _ => Err(Status::bad_request(
-                "the namespace of the provided object does not match the namespace sent on the request",
-            )),
+            _ => Err(Status::bad_request(OTHER_NAMESPACE)),
         }
+    }
+
+    /// 400 unless what is posted to a subresource is about the object of the path: its namespace, where it says one, and
+    /// its name, which it must say.
+    pub fn check_posted(&self, posted: &Value) -> Result<(), Status> {
+        let (namespace, expected) = (meta::namespace(posted), self.target.namespace.as_str());
+        if !namespace.is_empty() && namespace != expected {
+            return Err(Status::bad_request(OTHER_NAMESPACE));
+        }
+        if meta::name(posted) == self.target.name {
+            return Ok(());
+        }
+        let kind = &self.target.gvk().kind;
+        Err(Status::bad_request(format!("name in URL does not match name in {kind} object")))
     }
 
     /// 400 unless the object's name is the path's.
