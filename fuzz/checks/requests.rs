@@ -59,7 +59,7 @@ pub fn options(input: &[u8]) {
         let _may_be_refused = negotiate::answer(
             &headers,
             &query,
-            Offer { is_stream, is_list: !is_stream, has_protobuf, has_forms: !is_stream },
+            Offer { is_stream, is_list: !is_stream, is_routed: true, has_protobuf, has_forms: !is_stream },
         );
     }
     let _may_be_refused = negotiate::plain_answer(&headers, &query);

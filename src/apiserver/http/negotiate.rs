@@ -179,6 +179,8 @@ pub struct Offer {
     pub is_stream: bool,
     /// A list, which could be watched at the same path.
     pub is_list: bool,
+    /// Whether upstream's router looks at the media types first. It knows nothing of custom resources.
+    pub is_routed: bool,
     /// Whether whole objects have a protobuf form; custom resources have none.
     pub has_protobuf: bool,
     /// Whether there are tables and metadata alone; reviews, which are not stored, have neither.
@@ -209,8 +211,9 @@ pub fn answer(headers: &HeaderMap, query: &Query, offer: Offer) -> Result<Media,
 /// 406. Who takes none of the media types never gets to a handler, and upstream's router has words of its own.
 fn turned_away(accept: &str, offer: Offer) -> Status {
     let is_known = |clause: &Clause<'_>| ANSWERS.iter().any(|(media_type, _)| clause.takes(media_type));
-    if clauses(accept).iter().any(is_known) {
-        return not_acceptable(offer.is_stream);
+    let is_any_known = clauses(accept).iter().any(is_known);
+    if is_any_known || !offer.is_routed {
+        return not_acceptable(offer.is_stream && is_any_known);
     }
     let mut types = ANSWERS.map(|(media_type, _)| media_type).join(", ");
     if offer.is_stream || offer.is_list {
@@ -221,7 +224,8 @@ fn turned_away(accept: &str, offer: Offer) -> Status {
 
 impl Offer {
     /// What is offered unless more is known.
-    pub const PLAIN: Offer = Offer { is_stream: false, is_list: false, has_protobuf: true, has_forms: true };
+    pub const PLAIN: Offer =
+        Offer { is_stream: false, is_list: false, is_routed: true, has_protobuf: true, has_forms: true };
 
     fn media(self, clause: &Clause<'_>, format: Format, pretty: bool) -> Option<Media> {
         let transform = match (clause.parameter("as"), clause.parameter("g"), clause.parameter("v")) {

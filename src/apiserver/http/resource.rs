@@ -33,11 +33,19 @@ pub async fn answer(mut call: Box<Call>) -> Result<Answer, Status> {
     }
     let target = match Target::of(&registry, &call.info) {
         Ok(target) => target,
-        Err(status) if status.code == 404 => return plain::unserved(&registry, &call.info.path),
+        Err(status) if status.code == 404 => {
+            return match missing_part(&registry, &call.info) {
+                Some(missing) => Err(missing),
+                None => plain::unserved(&registry, &call.info.path),
+            };
+        }
         Err(status) => return Err(status),
     };
     if !is_routed(&call.info) {
-        return Err(Status::unrouted_method());
+        return Err(match (target.resource.custom.is_some(), call.info.verb) {
+            (true, Verb::Update | Verb::Patch) => Status::bad_request("name must be provided"),
+            _ => Status::unrouted_method(),
+        });
     }
     let deprecation = target.resource.deprecation.clone();
     match (dispatch(call, target).await, deprecation) {
@@ -64,6 +72,18 @@ async fn dispatch(call: Box<Call>, target: Target) -> Result<Answer, Status> {
         Verb::Connect => plain::unserved(&call.front.server.registry(), &call.info.path),
         Verb::Unnamed => Err(Status::unrouted_method()),
     }
+}
+
+/// 404 for a subresource that a custom resource does not have. Upstream's handler of those says that the object is not
+/// there.
+fn missing_part(registry: &Registry, info: &RequestInfo) -> Option<Status> {
+    let resource = registry.resource(&info.group, &info.version, &info.resource)?;
+    let is_missing = resource.custom.is_some()
+        && resource.namespaced != info.namespace.is_empty()
+        && !info.subresource.is_empty()
+        && resource.subresource(&info.subresource).is_none();
+    let warnings = resource.deprecation.iter().cloned().collect();
+    is_missing.then(|| Status::not_found(&info.group, &info.resource, &info.name).with_warnings(warnings))
 }
 
 /// Whether the method fits the path: objects are made in their collection, and changed under their names.
@@ -96,6 +116,7 @@ fn form(call: &Call, target: &Target, is_stream: bool) -> Result<Form, Status> {
     let offer = Offer {
         is_stream,
         is_list: call.info.verb == Verb::List,
+        is_routed: target.resource.custom.is_none(),
         has_protobuf: protobuf::is_spoken(target),
         ..Offer::PLAIN
     };

@@ -123,13 +123,13 @@ fn field_of<'e>(entry: &'e Entry, field: &str) -> &'e str {
 }
 
 /// 400 for a field that a resource's selectors do not know, with the texts of
-/// k8s.io/apimachinery/pkg/runtime/conversion.go and of the kinds that have fields of their own.
+/// k8s.io/apimachinery/pkg/runtime/conversion.go, of the kinds that have fields of their own, and of custom resources.
 fn check_field(resource: &Resource, field: &str) -> Result<(), Status> {
     let known = matches!(field, "metadata.name" | "metadata.namespace");
     if known || resource.selectable.iter().any(|s| s.label == field) {
         return Ok(());
     }
-    Err(Status::bad_request(if resource.selectable.is_empty() {
+    Err(Status::bad_request(if resource.selectable.is_empty() && resource.custom.is_none() {
         format!("{field:?} is not a known field selector: only \"metadata.name\", \"metadata.namespace\"")
     } else {
         format!("field label not supported: {field}")

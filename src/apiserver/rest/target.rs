@@ -82,7 +82,11 @@ impl Target {
         if verbs.has(verb) || is_connection {
             return Ok(self);
         }
-        Err(Status::unrouted_method())
+        let gvr = &self.resource.gvr;
+        Err(match self.resource.custom {
+            Some(_) => Status::method_not_supported(&gvr.group, &gvr.resource, verb.as_str()),
+            None => Status::unrouted_method(),
+        })
     }
 
     /// The subresource, if the target is one.
