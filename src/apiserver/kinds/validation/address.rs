@@ -39,7 +39,7 @@ pub(super) fn interface(text: &str, path: &Path) -> Option<Error> {
 }
 
 /// An address of IPv4 with what leads its numbers taken away.
-fn without_zeros(text: &str) -> String {
+pub(in crate::kinds) fn without_zeros(text: &str) -> String {
     let plain = |part: &str| match part.trim_start_matches('0') {
         "" if !part.is_empty() => "0".to_owned(),
         plain => plain.to_owned(),
@@ -54,7 +54,8 @@ pub(super) fn parse_block(text: &str) -> Option<(IpAddr, u32)> {
     (bits <= width(ip)).then_some((ip, bits))
 }
 
-fn width(ip: IpAddr) -> u32 {
+/// Bits of an address.
+pub(in crate::kinds) fn width(ip: IpAddr) -> u32 {
     if ip.is_ipv4() { 32 } else { 128 }
 }
 
@@ -62,6 +63,20 @@ fn number(ip: IpAddr) -> u128 {
     match ip {
         IpAddr::V4(v4) => u32::from(v4).into(),
         IpAddr::V6(v6) => v6.into(),
+    }
+}
+
+/// The first address of the block that an address is in. `bits` is at most its width.
+pub(in crate::kinds) fn first_of(ip: IpAddr, bits: u32) -> IpAddr {
+    match ip {
+        IpAddr::V4(v4) => {
+            let mask = u32::MAX.checked_shl(32 - bits).unwrap_or(0);
+            IpAddr::V4((u32::from(v4) & mask).into())
+        }
+        IpAddr::V6(v6) => {
+            let mask = u128::MAX.checked_shl(128 - bits).unwrap_or(0);
+            IpAddr::V6((u128::from(v6) & mask).into())
+        }
     }
 }
 
@@ -79,11 +94,9 @@ pub(super) fn is_strictly_inside(inner: (IpAddr, u32), outer: (IpAddr, u32)) -> 
 /// A block without bits beyond its prefix.
 pub(in crate::kinds) fn block(text: &str, path: &Path) -> Option<Error> {
     let Some((ip, bits)) = parse_block(text) else { return Some(Error::invalid(path, text, NOT_A_BLOCK)) };
-    let host_bits = width(ip) - bits;
-    let has_more = host_bits > 0 && number(ip) & (u128::MAX >> (128 - host_bits)) != 0;
     let why = match ip {
         IpAddr::V6(v6) if v6.to_ipv4_mapped().is_some() => "must not have an IPv4-mapped IPv6 address",
-        _ if has_more => "must not have bits set beyond the prefix length",
+        _ if first_of(ip, bits) != ip => "must not have bits set beyond the prefix length",
         _ => return None,
     };
     Some(Error::invalid(path, text, why))

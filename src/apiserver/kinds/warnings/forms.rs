@@ -1,6 +1,7 @@
 //! Addresses and blocks of them that are right, or were once, in a spelling that is not the one
 //! (k8s.io/apimachinery/pkg/util/validation/ip.go: GetWarningsForIP and GetWarningsForCIDR).
 
+use crate::kinds::validation::address::{first_of, width, without_zeros};
 use std::net::IpAddr;
 
 /// What is to say about an address. What is no address is no matter of warnings.
@@ -61,32 +62,6 @@ fn lenient_block(text: &str) -> Option<((IpAddr, u32), bool)> {
     let bits: u32 = bits.parse().ok()?;
     let bits = if ip.is_ipv4() && is_mapped { bits.checked_sub(96)? } else { bits };
     (bits <= width(ip)).then_some(((ip, bits), is_standard && !has_zeros))
-}
-
-fn without_zeros(text: &str) -> String {
-    let plain = |part: &str| match part.trim_start_matches('0') {
-        "" if !part.is_empty() => "0".to_owned(),
-        plain => plain.to_owned(),
-    };
-    text.split('.').map(plain).collect::<Vec<_>>().join(".")
-}
-
-fn width(ip: IpAddr) -> u32 {
-    if ip.is_ipv4() { 32 } else { 128 }
-}
-
-/// The first address of the block that an address is in.
-fn first_of(ip: IpAddr, bits: u32) -> IpAddr {
-    match ip {
-        IpAddr::V4(v4) => {
-            let mask = u32::MAX.checked_shl(32 - bits).unwrap_or(0);
-            IpAddr::V4((u32::from(v4) & mask).into())
-        }
-        IpAddr::V6(v6) => {
-            let mask = u128::MAX.checked_shl(128 - bits).unwrap_or(0);
-            IpAddr::V6((u128::from(v6) & mask).into())
-        }
-    }
 }
 
 #[cfg(test)]
