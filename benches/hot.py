@@ -22,7 +22,6 @@ from pathlib import Path
 import run
 import sync
 
-sys.dont_write_bytecode = True
 import cc  # noqa: E402
 
 # Long enough for whatever a tenant does every minute to have been done twice.

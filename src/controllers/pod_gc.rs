@@ -5,10 +5,10 @@
 //! have been missing for a while, and is looked for once more, before anything is deleted.
 
 use crate::pods;
-use crate::runtime::{self, Facts, Failure, Key, Next, Reconciler, Source, skim};
+use crate::runtime::{self, Failure, Key, Next, Reconciler, Source};
 use alcove_apiserver::options::{DeleteOptions, ListOptions, PatchType, WriteOptions};
-use alcove_apiserver::{Client, Event, Object};
-use alcove_object::scan::{Malformed, Scanner};
+use alcove_apiserver::{Client, Event};
+use alcove_object::lean::Wanted;
 use alcove_object::selector::Fields;
 use alcove_object::{Env, Gvr, Reason, Status, Value, meta, settled, time};
 use jiff::Timestamp;
@@ -26,13 +26,21 @@ const QUARANTINE: Duration = Duration::from_secs(40);
 const GOING: Duration = Duration::from_secs(20);
 /// The key of all finished pods. Keys of pods have a namespace.
 const FINISHED: &str = "finished";
-const UNREAD: [&str; 4] = ["managedFields", "containers", "volumes", "containerStatuses"];
+/// What is read of a pod to tell whether it may be left over.
+const READ: [&str; 5] = [
+    "metadata/creationTimestamp",
+    "metadata/deletionTimestamp",
+    "spec/nodeName",
+    "status/phase",
+    "status/reason",
+];
 
 /// Deletes pods that are left over.
 pub struct PodGc {
     client: Client,
     env: Arc<dyn Env>,
     finished_max: usize,
+    read: Wanted,
     state: Mutex<State>,
 }
 
@@ -65,7 +73,7 @@ impl Lost {
 impl PodGc {
     /// A controller that acts as this client's user and keeps so many finished pods.
     pub fn new(client: Client, env: Arc<dyn Env>, finished_max: usize) -> PodGc {
-        PodGc { client, env, finished_max, state: Mutex::default() }
+        PodGc { client, env, finished_max, read: Wanted::of(&READ), state: Mutex::default() }
     }
 
     /// Pods, and those of a node that goes.
@@ -88,13 +96,13 @@ impl PodGc {
                 state.lost.remove(&pod.key);
             }
             Event::Added(pod) | Event::Modified(pod) => {
-                let (phase, node) = place(pod).unwrap_or_default();
-                if matches!(&*phase, "Succeeded" | "Failed") && self.note_finished(pod) {
+                let tree = self.read.read(&pod.bytes).unwrap_or_default();
+                if pods::is_finished(&tree) && self.note_finished(&pod.key, &tree) {
                     add(FINISHED.into());
                 }
-                let is_lost = match &*node {
-                    "" => Facts::of(pod).deletion_timestamp.is_some(),
-                    node => !self.has_node(node).unwrap_or(true),
+                let is_lost = match pods::node(&tree) {
+                    None => meta::is_deleting(&tree),
+                    Some(node) => !self.has_node(node).unwrap_or(true),
                 };
                 if is_lost || self.state.lock().lost.contains_key(&pod.key) {
                     add(pod.key.clone());
@@ -105,13 +113,12 @@ impl PodGc {
     }
 
     /// Remembers a finished pod; gives whether there are too many.
-    fn note_finished(&self, pod: &Object) -> bool {
+    fn note_finished(&self, key: &Key, pod: &Value) -> bool {
         let mut state = self.state.lock();
         let finished = &mut state.finished;
-        finished.entry(pod.key.clone()).or_insert_with(|| {
-            let tree = skim(pod, &UNREAD);
-            let is_evicted = tree["status"]["reason"] == "Evicted";
-            (!is_evicted, time::parse(meta::text(&tree, "creationTimestamp")))
+        finished.entry(key.clone()).or_insert_with(|| {
+            let is_evicted = pod["status"]["reason"] == "Evicted";
+            (!is_evicted, time::parse(meta::text(pod, "creationTimestamp")))
         });
         finished.len() > self.finished_max
     }
@@ -166,29 +173,6 @@ impl PodGc {
 
 fn nodes_resource() -> Gvr {
     Gvr::new("", "v1", "nodes")
-}
-
-/// Phase and node of a pod, each empty when there is none.
-fn place(pod: &Object) -> Result<(String, String), Malformed> {
-    let (mut phase, mut node) = Default::default();
-    Scanner::new(&pod.bytes).object(|json, key| {
-        let part = Scanner::new(json.value()?);
-        if key.is("spec") {
-            node = member(part, "nodeName").unwrap_or_default();
-        } else if key.is("status") {
-            phase = member(part, "phase").unwrap_or_default();
-        }
-        Ok::<(), Malformed>(())
-    })?;
-    Ok((phase, node))
-}
-
-/// A text in a part of an object, empty when there is none.
-fn member(mut part: Scanner<'_>, name: &str) -> Result<String, Malformed> {
-    match part.find(name)? {
-        true => Ok(part.string()?.text()?.into_owned()),
-        false => Ok(String::new()),
-    }
 }
 
 fn failed(pod: &Value, why: Option<Lost>, now: Timestamp) -> Value {

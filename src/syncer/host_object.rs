@@ -80,7 +80,7 @@ fn tree(json: &str) -> Value {
 fn read(json: &str) -> Result<Told, Malformed> {
     let (mut object, mut told) = (Map::new(), Told::default());
     Scanner::new(json.as_bytes()).object(|json, key| {
-        let part = if key.is("metadata") { metadata(json, &mut told.fields)? } else { value(json)? };
+        let part = if key.is("metadata") { metadata(json, &mut told.fields)? } else { json.tree()? };
         object.insert(key.text()?.into_owned(), part);
         Ok::<(), Malformed>(())
     })?;
@@ -95,7 +95,7 @@ fn metadata(json: &mut Scanner<'_>, fields: &mut Box<str>) -> Result<Value, Malf
         if key.is("managedFields") {
             return json.array(|json| applied_fields(json, fields));
         }
-        metadata.insert(key.text()?.into_owned(), value(json)?);
+        metadata.insert(key.text()?.into_owned(), json.tree()?);
         Ok(())
     })?;
     Ok(Value::Object(metadata))
@@ -122,10 +122,6 @@ fn applied_fields(json: &mut Scanner<'_>, fields: &mut Box<str>) -> Result<(), M
         *fields = found.into();
     }
     Ok(())
-}
-
-fn value(json: &mut Scanner<'_>) -> Result<Value, Malformed> {
-    serde_json::from_slice(json.value()?).map_err(|_| Malformed)
 }
 
 /// What an object says that was read whole.

@@ -3,7 +3,7 @@
 
 use super::{Namespaces, Remaining, told};
 use alcove_apiserver::aggregation::{Place, Remote};
-use alcove_object::{Gvr, Reason, Status, Value, meta};
+use alcove_object::{Gvr, Reason, Status, Value, meta, settled};
 use std::sync::Arc;
 
 /// What servers do not have there, or cannot do with it.
@@ -36,11 +36,9 @@ impl Namespaces {
                     resource: resource["name"].as_str().unwrap_or_default(),
                     ..Place::default()
                 };
-                match self.empty_place(&place, resource, remaining).await {
-                    Err(status) if !NOT_THERE.contains(&status.reason) => {
-                        remaining.failures.push(status.message.clone());
-                    }
-                    _ => {}
+                if let Err(status) = settled(self.empty_place(&place, resource, remaining).await, &NOT_THERE)
+                {
+                    remaining.failures.push(status.message.clone());
                 }
             }
         }
@@ -59,10 +57,7 @@ impl Namespaces {
         } else if can_list {
             for item in self.items(place).await? {
                 let one = Place { name: meta::name(&item), ..*place };
-                match self.client.delete_aggregated(&one).await {
-                    Err(status) if !NOT_THERE.contains(&status.reason) => return Err(status),
-                    _ => {}
-                }
+                settled(self.client.delete_aggregated(&one).await, &NOT_THERE)?;
             }
         }
         if !can_list {
@@ -81,8 +76,10 @@ impl Namespaces {
 
     async fn items(&self, place: &Place<'_>) -> Result<Vec<Value>, Status> {
         let mut list = self.client.read_aggregated(place).await?;
-        let items = list.get_mut("items").map(Value::take);
-        Ok(items.and_then(|items| items.as_array().cloned()).unwrap_or_default())
+        match list.get_mut("items").map(Value::take) {
+            Some(Value::Array(items)) => Ok(items),
+            _ => Ok(Vec::new()),
+        }
     }
 }
 
