@@ -28,9 +28,8 @@ ROOT = pathlib.Path(__file__).resolve().parent.parent
 REPOSITORY = "ghcr.io/alcove-dev/alcove"
 # Nobody's number by convention; the chart runs the pod as it.
 USER = "65532:65532"
-# What the program finds around it. All of its few threads take memory from one place: with one for each a tenant at rest
-# holds 3 MiB more, and nothing is quicker.
-ENVIRONMENT = {"PATH": "/", "MALLOC_ARENA_MAX": "1"}
+# What the program finds around it.
+ENVIRONMENT = {"PATH": "/"}
 # The most that the image may have, in bytes: what people pull is what they wait for.
 BYTES_MAX = 30_000_000
 PT_INTERP = 3

@@ -108,7 +108,6 @@ fn container(release: &Release) -> Value {
         "imagePullPolicy": control_plane.image.pull_policy,
         "env": [
             { "name": "ALCOVE_LOG", "value": control_plane.log },
-            { "name": "MALLOC_ARENA_MAX", "value": "2" },
             { "name": "ALCOVE_POD_UID", "valueFrom": { "fieldRef": { "apiVersion": "v1", "fieldPath": "metadata.uid" } } },
         ],
         "args": ["serve", "--config", format!("{CONFIG_DIR}/config.yaml")],
