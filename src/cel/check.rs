@@ -10,7 +10,7 @@ use crate::record::Record;
 use crate::signatures::{OPTIONAL_LIBRARIES, Overload, overloads};
 use crate::types::Type;
 use crate::unify::{Bindings, instance};
-use regex::{Regex, RegexBuilder};
+use regex::Regex;
 use std::sync::Arc;
 
 /// What a check found, by the numbers of expressions.
@@ -420,10 +420,5 @@ fn literal_type(literal: &Literal) -> Type {
 
 /// A pattern in RE2's syntax, of limited size.
 pub(crate) fn pattern(text: &str) -> Result<Regex, String> {
-    let built = RegexBuilder::new(text).size_limit(PATTERN_BYTES_MAX).build();
-    built.map_err(|error| {
-        let why = error.to_string();
-        let why = why.lines().last().unwrap_or_default().trim_start_matches("error: ").to_owned();
-        format!("error parsing regexp: {why}: `{text}`")
-    })
+    crate::pattern::compile(text, Some(PATTERN_BYTES_MAX)).map_err(|error| error.to_string())
 }

@@ -22,6 +22,7 @@ pub mod limits;
 mod literals;
 mod macros;
 mod parser;
+mod pattern;
 mod record;
 mod signatures;
 #[cfg(test)]
@@ -33,6 +34,7 @@ mod value;
 pub use eval::EvalError;
 pub use issue::Issues;
 pub use library::{AUTHORIZER, Access, Authorizer, Decision, Question, RESOURCE_CHECK};
+pub use pattern::{PatternError, compile as compile_pattern};
 pub use record::{Made, Record};
 pub use types::{Decl, Field, Merge, Shape, Type, escape};
 pub use value::{Key, Value};

@@ -1,4 +1,4 @@
-//! The JSON paths of printer columns and selectable fields: fields, indices, wildcards and filters on equality
+//! The JSON paths of printer columns and selectable fields: fields, indices, slices, wildcards and filters on equality
 //! (the part of k8s.io/client-go/util/jsonpath that definitions use).
 
 use alcove_object::Value;
@@ -27,6 +27,8 @@ enum Step {
     Field(Box<str>),
     /// An item; counted from the end if negative.
     Index(i64),
+    /// Items from one on, before another, each so many apart; ends are counted from the end if negative.
+    Slice(i64, Option<i64>, i64),
     /// All items, or all values.
     All,
     /// Itself and everything below.
@@ -160,7 +162,23 @@ fn subscript(inside: &str) -> Option<Step> {
     if let Some(name) = quoted(inside) {
         return Some(Step::Field(name.into()));
     }
+    if inside.contains(':') {
+        return slice(inside);
+    }
     inside.parse().ok().map(Step::Index)
+}
+
+/// `from:to:step`, of which each may be missing.
+fn slice(inside: &str) -> Option<Step> {
+    let mut numbers = Vec::new();
+    for part in inside.split(':') {
+        numbers.push(if part.is_empty() { None } else { Some(part.trim().parse().ok()?) });
+    }
+    match numbers[..] {
+        [from, to] => Some(Step::Slice(from.unwrap_or(0), to, 1)),
+        [from, to, every] => Some(Step::Slice(from.unwrap_or(0), to, every.unwrap_or(1))),
+        _ => None,
+    }
 }
 
 fn filter(condition: &str) -> Option<Step> {
@@ -198,6 +216,7 @@ fn follow<'v>(step: &Step, value: &'v Value) -> Vec<&'v Value> {
             let at = if *index < 0 { items.len() as i64 + index } else { *index };
             usize::try_from(at).ok().and_then(|at| items.get(at)).into_iter().collect()
         }
+        (Step::Slice(from, to, every), Value::Array(items)) => sliced(items, *from, *to, *every),
         (Step::All, Value::Array(items)) => items.iter().collect(),
         (Step::All, Value::Object(map)) => map.values().collect(),
         (Step::Descend, value) => {
@@ -213,6 +232,18 @@ fn follow<'v>(step: &Step, value: &'v Value) -> Vec<&'v Value> {
         (Step::Filter(path, how, operand), Value::Array(items)) => {
             items.iter().filter(|item| compares(path.first(item), *how, operand)).collect()
         }
+        _ => Vec::new(),
+    }
+}
+
+/// Part of a list; nothing where the bounds make no sense.
+fn sliced(items: &[Value], from: i64, to: Option<i64>, every: i64) -> Vec<&Value> {
+    let length = items.len() as i64;
+    let bound = |at: i64| if at < 0 { at + length } else { at };
+    let (from, to) = (bound(from), bound(to.unwrap_or(length)).min(length));
+    let Ok(every) = usize::try_from(every) else { return Vec::new() };
+    match (usize::try_from(from), usize::try_from(to)) {
+        (Ok(from), Ok(to)) if from < to => items[from..to].iter().step_by(every.max(1)).collect(),
         _ => Vec::new(),
     }
 }
@@ -250,6 +281,11 @@ mod tests {
             (".spec.items[0].n", json!([1])),
             (".spec.items[-1].n", json!([2])),
             (".spec.items[*].k", json!(["a", "b"])),
+            (".spec.items[0:1].n", json!([1])),
+            (".spec.items[-1:].n", json!([2])),
+            (".spec.items[:].n", json!([1, 2])),
+            (".spec.items[0:5:2].n", json!([1])),
+            (".spec.items[2:1].n", json!([])),
             (".spec.items[?(@.n>1)].k", json!(["b"])),
             (".status.conditions[?(@.type==\"Ready\")].status", json!(["True"])),
             (".status.conditions[?(@.type=='Synced')].status", json!(["False"])),

@@ -45,13 +45,10 @@ pub struct Rules {
     pub(super) expressions: Option<Box<Expressions>>,
 }
 
-/// A pattern that is no regular expression: the pattern, and why.
+/// A pattern that is no regular expression, and why.
 #[derive(Debug, thiserror::Error)]
-#[error("{pattern:?} is not a regular expression: {source}")]
-pub struct BadPattern {
-    pattern: String,
-    source: Box<regex::Error>,
-}
+#[error(transparent)]
+pub struct BadPattern(#[from] alcove_cel::PatternError);
 
 impl Rules {
     /// Compiles a schema; null has no rules. Fails on a pattern that is no regular expression.
@@ -81,7 +78,8 @@ fn compile(schema: &Value, depth: usize) -> Result<Rules, BadPattern> {
     let number = |keyword: &str| schema.get(keyword).and_then(Value::as_f64);
     let count = |keyword: &str| schema.get(keyword).and_then(Value::as_i64);
     let properties = schemas(schema, "properties");
-    let properties = properties.map(|(name, s)| Ok((Box::from(name.as_str()), compile(s, depth + 1)?)));
+    let properties =
+        properties.map(|(name, s)| compile(s, depth + 1).map(|rules| (Box::from(name.as_str()), rules)));
     let types = types(schema);
     let (format_name, format) = format(&types, text(schema, "format"));
     Ok(Rules {
@@ -102,7 +100,7 @@ fn compile(schema: &Value, depth: usize) -> Result<Rules, BadPattern> {
         max_properties: count("maxProperties"),
         min_properties: count("minProperties"),
         required: texts(schema, "required").map(Box::from).collect(),
-        properties: properties.collect::<Result<_, _>>()?,
+        properties: properties.collect::<Result<_, BadPattern>>()?,
         additional: one("additionalProperties")?,
         items: one("items")?,
         list: list_kind(schema),
@@ -129,7 +127,10 @@ fn format(types: &[&str], name: &str) -> (Box<str>, Option<Format>) {
     let known = match types {
         ["integer"] => matches!(name, "int32" | "int64"),
         ["number"] => matches!(name, "float" | "double"),
-        [] | ["string"] => return (name.into(), Format::of(name)),
+        [] | ["string"] => {
+            let known = Format::of(name);
+            return (if known.is_some() { name.into() } else { "".into() }, known);
+        }
         _ => false,
     };
     (if known { name.into() } else { "".into() }, None)
@@ -139,6 +140,5 @@ pub(super) fn pattern(pattern: &str) -> Result<Option<Regex>, BadPattern> {
     if pattern.is_empty() {
         return Ok(None);
     }
-    let compiled = Regex::new(pattern);
-    compiled.map(Some).map_err(|e| BadPattern { pattern: pattern.to_owned(), source: Box::new(e) })
+    Ok(Some(alcove_cel::compile_pattern(pattern, None)?))
 }

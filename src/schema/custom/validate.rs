@@ -332,19 +332,25 @@ fn string(rules: &Rules, value: &Value, text: &str, place: &Place<'_>) -> Outcom
 
 fn number(rules: &Rules, value: &Value, number: &Number, place: &Place<'_>) -> Outcome {
     let mut out = Outcome { matches: 1, ..Outcome::default() };
+    /// The first number beyond those that 64 bits hold.
+    const INT64_END: f64 = 9_223_372_036_854_775_808.0;
+    let is_integer = rules.types == ["integer"];
     let float = number.as_f64().unwrap_or(0.0);
     let fits = match &*rules.format_name {
         "int32" => number.as_i64().map_or(float.fract() == 0.0, |n| i32::try_from(n).is_ok()),
+        _ if is_integer => {
+            number.is_i64() || number.is_f64() && float.fract() == 0.0 && float.abs() < INT64_END
+        }
         "float" => float.abs() <= f64::from(f32::MAX),
         _ => true,
     };
     if !fits {
-        let kind = if &*rules.format_name == "int32" { "integer" } else { "number" };
-        out.loose(format!(
-            "Checked value must be of type {kind} with format {} in {}",
-            rules.format_name,
-            place.text()
-        ));
+        let kind = if is_integer { "integer" } else { "number" };
+        let format = match &*rules.format_name {
+            "" => "(default format)".to_owned(),
+            name => format!("with format {name}"),
+        };
+        out.loose(format!("Checked value must be of type {kind} {format} in {}", place.text()));
     }
     let shown = |bound: f64| match number.is_f64() {
         true => Number::from_f64(bound).map_or_else(String::new, |n| n.to_string()),
