@@ -128,7 +128,20 @@ impl Namespaces {
         }
     }
 
-    async fn report(&self, mut namespace: Value, remaining: &Remaining) -> Result<(), Status> {
+    /// Lets go of an empty namespace. It says that it is empty only if something else still holds it and it can be seen.
+    async fn let_go(&self, namespace: Value, remaining: &Remaining) -> Result<(), Status> {
+        let own = namespace.pointer("/spec/finalizers").and_then(Value::as_array);
+        let is_held = meta::finalizers(&namespace).next().is_some()
+            || own.into_iter().flatten().any(|f| f != "kubernetes");
+        let namespace = match is_held {
+            true => self.report(namespace, remaining).await?,
+            false => namespace,
+        };
+        self.finalize(namespace).await
+    }
+
+    /// Says in its status what a namespace still has; gives the namespace as it is then.
+    async fn report(&self, mut namespace: Value, remaining: &Remaining) -> Result<Value, Status> {
         let now = time::format(self.env.now());
         let wanted = [
             condition(
@@ -178,10 +191,11 @@ impl Namespaces {
             })
             .collect();
         if before == after {
-            return Ok(());
+            return Ok(namespace);
         }
         namespace["status"]["conditions"] = after.into();
-        self.client.update_subresource(&resource(), "status", "", namespace).await.map(drop)
+        let told = self.client.update_subresource(&resource(), "status", "", namespace).await?;
+        Ok(told.parse())
     }
 
     async fn finalize(&self, mut namespace: Value) -> Result<(), Status> {
@@ -259,10 +273,10 @@ impl Reconciler for Namespaces {
         }
         let remaining = self.empty(key).await?;
         let (result, next) = if remaining.is_empty() {
-            (self.finalize(namespace).await, Next::Done)
+            (self.let_go(namespace, &remaining).await, Next::Done)
         } else {
             let next = Next::After(content_delay(&namespace, self.env.now()));
-            (self.report(namespace, &remaining).await, next)
+            (self.report(namespace, &remaining).await.map(drop), next)
         };
         match result {
             Err(status) if status.is(Reason::NOT_FOUND) => Ok(Next::Done),

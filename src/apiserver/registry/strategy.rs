@@ -74,6 +74,11 @@ pub trait Strategy: Send + Sync {
         None
     }
 
+    /// A text for a `Warning` header about a deletion that does not say what becomes of dependents.
+    fn warning_without_policy(&self) -> Option<&'static str> {
+        None
+    }
+
     /// Turns an object of one served version into another (HPA v1 and v2, events of both groups). The pipeline has set
     /// apiVersion and kind.
     fn convert(&self, object: &mut Value, to: &Gvk) {}

@@ -44,6 +44,10 @@ impl ApiServer {
         check(options)?;
         let write_options = WriteOptions { dry_run: options.dry_run, ..WriteOptions::default() };
         let mut write = Write::new(self, caller, target, &write_options);
+        if options.propagation.is_none() && options.orphan_dependents.is_none() {
+            let warning = target.resource.strategy.warning_without_policy();
+            write.warnings.extend(warning.map(str::to_owned));
+        }
         loop {
             if let Some(deleted) = write.delete_once(options).await? {
                 return Ok(deleted);
@@ -135,7 +139,10 @@ impl Write<'_> {
         };
         match self.step(options, begun.as_ref().unwrap_or(&old), begun.is_some()) {
             Step::Pending => Ok(Some(self.deleted_object(options, stored::present(resource, &entry), false))),
-            Step::Remove => self.remove(options, &entry, &old).await,
+            Step::Remove => match self.without_grace(options, entry, &old).await? {
+                Some(entry) => self.remove(options, &entry, &old).await,
+                None => Ok(None),
+            },
             Step::Mark(marked) => self.mark(options, &entry, marked).await,
         }
     }
@@ -183,7 +190,11 @@ impl Write<'_> {
             Deletion::Namespace => return namespace_step(options, old, now),
             Deletion::Background | Deletion::Orphan | Deletion::Unsupported => {}
         }
-        let kept = finalizers(deletion, options, old);
+        let kept = match holds_on {
+            // What is asked for its dependents counts when it lets go.
+            true => meta::finalizers(old).map(str::to_owned).collect(),
+            false => finalizers(deletion, options, old),
+        };
         if kept.is_empty() {
             return Step::Remove;
         }
@@ -196,6 +207,26 @@ impl Write<'_> {
             false => mark(&mut marked, at, 0),
         }
         if marked == *old { Step::Pending } else { Step::Mark(marked) }
+    }
+
+    /// Writes down that no grace is left before an object goes that had some: watchers see that first. `None`: it changed
+    /// meanwhile.
+    async fn without_grace(
+        &self,
+        options: &DeleteOptions,
+        entry: Arc<Entry>,
+        old: &Value,
+    ) -> Result<Option<Arc<Entry>>, Status> {
+        let resource = self.resource();
+        if options.dry_run || resource.rules.deletion != Deletion::Graceful {
+            return Ok(Some(entry));
+        }
+        let mut marked = self.at_its_end(old.clone());
+        if marked == *old {
+            return Ok(Some(entry));
+        }
+        let body = stored::body(&self.registry, resource, &mut marked, "");
+        self.commit_delete(&entry, Some(body), Vec::new()).await
     }
 
     async fn remove(
@@ -238,11 +269,16 @@ impl Write<'_> {
         if resource.rules.deletion != Deletion::Graceful {
             return stored::present(resource, last);
         }
-        let mut tree = stored::tree(resource, last);
+        let tree = self.at_its_end(stored::tree(resource, last));
+        stored::unstored(last.key.clone(), last.revision, &tree)
+    }
+
+    /// An object whose grace is over.
+    fn at_its_end(&self, mut tree: Value) -> Value {
         let now = self.server.env.now();
         let at = time::parse(meta::text(&tree, "deletionTimestamp")).filter(|at| *at <= now).unwrap_or(now);
         mark(&mut tree, at, 0);
-        stored::unstored(last.key.clone(), last.revision, &tree)
+        tree
     }
 
     async fn mark(

@@ -14,6 +14,9 @@ pub(crate) struct Job;
 const NAME_LABELS: [&str; 2] = ["job-name", "batch.kubernetes.io/job-name"];
 const UID_LABELS: [&str; 2] = ["controller-uid", "batch.kubernetes.io/controller-uid"];
 
+/// (k8s.io/kubernetes/pkg/registry/batch/job/storage/storage.go: deleteOptionWarnings)
+const PODS_STAY: &str = "child pods are preserved by default when jobs are deleted; set propagationPolicy=Background to remove them or set propagationPolicy=Orphan to suppress this warning";
+
 impl Strategy for Job {
     fn default(&self, object: &mut Value) {
         workload::job(object);
@@ -25,6 +28,10 @@ impl Strategy for Job {
         }
         // The labels of the template are the job's too, where it has none.
         workload::job(object);
+    }
+
+    fn warning_without_policy(&self) -> Option<&'static str> {
+        Some(PODS_STAY)
     }
 
     fn validate(&self, _: &Context<'_>, object: &Value) -> Vec<Error> {
