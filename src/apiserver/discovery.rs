@@ -346,9 +346,11 @@ fn aggregated_resource(resource: &Resource) -> Value {
     out
 }
 
-/// Empty group and version mean those of the enclosing version. Never null: old clients would crash.
+/// Empty group and version mean those of the enclosing version; custom kinds name them as upstream does. Never null: old
+/// clients would crash.
 fn response_kind(resource: &Resource, gvk: &Gvk) -> Value {
-    let is_same = gvk.group == resource.gvr.group && gvk.version == resource.gvr.version;
+    let is_same =
+        resource.custom.is_none() && gvk.group == resource.gvr.group && gvk.version == resource.gvr.version;
     let (group, version) = if is_same { ("", "") } else { (gvk.group.as_str(), gvk.version.as_str()) };
     json!({"group": group, "version": version, "kind": gvk.kind})
 }

@@ -33,11 +33,9 @@ pub async fn answer(mut call: Box<Call>) -> Result<Answer, Status> {
     }
     let target = match Target::of(&registry, &call.info) {
         Ok(target) => target,
-        Err(status) if status.code == 404 => {
-            return match missing_part(&registry, &call.info) {
-                Some(missing) => Err(missing),
-                None => plain::unserved(&registry, &call.info.path),
-            };
+        // What is found by its object names it; other paths are not there at all.
+        Err(status) if status.code == 404 && !names_an_object(&status) => {
+            return plain::unserved(&registry, &call.info.path);
         }
         Err(status) => return Err(status),
     };
@@ -58,6 +56,10 @@ pub async fn answer(mut call: Box<Call>) -> Result<Answer, Status> {
     }
 }
 
+fn names_an_object(status: &Status) -> bool {
+    status.details.as_ref().is_some_and(|details| !details.name.is_empty())
+}
+
 /// Most requests read. What they wait in is small, and what others wait in is in boxes.
 async fn dispatch(call: Box<Call>, target: Target) -> Result<Answer, Status> {
     match call.info.verb {
@@ -72,18 +74,6 @@ async fn dispatch(call: Box<Call>, target: Target) -> Result<Answer, Status> {
         Verb::Connect => plain::unserved(&call.front.server.registry(), &call.info.path),
         Verb::Unnamed => Err(Status::unrouted_method()),
     }
-}
-
-/// 404 for a subresource that a custom resource does not have. Upstream's handler of those says that the object is not
-/// there.
-fn missing_part(registry: &Registry, info: &RequestInfo) -> Option<Status> {
-    let resource = registry.resource(&info.group, &info.version, &info.resource)?;
-    let is_missing = resource.custom.is_some()
-        && resource.namespaced != info.namespace.is_empty()
-        && !info.subresource.is_empty()
-        && resource.subresource(&info.subresource).is_none();
-    let warnings = resource.deprecation.iter().cloned().collect();
-    is_missing.then(|| Status::not_found(&info.group, &info.resource, &info.name).with_warnings(warnings))
 }
 
 /// Whether the method fits the path: objects are made in their collection, and changed under their names.

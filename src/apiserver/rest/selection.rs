@@ -105,12 +105,20 @@ impl Selection {
 
     /// The part of a key behind the collection's own prefix, as continue tokens carry it.
     pub fn relative<'k>(&self, key: &'k str) -> TokenKey<'k> {
-        TokenKey(if self.single { key } else { key.strip_prefix(&*self.prefix).unwrap_or(key) })
+        TokenKey(key.strip_prefix(self.collection()).unwrap_or(key))
     }
 
     /// The whole key of such a part.
     pub fn absolute(&self, key: &TokenKey<'_>) -> String {
-        if self.single { key.0.to_owned() } else { format!("{}{}", self.prefix, key.0) }
+        format!("{}{}", self.collection(), key.0)
+    }
+
+    /// What all keys of the collection begin with, of which the selection may be one.
+    fn collection(&self) -> &str {
+        match self.single {
+            true => self.prefix.rfind('/').map_or("", |at| &self.prefix[..=at]),
+            false => &self.prefix,
+        }
     }
 }
 
@@ -125,11 +133,13 @@ fn field_of<'e>(entry: &'e Entry, field: &str) -> &'e str {
 /// 400 for a field that a resource's selectors do not know, with the texts of
 /// k8s.io/apimachinery/pkg/runtime/conversion.go, of the kinds that have fields of their own, and of custom resources.
 fn check_field(resource: &Resource, field: &str) -> Result<(), Status> {
-    let known = matches!(field, "metadata.name" | "metadata.namespace");
+    let is_custom = resource.custom.is_some();
+    let known =
+        field == "metadata.name" || (field == "metadata.namespace" && (resource.namespaced || !is_custom));
     if known || resource.selectable.iter().any(|s| s.label == field) {
         return Ok(());
     }
-    Err(Status::bad_request(if resource.selectable.is_empty() && resource.custom.is_none() {
+    Err(Status::bad_request(if resource.selectable.is_empty() && !is_custom {
         format!("{field:?} is not a known field selector: only \"metadata.name\", \"metadata.namespace\"")
     } else {
         format!("field label not supported: {field}")

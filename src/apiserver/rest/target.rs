@@ -30,6 +30,25 @@ pub struct Target {
     pub name: String,
 }
 
+/// Subresources of custom resources are found by their objects, and know fewer verbs than paths
+/// (k8s.io/apiextensions-apiserver/pkg/apiserver/customresource_handler.go: ServeHTTP).
+fn check_custom(resource: &Resource, info: &RequestInfo) -> Result<(), Status> {
+    if resource.custom.is_none() || info.subresource.is_empty() {
+        return Ok(());
+    }
+    let (group, plural) = (&resource.gvr.group, &resource.gvr.resource);
+    match resource.subresource(&info.subresource) {
+        None => {
+            let warnings = resource.deprecation.iter().cloned().collect();
+            Err(Status::not_found(group, plural, &info.name).with_warnings(warnings))
+        }
+        Some(known) if !known.verbs.has(info.verb) => {
+            Err(Status::method_not_supported(group, plural, info.verb.as_str()))
+        }
+        Some(_) => Ok(()),
+    }
+}
+
 impl Target {
     /// What a request from the wire is about. 404 for what is not served, 405 for a verb that is not supported.
     pub fn of(registry: &Registry, info: &RequestInfo) -> Result<Target, Status> {
@@ -37,6 +56,7 @@ impl Target {
             .resource(&info.group, &info.version, &info.resource)
             .ok_or_else(Status::no_such_resource)?;
         check_path(resource, info)?;
+        check_custom(resource, info)?;
         let name = match info.verb {
             // A field selector can put a name into a list's or watch's request info; the path has none.
             Verb::List | Verb::Watch | Verb::DeleteCollection => "",

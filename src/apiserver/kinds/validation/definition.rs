@@ -1,7 +1,7 @@
 //! Definitions of custom resources (k8s.io/apiextensions-apiserver/pkg/apis/apiextensions/validation). Upstream's
 //! internal form has what all versions have in common at the top, and its errors say so.
 
-use super::immutable;
+use super::{immutable, webhooks};
 use crate::custom::{APPROVED_ANNOTATION, approval, is_protected, storage_version, versions};
 use crate::kinds::tree::{list, text};
 use alcove_object::field::{Error, Path};
@@ -239,12 +239,16 @@ fn selectable_fields(version: &Value, path: &Path) -> Vec<Error> {
 
 /// The schema of a field that can be selected.
 fn selected<'a>(version: &'a Value, path: &str) -> Result<&'a Value, String> {
+    if !path.starts_with(['.', '[']) {
+        let name = path.split(['.', '[']).next().unwrap_or_default();
+        return Err(format!("expected [ or . but got: {name}"));
+    }
     let parsed = JsonPath::parse(path).map_err(|e| e.to_string())?;
-    let fields = parsed.fields().ok_or("only fields can be selected")?;
+    let fields = parsed.fields().ok_or("array notation is not allowed")?;
     let schema = version.pointer("/schema/openAPIV3Schema").ok_or("there is no schema")?;
     fields.into_iter().try_fold(schema, |schema, field| {
         let properties = schema.get("properties").and_then(|properties| properties.get(field));
-        properties.ok_or_else(|| format!("does not refer to a valid field: {field}"))
+        properties.ok_or("does not refer to a valid field".to_owned())
     })
 }
 
@@ -298,10 +302,17 @@ fn conversion(conversion: &Value, path: &Path) -> Vec<Error> {
                 None => {
                     errors.push(Error::required(&config_path, "required when strategy is set to Webhook"))
                 }
-                Some(config) if config.get("url").is_some() == config.get("service").is_some() => {
-                    errors.push(Error::required(&config_path, "exactly one of url or service is required"));
+                Some(config) => errors.extend(webhooks::client(config, &config_path)),
+            }
+            for (i, given) in versions.iter().enumerate() {
+                let given = given.as_str().unwrap_or_default();
+                if versions[..i].iter().any(|earlier| earlier == given) {
+                    errors.push(Error::invalid(&versions_path.index(i), given, "duplicate version"));
+                    continue;
                 }
-                Some(_) => {}
+                let wrong = name::dns1035_label(given, false);
+                errors
+                    .extend(wrong.into_iter().map(|why| Error::invalid(&versions_path.index(i), given, why)));
             }
             if versions.is_empty() {
                 errors.push(Error::required(&versions_path, ""));

@@ -112,7 +112,7 @@ pub(super) fn resources(value: &Value, path: &Path) -> Vec<Error> {
     errors
 }
 
-fn client(config: &Value, path: &Path) -> Vec<Error> {
+pub(super) fn client(config: &Value, path: &Path) -> Vec<Error> {
     match (some(config, "/url").and_then(Value::as_str), field(config, "service")) {
         (Some(url), None) => webhook_url(url, &path.child("url")),
         (None, Some(service)) => webhook_service(service, &path.child("service")),
