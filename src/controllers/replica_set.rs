@@ -113,12 +113,14 @@ fn status(
     for (field, count) in counts.into_iter().filter(|(_, count)| *count > 0) {
         status[field] = count.into();
     }
+    // A failure that lasts is told as it began: words that change, as those with a pod's name do, would bring the set back
+    // at once and without an end.
     if let Some((reason, failure)) = failure {
-        let since = condition::find(set, "ReplicaFailure").map(|c| c["lastTransitionTime"].clone());
-        status["conditions"] = json!([{
-            "type": "ReplicaFailure", "status": "True", "reason": reason, "message": failure.message,
-            "lastTransitionTime": since.unwrap_or_else(|| time::format(now).into()),
-        }]);
+        let began = condition::find(set, "ReplicaFailure").cloned().unwrap_or_else(|| {
+            json!({ "type": "ReplicaFailure", "status": "True", "reason": reason, "message": failure.message,
+                    "lastTransitionTime": time::format(now) })
+        });
+        status["conditions"] = json!([began]);
     }
     (status, waits.into_iter().filter(|w| !w.is_zero()).min())
 }
@@ -159,6 +161,21 @@ impl Reconciler for ReplicaSets {
 mod tests {
     use super::*;
     use crate::testing::{World, names, of};
+
+    /// Words with the name of a pod in them are others each time; a status that followed them would wake its own set.
+    #[test]
+    fn a_failure_that_lasts_is_told_as_it_began() {
+        let set = json!({ "kind": "ReplicaSet", "metadata": { "name": "web", "generation": 1 },
+            "spec": { "replicas": 1, "template": { "metadata": {} } } });
+        let refused = |pod: &str| ("FailedCreate", Status::bad_request(format!("no {pod}")));
+        let at = |second| Timestamp::from_second(second).unwrap();
+        let (first, _) = status(&set, &[], Some(&refused("web-a")), at(0));
+        assert_eq!(first["conditions"][0]["message"], "no web-a");
+        let mut failing = set.clone();
+        failing["status"] = first.clone();
+        assert_eq!(status(&failing, &[], Some(&refused("web-b")), at(9)).0, first);
+        assert_eq!(status(&failing, &[], None, at(9)).0.get("conditions"), None);
+    }
 
     #[tokio::test(start_paused = true)]
     async fn replication_controllers_keep_their_pods_by_plain_labels() {
