@@ -1,23 +1,22 @@
 //! Events: what controllers tell people about an object, as `kubectl describe` shows it.
 
+mod correlate;
+
 use alcove_apiserver::Client;
 use alcove_apiserver::options::{PatchType, WriteOptions};
-use alcove_object::{Env, Gvr, Value, meta, time};
+use alcove_object::{Env, Gvr, Reason, Status, Value, meta, time};
+use correlate::{Correlator, News, Told, Written};
 use futures_util::future::BoxFuture;
 use parking_lot::Mutex;
 use serde_json::json;
-use std::collections::HashMap;
 use std::sync::Arc;
-
-/// How many different events are remembered, so that one that repeats is counted instead of written anew.
-const REMEMBERED_EVENTS_MAX: usize = 1024;
 
 /// Writes events in the name of one component.
 pub struct Recorder {
     client: Client,
     env: Arc<dyn Env>,
     component: &'static str,
-    known: Mutex<HashMap<String, (String, u64)>>,
+    known: Mutex<Correlator>,
 }
 
 /// Whether an event tells of something normal or of something to look at.
@@ -43,65 +42,75 @@ impl Recorder {
         message: &'a str,
     ) -> BoxFuture<'a, ()> {
         Box::pin(async move {
-            let identity = format!("{}/{reason}/{message}", meta::uid(object));
-            let repeated = self.known.lock().get_mut(&identity).map(|(name, count)| {
-                *count += 1;
-                (name.clone(), *count)
-            });
-            let namespace = match meta::namespace(object) {
-                "" => "default",
-                namespace => namespace,
-            };
-            let result = match repeated {
-                Some((name, count)) => self.count(namespace, &name, count).await,
-                None => self.write(namespace, object, kind, reason, message, identity).await,
-            };
+            let of = [meta::namespace(object), meta::name(object), meta::uid(object)];
+            let of = format!("{}/{}", object["kind"].as_str().unwrap_or_default(), of.join("/"));
+            let news = News { object: &of, kind, reason, message };
+            let told = self.known.lock().told(news, self.env.now());
+            let Some(told) = told else { return };
+            let result = self.write(object, kind, reason, told).await;
             if let Err(status) = result {
                 tracing::debug!(component = self.component, reason, error = %status, "cannot write an event");
             }
         })
     }
 
-    async fn count(&self, namespace: &str, name: &str, count: u64) -> Result<(), alcove_object::Status> {
-        let patch = json!({ "count": count, "lastTimestamp": time::format(self.env.now()) });
-        let options = WriteOptions::default();
-        self.client
-            .patch(&events(), "", namespace, name, PatchType::Strategic, patch, &options)
-            .await
-            .map(drop)
+    /// Writes an event, or that it happened once more. One that is over, since nobody told of it for long, is written anew.
+    async fn write(&self, object: &Value, kind: Kind, reason: &str, told: Told) -> Result<(), Status> {
+        let namespace = match meta::namespace(object) {
+            "" => "default",
+            namespace => namespace,
+        };
+        let now = self.env.now();
+        let event = match told.before {
+            Some(before) => Written { count: before.count + 1, ..before },
+            None => {
+                let name = format!("{}.{:016x}", meta::name(object), self.env.random());
+                Written { name, count: 1, first: now }
+            }
+        };
+        let is_there = event.count > 1 && self.count(namespace, &event, &told.message).await?;
+        if !is_there {
+            let event = self.new_event(namespace, object, kind, reason, (&event, &told.message));
+            self.client.create(&events(), namespace, event).await?;
+        }
+        self.known.lock().remember(told.identity, event);
+        Ok(())
     }
 
-    async fn write(
+    /// Counts an event. Gives whether it is still there.
+    async fn count(&self, namespace: &str, event: &Written, message: &str) -> Result<bool, Status> {
+        let last = time::format(self.env.now());
+        let patch = json!({ "count": event.count, "lastTimestamp": last, "message": message });
+        let (options, events) = (WriteOptions::default(), events());
+        let patched =
+            self.client.patch(&events, "", namespace, &event.name, PatchType::Strategic, patch, &options);
+        match patched.await {
+            Err(status) if status.is(Reason::NOT_FOUND) => Ok(false),
+            result => result.map(|_| true),
+        }
+    }
+
+    fn new_event(
         &self,
         namespace: &str,
         object: &Value,
         kind: Kind,
         reason: &str,
-        message: &str,
-        identity: String,
-    ) -> Result<(), alcove_object::Status> {
-        let now = time::format(self.env.now());
-        let name = format!("{}.{:016x}", meta::name(object), self.env.random());
-        let event = json!({
+        (event, message): (&Written, &str),
+    ) -> Value {
+        json!({
             "apiVersion": "v1", "kind": "Event",
-            "metadata": { "name": name, "namespace": namespace },
+            "metadata": { "name": event.name, "namespace": namespace },
             "involvedObject": {
                 "apiVersion": object["apiVersion"], "kind": object["kind"],
                 "namespace": meta::namespace(object), "name": meta::name(object),
                 "uid": meta::uid(object), "resourceVersion": meta::text(object, "resourceVersion"),
             },
             "type": match kind { Kind::Normal => "Normal", Kind::Warning => "Warning" },
-            "reason": reason, "message": message, "count": 1,
-            "firstTimestamp": now, "lastTimestamp": now,
+            "reason": reason, "message": message, "count": event.count,
+            "firstTimestamp": time::format(event.first), "lastTimestamp": time::format(self.env.now()),
             "source": { "component": self.component }, "reportingComponent": self.component, "reportingInstance": "",
-        });
-        self.client.create(&events(), namespace, event).await?;
-        let mut known = self.known.lock();
-        if known.len() >= REMEMBERED_EVENTS_MAX {
-            known.clear();
-        }
-        known.insert(identity, (name, 1));
-        Ok(())
+        })
     }
 }
 
