@@ -6,6 +6,8 @@ use crate::kinds::validation::immutable;
 use crate::registry::{Context, Strategy};
 use alcove_object::field::{Error, Path};
 use alcove_object::{Value, meta, name};
+use alcove_schema::Tree;
+use alcove_schema::decode::{self, Cause, DecodeError, Encoding};
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use serde_json::{Map, json};
@@ -144,8 +146,16 @@ fn docker_config(data: Option<&Map<String, Value>>, key: &str, path: &Path) -> O
     let path = path.key(key);
     let Some(value) = data.and_then(|d| d.get(key)) else { return Some(Error::required(&path, "")) };
     let bytes = STANDARD.decode(value.as_str().unwrap_or_default()).unwrap_or_default();
-    let error = serde_json::from_slice::<Map<String, Value>>(&bytes).err()?;
-    Some(Error::invalid(&path, "<secret contents redacted>", error.to_string()))
+    let why = match decode::untyped(&bytes, Encoding::Json) {
+        Ok((Tree::Map(_) | Tree::Null, _)) => return None,
+        Ok((other, _)) => {
+            let kind = decode::json_kind(&other.to_value());
+            format!("json: cannot unmarshal {kind} into Go value of type map[string]interface {{}}")
+        }
+        Err(DecodeError { cause: Cause::Json(why), .. }) => why,
+        Err(other) => other.to_string(),
+    };
+    Some(Error::invalid(&path, "<secret contents redacted>", why))
 }
 
 /// What may not change once `immutable` is set.
