@@ -16,8 +16,17 @@ pub(crate) fn type_name(value: &Value) -> &'static str {
     }
 }
 
+/// The kind of that type, as package reflect names it.
+pub(crate) fn kind(value: &Value) -> &'static str {
+    match value {
+        Value::Array(_) => "slice",
+        Value::Object(_) => "map",
+        scalar => type_name(scalar),
+    }
+}
+
 /// Go's `%v` of a value.
-pub(crate) fn plain(value: &Value) -> String {
+pub fn plain(value: &Value) -> String {
     match value {
         Value::Null => "<nil>".to_owned(),
         Value::String(text) => text.clone(),

@@ -1,6 +1,7 @@
 //! A write's body as a tree of the kind that the request is about, as Go would have read it.
 
 use super::Body;
+use super::patch::Patch;
 use super::settled::Settled;
 use crate::options::{FieldValidation, PatchType};
 use alcove_object::field::{Error, Path};
@@ -184,29 +185,40 @@ pub(super) fn operations(body: &Body) -> Result<Value, Status> {
     }
 }
 
-/// Makes a patched object what it would be after a round trip through its Go type. 422 about the patch for what does
+/// Makes an object what it would be after a round trip through its Go type; `patch` made it unless an apply or an update
+/// did. 422 about the patch for what does
 /// not fit, and, under Strict, for fields that do not exist. What is settled has been there.
 pub(super) fn patched(
     object: &mut Value,
     settled: &Settled,
     schema: View<'_>,
-    twice: &[StrictError],
+    patch: Option<&Patch<'_>>,
     validation: FieldValidation,
     warnings: &mut Vec<String>,
 ) -> Result<(), Status> {
     let mut report = Report::default();
     let before = matches!(validation, FieldValidation::Strict).then(|| object.clone());
     if let Err(cause) = settled.beside(object, |object| decode::conform(object, schema, &mut report)) {
-        return Err(invalid_patch(before.as_ref().unwrap_or(object), cause.to_string()));
+        let is_strategic = patch.is_some_and(|patch| patch.strategic().is_some());
+        let why = if is_strategic { cause.of_tree() } else { cause.to_string() };
+        return Err(refused_patch(patch, before.as_ref().unwrap_or(object), why));
     }
     if report.forgets_owners {
         forget_owners(object);
     }
-    let mut strict = twice.to_vec();
+    let mut strict = patch.map(|patch| patch.twice().to_vec()).unwrap_or_default();
     strict.append(&mut report.unknown);
-    judge(&strict, validation, warnings, |text| invalid_patch(before.as_ref().unwrap_or(object), text))
+    judge(&strict, validation, warnings, |text| refused_patch(patch, before.as_ref().unwrap_or(object), text))
 }
 
-pub(super) fn invalid_patch(object: &Value, why: String) -> Status {
-    Status::invalid("", "", "", &[Error::invalid(&Path::new("patch"), object.to_string(), why)])
+/// The error about a patch, which shows what upstream has at hand: a strategic patch as Go prints it, or else the object.
+fn refused_patch(patch: Option<&Patch<'_>>, object: &Value, why: String) -> Status {
+    match patch.and_then(Patch::strategic) {
+        Some(patch) => invalid_patch(decode::plain(patch), why),
+        None => invalid_patch(object.to_string(), why),
+    }
+}
+
+pub(super) fn invalid_patch(shown: String, why: String) -> Status {
+    Status::invalid("", "", "", &[Error::invalid(&Path::new("patch"), shown, why)])
 }

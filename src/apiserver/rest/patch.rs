@@ -54,6 +54,14 @@ impl<'b> Patch<'b> {
         }
     }
 
+    /// The patch, if it is a strategic one.
+    pub fn strategic(&self) -> Option<&Value> {
+        match &self.what {
+            What::Strategic(patch) => Some(patch),
+            What::Apply(_) | What::Json(_) | What::Merge(_) => None,
+        }
+    }
+
     /// The object that an apply creates; 404 for the other types.
     pub fn create(&self, write: &mut Write<'_>) -> Result<Value, Status> {
         let configuration = self.configuration().ok_or_else(|| write.not_found())?;
@@ -81,7 +89,7 @@ impl<'b> Patch<'b> {
         self.keep_kind(&mut object, old, write.resource())?;
         let (schema, validation) = (write.schema(), write.options.field_validation);
         let settled = Settled::of(&object, old);
-        decode::patched(&mut object, &settled, schema, &self.twice, validation, &mut write.warnings)?;
+        decode::patched(&mut object, &settled, schema, Some(self), validation, &mut write.warnings)?;
         write.complete_changed(&mut object, old, &settled);
         Ok(object)
     }
@@ -94,7 +102,7 @@ impl<'b> Patch<'b> {
         }
         let gvk = &resource.gvk;
         let text = |field: &str| object.get(field).and_then(Value::as_str).unwrap_or_default();
-        let wrong_patch = |why: String| Err(decode::invalid_patch(object, why));
+        let wrong_patch = |why: String| Err(decode::invalid_patch(object.to_string(), why));
         match (&resource.custom, text("apiVersion"), text("kind")) {
             (Some(_), _, "") => wrong_patch(format!("Object 'Kind' is missing in '{object}'")),
             (Some(_), "", _) => wrong_patch(format!("Object 'apiVersion' is missing in '{object}'")),
@@ -147,7 +155,7 @@ impl<'b> Patch<'b> {
         let schema = write.schema();
         let settled = old.map_or_else(Settled::default, |old| Settled::of(&object, old));
         let ignored = FieldValidation::Ignore;
-        decode::patched(&mut object, &settled, schema, &[], ignored, &mut write.warnings)?;
+        decode::patched(&mut object, &settled, schema, None, ignored, &mut write.warnings)?;
         match old {
             Some(old) => write.complete_changed(&mut object, old, &settled),
             None => write.complete(&mut object),

@@ -49,12 +49,12 @@ impl Write<'_> {
                 }
             },
         };
-        let (twice, validation) = match how {
-            Rescale::Patch(patch) if !patch.is_apply() => (patch.twice(), self.options.field_validation),
-            _ => (&[][..], FieldValidation::Ignore),
+        let (patch, validation) = match how {
+            Rescale::Patch(patch) if !patch.is_apply() => (Some(patch), self.options.field_validation),
+            _ => (None, FieldValidation::Ignore),
         };
         let mut warnings = Vec::new();
-        decode::patched(&mut after, &Settled::default(), schema, twice, validation, &mut warnings)?;
+        decode::patched(&mut after, &Settled::default(), schema, patch, validation, &mut warnings)?;
         self.place(&mut after)?;
         self.check_name(&after)?;
         if !matches!(how, Rescale::Patch(patch) if patch.is_apply()) {

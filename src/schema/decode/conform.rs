@@ -262,12 +262,17 @@ fn mismatch(value: &Value, view: View<'_>, path: &Path<'_>) -> Cause {
         }
         _ => go::json_kind(value).to_owned(),
     };
-    Cause::Shape(match path.go_field() {
+    let text = match path.go_field() {
         Some(field) => {
             format!("json: cannot unmarshal {found} into Go struct field {field} of type {target}")
         }
         None => format!("json: cannot unmarshal {found} into Go value of type {target}"),
-    })
+    };
+    match view.shape() {
+        // These read JSON themselves.
+        Shape::Time | Shape::MicroTime | Shape::Duration | Shape::IntOrString => Cause::Shape(text),
+        _ => Cause::Mismatch { text, found: go::kind(value), target },
+    }
 }
 
 /// How Go prints the type; named scalars are printed as what they are made of, their names are not in the table.

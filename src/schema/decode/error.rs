@@ -41,9 +41,35 @@ pub enum Cause {
     /// A value that does not fit its type.
     #[error("{0}")]
     Shape(String),
+    /// A JSON value of another type than the field's.
+    #[error("{text}")]
+    Mismatch {
+        /// What encoding/json says of it.
+        text: String,
+        /// What Go's reading of JSON makes of the value.
+        found: &'static str,
+        /// How Go prints the type of the field.
+        target: String,
+    },
     /// Not protobuf.
     #[error(transparent)]
     Protobuf(#[from] WireError),
+}
+
+impl Cause {
+    /// What is wrong with a tree that becomes an object without being written as JSON in between, as those that strategic
+    /// patches make (k8s.io/apimachinery/pkg/runtime: `FromUnstructured`).
+    pub fn of_tree(&self) -> String {
+        let Cause::Mismatch { found, target, .. } = self else { return self.to_string() };
+        match target.as_str() {
+            "string" if *found == "int64" => "cannot convert int64 to string".to_owned(),
+            "int32" | "int64" if *found == "float64" => format!("cannot convert {found} to {target}"),
+            "string" | "bool" | "int32" | "int64" | "float64" => format!("unrecognized type: {target}"),
+            _ if target.starts_with("map[") => format!("cannot restore map from {found}"),
+            _ if target.starts_with("[]") => format!("cannot restore slice from {found}"),
+            _ => format!("cannot restore struct from: {found}"),
+        }
+    }
 }
 
 impl DecodeError {

@@ -26,7 +26,7 @@ mod syntax;
 mod wire;
 mod yaml;
 
-pub use crate::go::json_kind;
+pub use crate::go::{json_kind, plain};
 pub use conform::{Report, conform};
 pub use encode::{EncodeError, encode, encode_message};
 pub use error::{Cause, DecodeError, StrictError, strict_message};
