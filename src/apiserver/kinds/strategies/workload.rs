@@ -108,6 +108,13 @@ fn strategy(spec: &Value, path: &Path) -> Vec<Error> {
             errors.extend(at_most_all(unavailable, &path));
             errors
         }
-        _ => Vec::new(),
+        ("Recreate", None) => Vec::new(),
+        ("RollingUpdate", None) => {
+            vec![Error::required(&rolling_path, "this should be defaulted and never be nil")]
+        }
+        _ => {
+            let given = spec.get("strategy").cloned().unwrap_or(Value::Null);
+            vec![Error::not_supported(path, given, &["Recreate", "RollingUpdate"])]
+        }
     }
 }
