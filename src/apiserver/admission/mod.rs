@@ -36,7 +36,7 @@ pub use namespace::NamespaceLifecycle;
 pub use pod_security::PodSecurity;
 pub use pods::{DefaultTolerationSeconds, Priority, TOLERATION_SECONDS};
 pub use policies::{MutatingPolicies, TypeChecks, ValidatingPolicies};
-pub(crate) use policies::{Mutations, PATCH_TYPES, validating_errors, variable_errors};
+pub(crate) use policies::{Mutations, PATCH_TYPES, Validations, variable_errors};
 pub use reinvocation::Reinvocation;
 pub use resource_quota::ResourceQuota;
 pub use runtime_class::RuntimeClass;

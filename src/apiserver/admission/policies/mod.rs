@@ -17,7 +17,7 @@ pub use self::mutating::MutatingPolicies;
 pub(crate) use self::mutating::{Mutations, PATCH_TYPES, variable_errors};
 pub use self::status::TypeChecks;
 pub use self::validating::ValidatingPolicies;
-pub(crate) use self::validating::validating_errors;
+pub(crate) use self::validating::Validations;
 
 use super::Attributes;
 use alcove_object::status::{Cause, Details};

@@ -10,7 +10,7 @@ use crate::admission::matching::Match;
 use crate::admission::seen::{Bound, Seen};
 use crate::admission::{Admission, Admitting, Attributes};
 use alcove_cel::limits::MESSAGE_BYTES_MAX;
-use alcove_cel::{Program, Value as Cel};
+use alcove_cel::{Program, Type, Value as Cel, Variable};
 use alcove_object::field::{Error, Path};
 use alcove_object::{Reason, Status, Value};
 use alcove_store::Store;
@@ -70,16 +70,52 @@ impl Policy for Validating {
     }
 }
 
-/// The expressions of a policy's spec that do not compile.
-pub(crate) fn validating_errors(spec: &Value, path: &Path) -> Vec<Error> {
-    let read = Validating::read(&json!({ "spec": spec }));
-    let mut errors = read.definition.errors(spec, path);
-    let wrong = read.validations.iter().enumerate().filter_map(|(i, validation)| {
-        let at = path.child("validations").index(i).child("expression");
-        compile_error(at, &validation.source, validation.program.as_ref().err()?)
-    });
-    errors.extend(wrong);
-    errors
+/// What the expressions of a policy can be, for who judges a new one.
+pub(crate) struct Validations(Definition);
+
+impl Validations {
+    /// Of a policy's spec.
+    pub fn of(spec: &Value) -> Validations {
+        Validations(Definition::read(&json!({ "spec": spec })))
+    }
+
+    /// What is wrong with its variables.
+    pub fn variable_errors(&self, spec: &Value, path: &Path) -> Vec<Error> {
+        self.0.errors(spec, path)
+    }
+
+    /// What is wrong with the expression of a validation.
+    pub fn expression_error(&self, source: &str, at: Path) -> Option<Error> {
+        compile_error(at, source, &boolean(source, &self.0.known).err()?)
+    }
+
+    /// What is wrong with an expression that makes a message. It may not ask for rights.
+    pub fn message_error(&self, source: &str, at: Path) -> Option<Error> {
+        let known = self.0.known.iter().filter(|variable| !variable.name.starts_with("authorizer"));
+        compile_error(at, source, &wrong_type(source, &known.cloned().collect::<Vec<_>>(), &["string"])?)
+    }
+
+    /// What is wrong with an expression that makes an annotation.
+    pub fn annotation_error(&self, source: &str, at: Path) -> Option<Error> {
+        compile_error(at, source, &wrong_type(source.trim(), &self.0.known, &["string", "null_type"])?)
+    }
+}
+
+/// Why an expression has none of these types, if it has not.
+fn wrong_type(source: &str, known: &[Variable], wanted: &[&str]) -> Option<String> {
+    let program = match Program::compile(source, known) {
+        Ok(program) => program,
+        Err(issues) => return Some(format!("compilation failed: {issues}")),
+    };
+    let found = match program.result() {
+        Type::Null => "null_type".to_owned(),
+        other => other.to_string(),
+    };
+    match wanted {
+        _ if wanted.contains(&found.as_str()) => None,
+        [wanted] => Some(format!("must evaluate to {wanted} but got {found}")),
+        _ => Some(format!("must evaluate to one of [{}] but got {found}", wanted.join(" "))),
+    }
 }
 
 impl Validating {

@@ -1,10 +1,10 @@
 //! Admission policies and their bindings (k8s.io/kubernetes/pkg/apis/admissionregistration/validation).
 
 use super::by;
-use super::rules::Check::{By, Inside, OneOf, Required, RequiredNamed, RequiredOneOf, Selector, Unique};
+use super::rules::Check::{By, Inside, OneOf, Required, RequiredNamed, RequiredOneOf, Selector};
 use super::rules::Rule;
 use super::webhooks::{CONDITIONS, FAILURE_POLICIES, MATCH_POLICIES, RULE, compiled, resources};
-use crate::admission::{Mutations, PATCH_TYPES, validating_errors, variable_errors};
+use crate::admission::{Mutations, PATCH_TYPES, Validations, variable_errors};
 use crate::kinds::tree::{field, list, text};
 use alcove_object::field::{Error, Path};
 use alcove_object::{Value, name};
@@ -13,8 +13,10 @@ const MATCH: &[Rule] = &[
     ("matchPolicy", OneOf(MATCH_POLICIES)),
     ("namespaceSelector", Selector),
     ("objectSelector", Selector),
+    ("resourceRules/*/resourceNames", By(resource_names)),
     ("resourceRules/*", Inside(RULE)),
     ("resourceRules/*/resources", By(resources)),
+    ("excludeResourceRules/*/resourceNames", By(resource_names)),
     ("excludeResourceRules/*", Inside(RULE)),
     ("excludeResourceRules/*/resources", By(resources)),
 ];
@@ -81,16 +83,8 @@ fn param_kind(kind: &Value, path: &Path) -> Vec<Error> {
     errors
 }
 
-pub(crate) const VALIDATING_POLICY: &[Rule] = &[
-    ("spec", Inside(POLICY)),
-    ("spec", By(validations)),
-    ("spec", By(policy_conditions)),
-    ("spec/validations/*/expression", By(policy_expression)),
-    ("spec", By(validating_errors)),
-    ("spec/auditAnnotations/*/valueExpression", By(value_expression)),
-    ("spec/auditAnnotations/*/key", RequiredNamed(|_| Vec::new())),
-    ("spec/auditAnnotations", Unique("key")),
-];
+pub(crate) const VALIDATING_POLICY: &[Rule] =
+    &[("spec", Inside(POLICY)), ("spec", By(validations)), ("spec", By(policy_conditions)), ("", By(judged))];
 
 fn validations(spec: &Value, path: &Path) -> Vec<Error> {
     if !list(spec, "/validations").is_empty() || !list(spec, "/auditAnnotations").is_empty() {
@@ -100,13 +94,77 @@ fn validations(spec: &Value, path: &Path) -> Vec<Error> {
     ["validations", "auditAnnotations"].map(|field| Error::required(&path.child(field), why)).into()
 }
 
-fn policy_expression(value: &Value, path: &Path) -> Vec<Error> {
-    variable_expression(value, path)
+/// Validations and annotations, each as a whole.
+fn judged(policy: &Value, _: &Path) -> Vec<Error> {
+    let (spec, path) = (&policy["spec"], Path::new("spec"));
+    let judge = Validations::of(spec);
+    let mut errors = judge.variable_errors(spec, &path);
+    for (i, validation) in list(spec, "/validations").iter().enumerate() {
+        errors.extend(validation_errors(&judge, validation, &path.child("validations").index(i)));
+    }
+    let annotations = list(spec, "/auditAnnotations");
+    for (i, annotation) in annotations.iter().enumerate() {
+        let at = path.child("auditAnnotations").index(i);
+        let key = text(annotation, "/key");
+        errors.extend(annotation_key(alcove_object::meta::name(policy), key, &at.child("key")));
+        let source = text(annotation, "/valueExpression");
+        errors.extend(value_expression(source, &at.child("valueExpression")));
+        errors.extend(judge.annotation_error(source, at.child("valueExpression")));
+        if annotations[..i].iter().any(|other| text(other, "/key") == key) {
+            errors.push(Error::duplicate(&at.child("key"), key));
+        }
+    }
+    errors
 }
 
-fn value_expression(value: &Value, path: &Path) -> Vec<Error> {
-    let is_missing = value.as_str().unwrap_or_default().trim().is_empty();
-    if is_missing { vec![Error::required(path, "valueExpression is not specified")] } else { Vec::new() }
+fn validation_errors(judge: &Validations, validation: &Value, path: &Path) -> Vec<Error> {
+    const EMPTY: &str = "must be non-empty if specified";
+    const REASONS: [&str; 3] = ["Forbidden", "Invalid", "RequestEntityTooLarge"];
+    let (expression, at) = (text(validation, "/expression"), path.child("expression"));
+    let mut errors = variable_expression(&expression.into(), &at);
+    errors.extend(judge.expression_error(expression, at));
+    let (maker, at) = (text(validation, "/messageExpression"), path.child("messageExpression"));
+    if !maker.is_empty() && maker.trim().is_empty() {
+        errors.push(Error::invalid(&at, maker, EMPTY));
+    } else if !maker.is_empty() {
+        errors.extend(judge.message_error(maker, at));
+    }
+    let (message, at) = (text(validation, "/message"), path.child("message"));
+    if !message.is_empty() && message.trim().is_empty() {
+        errors.push(Error::invalid(&at, message, EMPTY));
+    } else if message.trim().contains(['\n', '\r']) {
+        errors.push(Error::invalid(&at, message, "must not contain line breaks"));
+    }
+    // An empty text is none of the reasons, too.
+    let reason = validation["reason"].as_str().filter(|given| !REASONS.contains(given));
+    errors.extend(reason.map(|given| Error::not_supported(&path.child("reason"), given, &REASONS)));
+    errors
+}
+
+/// Audit annotations are written with the policy's name before their keys.
+fn annotation_key(policy: &str, key: &str, path: &Path) -> Vec<Error> {
+    if policy.is_empty() {
+        return vec![Error::invalid(path, key, "requires metadata.name be non-empty")];
+    }
+    let full = format!("{policy}/{key}");
+    name::is_qualified_name(&full).into_iter().map(|why| Error::invalid(path, full.clone(), why)).collect()
+}
+
+/// Names of resources, each once.
+fn resource_names(names: &Value, path: &Path) -> Vec<Error> {
+    let all = names.as_array().map_or(&[][..], Vec::as_slice);
+    let mut errors = Vec::new();
+    for (i, name) in all.iter().enumerate() {
+        errors.extend(by(super::rules::path_segment, name.as_str().unwrap_or_default(), &path.index(i)));
+        if all[..i].contains(name) {
+            errors.push(Error::duplicate(&path.index(i), name.clone()));
+        }
+    }
+    errors
+}
+
+fn value_expression(source: &str, path: &Path) -> Option<Error> {
+    source.trim().is_empty().then(|| Error::required(path, "valueExpression is not specified"))
 }
 
 pub(crate) const MUTATING_POLICY: &[Rule] = &[
@@ -275,7 +333,7 @@ mod tests {
                     .to_owned(),
             ),
         ] {
-            assert_eq!(shown(&validating_errors(&spec, &Path::new("spec"))), expected);
+            assert_eq!(shown(&judged(&json!({ "spec": spec }), &Path::default())), expected);
         }
     }
 
