@@ -235,6 +235,7 @@ impl Syncer {
     ) -> Result<Next, Error> {
         let grace = at(pod, "/metadata/deletionGracePeriodSeconds").and_then(Value::as_u64);
         let grace = grace.and_then(|grace| u32::try_from(grace).ok());
+        let grace = grace.map(|grace| grace.max(rule.last_grace().unwrap_or(0)));
         if facts.should_end(grace) {
             self.delete_on_host(rule, host_name, facts, grace).await?;
         }

@@ -278,8 +278,8 @@ impl Rule {
         }
     }
 
-    /// The grace in seconds that a host object has whose tenant object is gone already: a pod whose deletion was forced
-    /// gets the least that its kubelet still confirms. `None`: the host's default.
+    /// The least grace in seconds that a host object has, and what it has whose tenant object is gone already: a pod whose
+    /// deletion was forced gets the least that its kubelet still confirms. `None`: the host's default.
     pub fn last_grace(&self) -> Option<u32> {
         self.runs().then_some(1)
     }

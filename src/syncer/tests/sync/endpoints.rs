@@ -38,7 +38,7 @@ async fn addresses_of_own_pods_are_kept_while_the_pods_are_there() {
     host.until("endpoints", name, |e| addresses(e) == ["10.244.0.9"]).await;
     // The next pod with this address may be another tenant's.
     side.delete("pods", "web", Some(0)).await;
-    host.delete("pods", "web-x-default-x-demo", Some(0)).await;
+    host.end("web-x-default-x-demo").await;
     host.until("endpoints", name, |e| addresses(e).is_empty()).await;
 }
 

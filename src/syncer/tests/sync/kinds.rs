@@ -276,6 +276,6 @@ async fn selected_nodes_of_the_host_are_there_without_pods_under_hidden_names() 
     assert!(node.starts_with("node-") && shown[0]["metadata"]["name"] != node, "{running}");
     side.changes.until(count(2)).await;
     side.delete("pods", "web", Some(0)).await;
-    host.delete("pods", name, Some(0)).await;
+    host.end(name).await;
     side.changes.until(count(1)).await;
 }

@@ -44,7 +44,7 @@ async fn a_pod_finds_the_services_of_its_namespace_when_it_comes() {
     // Without pods nobody needs them.
     for name in ["web", "later"] {
         side.delete("pods", name, Some(0)).await;
-        host.delete("pods", &side.host_name("default", name), Some(0)).await;
+        host.end(&side.host_name("default", name)).await;
     }
     host.until_gone("configmaps", VARIABLES).await;
 }

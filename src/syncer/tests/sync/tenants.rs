@@ -48,7 +48,7 @@ async fn names_that_are_equal_when_cut_stay_apart() {
         side.until("pods", name, |p| p["status"]["podIP"] == format!("10.0.0.{at}")).await;
     }
     side.delete("pods", &names[0], Some(0)).await;
-    host.delete("pods", &side.host_name("default", &names[0]), Some(0)).await;
+    host.end(&side.host_name("default", &names[0])).await;
     side.settled(&host).await;
     assert_eq!(host.objects_of("demo").len(), 2);
 }

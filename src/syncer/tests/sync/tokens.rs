@@ -70,7 +70,7 @@ async fn tokens_are_the_tenants_and_lie_in_a_secret_of_the_pod() {
 
     side.delete("pods", "web", None).await;
     host.until("pods", POD, meta::is_deleting).await;
-    host.delete("pods", POD, Some(0)).await;
+    host.end(POD).await;
     host.until_gone("secrets", &secret_name(&made)).await;
     side.settled(&host).await;
 }

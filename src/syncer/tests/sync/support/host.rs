@@ -10,7 +10,7 @@ use alcove_apiserver::rest::Connector;
 use alcove_apiserver::testing::front::Https;
 use alcove_apiserver::testing::{TestEnv, authority, memory_store};
 use alcove_apiserver::{Client, Server, User};
-use alcove_object::{Status, Value, meta};
+use alcove_object::{Reason, Status, Value, meta, settled};
 use parking_lot::Mutex;
 use serde_json::json;
 use std::collections::BTreeMap;
@@ -181,15 +181,22 @@ impl Host {
         patched.unwrap().parse()
     }
 
-    /// Deletes with this grace; `None`: the default.
     /// Lets the host's time pass.
     pub fn advance(&self, seconds: i64) {
         self.env.advance(seconds);
     }
 
+    /// Deletes with this grace; `None`: the default.
     pub async fn delete(&self, resource: &str, name: &str, grace: Option<i64>) {
         let options = DeleteOptions { grace_period_seconds: grace, ..DeleteOptions::default() };
         self.client.delete(&gvr(resource), NAMESPACE, name, &options).await.unwrap();
+    }
+
+    /// What a kubelet does last with a pod that shall go. One that never came to a node may be gone already.
+    pub async fn end(&self, pod: &str) {
+        let options = DeleteOptions { grace_period_seconds: Some(0), ..DeleteOptions::default() };
+        let ended = self.client.delete(&gvr("pods"), NAMESPACE, pod, &options).await;
+        settled(ended, &[Reason::NOT_FOUND]).unwrap();
     }
 
     /// What the scheduler does.
