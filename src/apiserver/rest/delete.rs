@@ -140,7 +140,11 @@ impl Write<'_> {
         match self.step(options, begun.as_ref().unwrap_or(&old), begun.is_some()) {
             Step::Pending => Ok(Some(self.deleted_object(options, stored::present(resource, &entry), false))),
             Step::Remove => match self.without_grace(options, entry, &old).await? {
-                Some(entry) => self.remove(options, &entry, &old).await,
+                Some(entry) => match self.remove(options, &entry, &old).await? {
+                    // Who saw that no grace is left may have been faster, and need not be (store.go: ignoreNotFound).
+                    None if self.is_gone(&old) => Ok(Some(self.removed(options, &entry, &old))),
+                    removed => Ok(removed),
+                },
                 None => Ok(None),
             },
             Step::Mark(marked) => self.mark(options, &entry, marked).await,
@@ -235,7 +239,6 @@ impl Write<'_> {
         entry: &Arc<Entry>,
         old: &Value,
     ) -> Result<Option<Deleted>, Status> {
-        let resource = self.resource();
         let last = match options.dry_run {
             true => entry.clone(),
             false => {
@@ -248,9 +251,23 @@ impl Write<'_> {
                 }
             }
         };
+        Ok(Some(self.removed(options, &last, old)))
+    }
+
+    /// Whether an object that had a grace period is not there any more, whatever has its name now.
+    fn is_gone(&self, old: &Value) -> bool {
+        let resource = self.resource();
+        let is_another = |entry: Arc<Entry>| meta::uid(&stored::tree(resource, &entry)) != meta::uid(old);
+        let now = self.server.store.get(&resource.table, &self.target.key());
+        resource.rules.deletion == Deletion::Graceful && now.is_none_or(is_another)
+    }
+
+    /// What is answered about an object that went as `last`.
+    fn removed(&mut self, options: &DeleteOptions, last: &Arc<Entry>, old: &Value) -> Deleted {
+        let resource = self.resource();
         if resource.rules.returns_deleted {
-            let gone = self.last_seen(&last);
-            return Ok(Some(self.deleted_object(options, gone, true)));
+            let gone = self.last_seen(last);
+            return self.deleted_object(options, gone, true);
         }
         let details = Details {
             name: self.target.name.clone(),
@@ -260,7 +277,7 @@ impl Write<'_> {
             ..Details::default()
         };
         let warnings = std::mem::take(&mut self.warnings);
-        Ok(Some(Deleted { answer: DeletedAnswer::Status(details), gone: true, accepted: false, warnings }))
+        Deleted { answer: DeletedAnswer::Status(details), gone: true, accepted: false, warnings }
     }
 
     /// An object as it goes: one with a grace period says that there is none left.

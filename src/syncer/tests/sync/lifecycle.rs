@@ -75,6 +75,20 @@ async fn a_forced_deletion_frees_the_name_soon() {
 }
 
 #[tokio::test]
+async fn who_deletes_a_pod_that_the_syncer_deletes_too_is_answered() {
+    let host = Host::start().await;
+    let side = Side::start(&host, "demo", 2).await;
+    let mut refused = pod("web");
+    refused["spec"]["volumes"] = json!([{ "name": "root", "hostPath": { "path": "/" } }]);
+    for _ in 0..40 {
+        side.create("pods", refused.clone()).await;
+        side.until_event("web", "SyncRefused").await;
+        side.delete("pods", "web", Some(1)).await;
+        side.until_gone("pods", "web").await;
+    }
+}
+
+#[tokio::test]
 async fn a_pod_that_the_host_ends_ends_in_the_tenant() {
     let host = Host::start().await;
     let side = Side::start(&host, "demo", 2).await;
