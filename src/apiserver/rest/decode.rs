@@ -186,8 +186,8 @@ pub(super) fn operations(body: &Body) -> Result<Value, Status> {
 }
 
 /// Makes an object what it would be after a round trip through its Go type; `patch` made it unless an apply or an update
-/// did. 422 about the patch for what does
-/// not fit, and, under Strict, for fields that do not exist. What is settled has been there.
+/// did. 422 about the patch for what does not fit, and, under Strict, for fields that do not exist. What is settled has been
+/// there.
 pub(super) fn patched(
     object: &mut Value,
     settled: &Settled,

@@ -35,6 +35,7 @@ impl Write<'_> {
     pub(super) async fn bind_admitted(&mut self, binding: Value) -> Result<Answered, Status> {
         self.check_posted(&binding)?;
         check_target(&binding)?;
+        // Read once more: a webhook may have made something of it that is no binding.
         let answered = self.put_on_node(Body::Tree(binding), None).await?;
         Ok(self.succeeded(answered))
     }

@@ -74,7 +74,8 @@ impl Correlator {
 
     /// Remembers what was written.
     pub fn remember(&mut self, identity: String, event: Written) {
-        entry(&mut self.written, identity, || event.clone()).clone_from(&event);
+        make_room(&mut self.written, &identity);
+        self.written.insert(identity, event);
     }
 
     /// The event's identity and message, or those of its group when it has too many.
@@ -109,10 +110,15 @@ impl Correlator {
 
 /// What is remembered under a key, which is made room for when it is new.
 fn entry<T>(map: &mut HashMap<String, T>, key: String, new: impl FnOnce() -> T) -> &mut T {
-    if map.len() >= REMEMBERED_MAX && !map.contains_key(&key) {
+    make_room(map, &key);
+    map.entry(key).or_insert_with(new)
+}
+
+/// Forgets all when there are as many as may be, and none under this key.
+fn make_room<T>(map: &mut HashMap<String, T>, key: &str) {
+    if map.len() >= REMEMBERED_MAX && !map.contains_key(key) {
         map.clear();
     }
-    map.entry(key).or_insert_with(new)
 }
 
 fn seconds(from: Timestamp, to: Timestamp) -> f64 {
