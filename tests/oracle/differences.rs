@@ -121,6 +121,8 @@ struct Row {
     kind: String,
     place: String,
     what: String,
+    /// Whether only long runs meet it.
+    is_rare: bool,
     is_met: Cell<bool>,
 }
 
@@ -146,7 +148,8 @@ impl Known {
                 kind: owned(kind),
                 place: owned(place),
                 what: owned(what),
-                is_met: Cell::new(*is_rare),
+                is_rare: *is_rare,
+                is_met: Cell::new(false),
             }
         });
         Known { rows: rows.collect() }
@@ -168,9 +171,9 @@ impl Known {
         is_listed
     }
 
-    /// Rows that no difference of the run fitted.
-    pub fn unmet(&self) -> Vec<String> {
-        let unmet = self.rows.iter().filter(|row| !row.is_met.get());
+    /// Rows that no difference of the run fitted: those of the first table, or of the one of long runs.
+    pub fn unmet(&self, is_rare: bool) -> Vec<String> {
+        let unmet = self.rows.iter().filter(|row| row.is_rare == is_rare && !row.is_met.get());
         unmet.map(|row| format!("{} {} {} {}", row.area, row.kind, row.place, row.what)).collect()
     }
 }

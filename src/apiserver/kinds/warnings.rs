@@ -336,9 +336,9 @@ fn twice(pod: &Value, items: &str, field: &str, at: &dyn Fn(&str) -> String) -> 
 /// A quantity of bytes that is no whole number.
 fn fraction(tree: &Value, parents: &[&str], resource: &str, at: &dyn Fn(&str) -> String) -> Option<String> {
     let given = parents.iter().try_fold(tree, |tree, parent| tree.get(*parent))?.get(resource)?.as_str()?;
-    let milli = alcove_object::quantity::Quantity::parse(given).ok()?.milli_value();
+    let amount = alcove_object::quantity::Quantity::parse(given).ok()?;
     let place = at(&format!("{}[{resource}]", parents.join(".")));
-    (milli % 1000 != 0)
+    (amount.whole().is_none())
         .then(|| format!("{place}: fractional byte value {given:?} is invalid, must be an integer"))
 }
 

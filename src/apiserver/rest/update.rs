@@ -214,8 +214,8 @@ impl Write<'_> {
         let is_exact = self.check_version(change, object, old)?;
         let settled = self.prepare(part, object, old);
         self.check(part, object, old, &settled)?;
-        self.warnings.extend(self.resource().strategy.warnings(object, Some(old)));
         if part == Part::Main {
+            self.warnings.extend(self.resource().strategy.warnings(object, Some(old)));
             self.warnings.extend((self.resource().rules.warns)(object, Some(old)));
         }
         self.admit(Verb::Update, object, Some(old)).await?;

@@ -323,8 +323,8 @@ impl Walk {
                 let why = "messageExpression must be non-empty if specified";
                 self.out.push(Error::required(&path.child("messageExpression"), why));
             }
-            let reason = text(rule, "reason");
-            if !reason.is_empty() && !REASONS.contains(&reason) {
+            let reason = rule.get("reason").and_then(Value::as_str);
+            if let Some(reason) = reason.filter(|reason| !REASONS.contains(reason)) {
                 self.out.push(Error::not_supported(&path.child("reason"), reason, &REASONS));
             }
             let (field, trimmed) = given("fieldPath");

@@ -120,5 +120,8 @@ fn owner_name(owner: &Value) -> String {
     let (group, _) = alcove_object::gvk::split_api_version(text(owner, "/apiVersion"));
     let kind = text(owner, "/kind").to_lowercase();
     let name = text(owner, "/name");
+    if kind.is_empty() && group.is_empty() {
+        return name.to_owned();
+    }
     if group.is_empty() { format!("{kind}/{name}") } else { format!("{kind}.{group}/{name}") }
 }

@@ -226,13 +226,13 @@ pub(crate) fn service(object: &mut Value) {
         fill(spec, &[("externalTrafficPolicy", Text("Cluster"))]);
     }
     if matches!(kind.as_str(), "ClusterIP" | "NodePort" | "LoadBalancer") {
-        fill(spec, &[("internalTrafficPolicy", Text("Cluster"))]);
+        fill(spec, &[("internalTrafficPolicy", Word("Cluster"))]);
     }
     if kind == "LoadBalancer" {
         fill(spec, &[("allocateLoadBalancerNodePorts", Bool(true))]);
         let points = object.pointer_mut("/status/loadBalancer/ingress").and_then(Value::as_array_mut);
         for point in points.into_iter().flatten().filter(|p| !text(p, "/ip").is_empty()) {
-            fill(point, &[("ipMode", Text("VIP"))]);
+            fill(point, &[("ipMode", Word("VIP"))]);
         }
     }
 }
@@ -259,6 +259,7 @@ fn device_request(request: &mut Value) {
 
 pub(crate) fn resource_claim(object: &mut Value) {
     object.get_mut("spec").into_iter().for_each(device_requests);
+    fill(object, &[("status/allocation/devices/results/*/tolerations/*/operator", Text("Equal"))]);
 }
 
 pub(crate) fn resource_claim_template(object: &mut Value) {

@@ -1,6 +1,6 @@
 //! Defaults of pods and pod templates.
 
-use super::Fill::{Bool, Count, Empty, Inside, Int, Text};
+use super::Fill::{Bool, Count, Empty, Inside, Int, Text, Word};
 use super::kinds::same_first;
 use super::{Rule, fill, requests_from_limits};
 use crate::kinds::tree::{flag, text};
@@ -42,15 +42,15 @@ const VOLUME: &[Rule] = &[
     ("projected/defaultMode", Int(0o644)),
     ("projected/sources/*/downwardAPI/items/*/fieldRef/apiVersion", Text("v1")),
     ("projected/sources/*/serviceAccountToken/expirationSeconds", Int(3600)),
-    ("ephemeral/volumeClaimTemplate/spec/volumeMode", Text("Filesystem")),
+    ("ephemeral/volumeClaimTemplate/spec/volumeMode", Word("Filesystem")),
     ("iscsi/iscsiInterface", Text("default")),
     ("rbd/pool", Text("rbd")),
     ("rbd/user", Text("admin")),
     ("rbd/keyring", Text("/etc/ceph/keyring")),
-    ("azureDisk/cachingMode", Text("ReadWrite")),
-    ("azureDisk/fsType", Text("ext4")),
+    ("azureDisk/cachingMode", Word("ReadWrite")),
+    ("azureDisk/fsType", Word("ext4")),
     ("azureDisk/readOnly", Bool(false)),
-    ("azureDisk/kind", Text("Shared")),
+    ("azureDisk/kind", Word("Shared")),
     ("scaleIO/storageMode", Text("ThinProvisioned")),
     ("scaleIO/fsType", Text("xfs")),
 ];

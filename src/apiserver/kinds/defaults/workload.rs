@@ -7,8 +7,8 @@ use alcove_object::{Value, meta};
 
 /// `25%` of a deployment's pods may be missing, and as many be there beside.
 const ROLLING_DEPLOYMENT: &[Rule] = &[
-    ("strategy/rollingUpdate+/maxUnavailable", Text("25%")),
-    ("strategy/rollingUpdate+/maxSurge", Text("25%")),
+    ("strategy/rollingUpdate+/maxUnavailable", Word("25%")),
+    ("strategy/rollingUpdate+/maxSurge", Word("25%")),
 ];
 
 const DEPLOYMENT: &[Rule] = &[
@@ -121,7 +121,7 @@ fn job_spec(spec: &mut Value) {
     let backoff = if some(spec, "/backoffLimitPerIndex").is_some() { i32::MAX.into() } else { 6 };
     let replaced = if some(spec, "/podFailurePolicy").is_some() { "Failed" } else { "TerminatingOrFailed" };
     fill(spec, JOB);
-    fill(spec, &[("backoffLimit", Int(backoff)), ("podReplacementPolicy", Text(replaced))]);
+    fill(spec, &[("backoffLimit", Int(backoff)), ("podReplacementPolicy", Word(replaced))]);
 }
 
 const CRON_JOB: &[Rule] = &[

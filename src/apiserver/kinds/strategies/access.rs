@@ -5,6 +5,7 @@ use crate::kinds::tree::{list, some, text};
 use crate::kinds::validation::items;
 use crate::registry::{Context, Strategy};
 use alcove_object::field::{Error, Path};
+use alcove_object::validate::validate_label_selector;
 use alcove_object::{Value, name};
 
 const GROUP: &str = "rbac.authorization.k8s.io";
@@ -25,6 +26,14 @@ impl Strategy for Role {
             let path = Path::new("aggregationRule").child("clusterRoleSelectors");
             let why = "at least one clusterRoleSelector required if aggregationRule is non-nil";
             errors.push(Error::required(&path, why));
+        }
+        let rule = object.get("aggregationRule").unwrap_or(&Value::Null);
+        for (at, selector) in items(rule, "clusterRoleSelectors", &Path::new("aggregationRule")) {
+            let wrong = validate_label_selector(Some(selector), false, &at);
+            let is_wrong = !wrong.is_empty();
+            errors.extend(wrong);
+            // Upstream shows what it could not read the selector as.
+            errors.extend(is_wrong.then(|| Error::invalid(&at, Value::Null, "invalid label selector.")));
         }
         errors
     }

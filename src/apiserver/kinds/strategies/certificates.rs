@@ -13,7 +13,8 @@ use rustls_pki_types::CertificateSigningRequestDer;
 use rustls_pki_types::pem::PemObject;
 use serde_json::json;
 use x509_parser::certification_request::X509CertificationRequest;
-use x509_parser::prelude::FromDer;
+use x509_parser::pem::Pem;
+use x509_parser::prelude::{FromDer, X509Certificate};
 
 /// The shortest life of a certificate that may be asked for, in seconds.
 const EXPIRATION_SECONDS_MIN: i64 = 600;
@@ -147,8 +148,33 @@ impl Strategy for CertificateSigningRequest {
             let why = "updates may not modify existing certificate content";
             errors.push(Error::forbidden(&Path::new("status").child("certificate"), why));
         }
+        errors.extend(issued(object, old));
         errors
     }
+}
+
+/// What is wrong with a certificate that is new here. Upstream leaves alone what follows one that was wrong already.
+fn issued(object: &Value, old: &Value) -> Option<Error> {
+    let of =
+        |request: &Value| BASE64_STANDARD.decode(text(request, "/status/certificate")).unwrap_or_default();
+    let (new, before) = (of(object), of(old));
+    let why = certificates(&new).err().filter(|_| new != before && certificates(&before).is_ok())?;
+    Some(Error::invalid(&Path::new("status").child("certificate"), "<certificate data>", why))
+}
+
+/// Whether these are certificates in PEM, or nothing.
+fn certificates(pem: &[u8]) -> Result<(), String> {
+    let blocks: Vec<Pem> = Pem::iter_from_buffer(pem).map_while(Result::ok).collect();
+    for block in &blocks {
+        if block.label != "CERTIFICATE" {
+            return Err(format!("only CERTIFICATE PEM blocks are allowed, found {:?}", block.label));
+        }
+        X509Certificate::from_der(&block.contents).map_err(|_| "x509: malformed certificate")?;
+    }
+    if blocks.is_empty() && !pem.is_empty() {
+        return Err("must contain at least one CERTIFICATE PEM block".to_owned());
+    }
+    Ok(())
 }
 
 /// Puts conditions of a kind back as they were, unless some came or went.

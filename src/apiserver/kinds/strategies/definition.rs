@@ -38,6 +38,10 @@ impl Strategy for CustomResourceDefinition {
         validation::definition(object, Some(old))
     }
 
+    fn validate_subresource(&self, _: &Context<'_>, _: &str, object: &Value, _: &Value) -> Vec<Error> {
+        validation::definition_status(object)
+    }
+
     fn warnings(&self, object: &Value, old: Option<&Value>) -> Vec<String> {
         let known = old.map(unknown_formats).unwrap_or_default();
         let formats = unknown_formats(object).into_iter().filter(|format| !known.contains(format));

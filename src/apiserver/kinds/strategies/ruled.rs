@@ -218,7 +218,8 @@ pub(crate) static IP_ADDRESS: Ruled = Ruled::of(network::IP_ADDRESS).fixed(&["sp
 pub(crate) static SERVICE_CIDR: Ruled =
     Ruled::of(network::SERVICE_CIDR).judged_once().change(network::service_cidr_change);
 pub(crate) static RUNTIME_CLASS: Ruled = Ruled::of(control::RUNTIME_CLASS).fixed(&["handler"]);
-pub(crate) static API_SERVICE: Ruled = Ruled::of(control::API_SERVICE).filled(kinds::API_SERVICE);
+pub(crate) static API_SERVICE: Ruled =
+    Ruled::of(control::API_SERVICE).filled(kinds::API_SERVICE).status(statuses::api_service);
 pub(crate) static FLOW_SCHEMA: Ruled =
     Ruled::of(control::FLOW_SCHEMA).filled(kinds::FLOW_SCHEMA).status(statuses::flow);
 pub(crate) static PRIORITY_LEVEL: Ruled =
@@ -232,8 +233,10 @@ pub(crate) static CSI_STORAGE_CAPACITY: Ruled =
     Ruled::of(storage::CSI_STORAGE_CAPACITY).fixed(&["nodeTopology", "storageClassName"]);
 pub(crate) static STORAGE_CLASS: Ruled =
     Ruled::of(storage::STORAGE_CLASS).filled(kinds::STORAGE_CLASS).fixed(storage::STORAGE_CLASS_FIXED);
-pub(crate) static VOLUME_ATTACHMENT: Ruled =
-    Ruled::of(storage::VOLUME_ATTACHMENT).filled(kinds::VOLUME_ATTACHMENT).fixed(&["spec"]);
+pub(crate) static VOLUME_ATTACHMENT: Ruled = Ruled::of(storage::VOLUME_ATTACHMENT)
+    .filled(kinds::VOLUME_ATTACHMENT)
+    .fixed(&["spec"])
+    .status(storage::attachment_status);
 pub(crate) static VOLUME_ATTRIBUTES_CLASS: Ruled =
     Ruled::of(storage::VOLUME_ATTRIBUTES_CLASS).change(storage::volume_attributes_class_change);
 pub(crate) static DEVICE_CLASS: Ruled = Ruled::of(devices::CLASS);
@@ -275,8 +278,9 @@ pub(crate) static MUTATING_WEBHOOKS: Ruled =
     Ruled::of(webhooks::MUTATING_WEBHOOKS).filled(kinds::MUTATING_WEBHOOKS);
 pub(crate) static VALIDATING_WEBHOOKS: Ruled =
     Ruled::of(webhooks::VALIDATING_WEBHOOKS).filled(kinds::VALIDATING_WEBHOOKS);
-pub(crate) static VALIDATING_POLICY: Ruled =
-    Ruled::of(policies::VALIDATING_POLICY).filled(kinds::ADMISSION_POLICY);
+pub(crate) static VALIDATING_POLICY: Ruled = Ruled::of(policies::VALIDATING_POLICY)
+    .filled(kinds::ADMISSION_POLICY)
+    .status(statuses::validating_policy);
 pub(crate) static MUTATING_POLICY: Ruled =
     Ruled::of(policies::MUTATING_POLICY).filled(kinds::ADMISSION_POLICY);
 pub(crate) static VALIDATING_BINDING: Ruled =

@@ -209,19 +209,20 @@ fn service_spec(spec: &Value, old: Option<&Value>, path: &Path) -> Vec<Error> {
         errors.extend(block(range.trim(), &ranges.index(i)));
     }
     for (field, allowed) in CLOSED {
-        let given = text(spec, &format!("/{field}"));
-        if !given.is_empty() && !allowed.contains(&given) {
-            errors.push(Error::not_supported(&path.child(field), given, allowed));
-        }
+        let given = spec.get(*field).and_then(Value::as_str).filter(|given| !allowed.contains(given));
+        errors.extend(given.map(|given| Error::not_supported(&path.child(field), given, allowed)));
     }
     errors.extend(traffic(spec, kind, path));
     errors
 }
 
+/// Where traffic may go from a node.
+const POLICIES: &[&str] = &["Cluster", "Local"];
+
 /// Fields with a closed set of values.
 const CLOSED: &[(&str, &[&str])] = &[
     ("type", &["ClusterIP", "ExternalName", "LoadBalancer", "NodePort"]),
-    ("internalTrafficPolicy", &["Cluster", "Local"]),
+    ("internalTrafficPolicy", POLICIES),
     ("trafficDistribution", &["PreferClose", "PreferSameZone", "PreferSameNode"]),
 ];
 
@@ -322,21 +323,21 @@ fn traffic(spec: &Value, kind: &str, path: &Path) -> Vec<Error> {
     let service = json!({"spec": {
         "type": kind, "externalIPs": spec.get("externalIPs"), "externalTrafficPolicy": spec.get("externalTrafficPolicy"),
     }});
-    let policy = text(spec, "/externalTrafficPolicy");
+    let (policy, at) = (text(spec, "/externalTrafficPolicy"), path.child("externalTrafficPolicy"));
     if !policy.is_empty() && !is_external(&service) {
-        let why = "may only be set for externally-accessible services";
-        errors.push(Error::invalid(&path.child("externalTrafficPolicy"), policy, why));
+        errors.push(Error::invalid(&at, policy, "may only be set for externally-accessible services"));
+    } else if is_external(&service) && !POLICIES.contains(&policy) {
+        errors.push(Error::not_supported(&at, policy, POLICIES));
     }
     let port = int(spec, "/healthCheckNodePort");
     if port != 0 && !needs_health_check_port(&service) {
         let why = "may only be set when `type` is 'LoadBalancer' and `externalTrafficPolicy` is 'Local'";
         errors.push(Error::invalid(&path.child("healthCheckNodePort"), port, why));
     }
-    if kind == "LoadBalancer" {
-        let class = text(spec, "/loadBalancerClass");
-        if !class.is_empty() {
-            errors.extend(by(name::is_qualified_name, class, &path.child("loadBalancerClass")));
-        }
+    if let Some(class) =
+        spec.get("loadBalancerClass").and_then(Value::as_str).filter(|_| kind == "LoadBalancer")
+    {
+        errors.extend(by(name::is_qualified_name, class, &path.child("loadBalancerClass")));
     }
     if kind != "LoadBalancer" {
         let why = "may only be used when `type` is 'LoadBalancer'";

@@ -3,9 +3,11 @@
 use super::workload::{keeping_selector, spec_of};
 use crate::kinds::defaults::workload;
 use crate::kinds::tree::{some, text};
+use crate::kinds::validation::claims::claim_spec;
 use crate::kinds::validation::statuses::{self, counted};
 use crate::kinds::validation::{
-    at_most_all, by, immutable, int_or_percent, is_zero, lasting_template, non_negative, selects_template,
+    at_most_all, by, immutable, int_or_percent, is_zero, items, lasting_template, non_negative,
+    selects_template,
 };
 use crate::registry::{Context, Strategy};
 use alcove_object::field::{Error, Path};
@@ -48,6 +50,9 @@ impl Strategy for StatefulSet {
         let service = text(spec, "/serviceName");
         if !service.is_empty() {
             errors.extend(by(name::is_dns1123_label, service, &path.child("serviceName")));
+        }
+        for (at, claim) in items(spec, "volumeClaimTemplates", &path) {
+            errors.extend(claim_spec(claim.get("spec").unwrap_or(&Value::Null), &at.child("spec")));
         }
         errors
     }
@@ -135,9 +140,9 @@ fn stateful_strategy(spec: &Value, path: &Path) -> Vec<Error> {
 fn as_in_pods(spec: &Value) -> Value {
     let mut spec = spec.clone();
     let templates = spec.get("volumeClaimTemplates").and_then(Value::as_array).cloned().unwrap_or_default();
-    let claims: Vec<Value> = templates
-        .iter()
-        .map(meta::name)
+    let names: BTreeSet<&str> = templates.iter().map(meta::name).collect();
+    let claims: Vec<Value> = names
+        .into_iter()
         .map(|name| json!({ "name": name, "persistentVolumeClaim": { "claimName": name } }))
         .collect();
     if let Some(pod) = spec.pointer_mut("/template/spec").and_then(Value::as_object_mut) {

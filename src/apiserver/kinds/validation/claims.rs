@@ -42,7 +42,7 @@ const SOURCES: [&str; 22] = [
 pub(crate) const CLAIM: &[Rule] = &[("spec", By(claim_spec))];
 
 /// The spec of a claim, also of those in templates.
-pub(super) fn claim_spec(spec: &Value, path: &Path) -> Vec<Error> {
+pub(crate) fn claim_spec(spec: &Value, path: &Path) -> Vec<Error> {
     let mut errors = access_modes(spec, "at least 1 access mode is required", path);
     errors.extend(below(spec, &[("selector", Selector)], path));
     errors.extend(requested(spec, &path.child("resources").key("storage")));

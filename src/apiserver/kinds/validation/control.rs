@@ -73,7 +73,17 @@ pub(crate) const RUNTIME_CLASS: &[Rule] = &[
     ("overhead", By(overhead)),
     ("scheduling/nodeSelector", Labels),
     ("scheduling", By(tolerations)),
+    ("scheduling", By(same_tolerations)),
 ];
+
+/// A class names each toleration once, whatever its time.
+fn same_tolerations(scheduling: &Value, path: &Path) -> Vec<Error> {
+    let mut seen = BTreeSet::new();
+    let keys = ["/key", "/operator", "/value", "/effect"];
+    let all = super::items(scheduling, "tolerations", path);
+    let doubles = all.filter(|(_, toleration)| !seen.insert(keys.map(|key| text(toleration, key))));
+    doubles.map(|(at, toleration)| Error::duplicate(&at, toleration.clone())).collect()
+}
 
 fn short_name(value: &str) -> Vec<String> {
     name::dns_label(value, false)
@@ -172,7 +182,31 @@ const NON_RESOURCE_RULE: &[Rule] = &[
         "nonResourceURLs",
         By(|value, path| wildcard_alone(value, "non-resource URLs", path).into_iter().collect()),
     ),
+    ("nonResourceURLs", By(urls)),
 ];
+
+/// Paths of the server that are no resources; a `*` stands alone or for all below a path.
+fn urls(value: &Value, path: &Path) -> Vec<Error> {
+    let all: Vec<&str> = value.as_array().into_iter().flatten().filter_map(Value::as_str).collect();
+    if all.contains(&"*") {
+        return Vec::new();
+    }
+    let wrong = all.iter().enumerate().filter_map(|(i, url)| {
+        let why = match *url {
+            "" => "must not be empty",
+            "/" => return None,
+            url if !url.starts_with('/') => "must start with slash",
+            url if url.contains(' ') => "must not contain white-space",
+            url if url.contains("//") => "must not contain double slash",
+            url if url.strip_suffix("/*").unwrap_or(url).contains('*') => {
+                "wildcard can only do suffix matching"
+            }
+            _ => return None,
+        };
+        Some(Error::invalid(&path.index(i), *url, why))
+    });
+    wrong.collect()
+}
 
 fn verbs(value: &Value, path: &Path) -> Vec<Error> {
     let all = value.as_array().map_or(&[][..], Vec::as_slice);

@@ -3,7 +3,7 @@
 
 use super::{immutable, webhooks};
 use crate::custom::{APPROVED_ANNOTATION, approval, is_protected, storage_version, versions};
-use crate::kinds::tree::{list, text};
+use crate::kinds::tree::{field_text, list, text};
 use alcove_object::field::{Error, Path};
 use alcove_object::{Value, condition, meta, name};
 use alcove_schema::custom::{JsonPath, definition as schemas};
@@ -26,8 +26,8 @@ pub(crate) fn definition(object: &Value, old: Option<&Value>) -> Vec<Error> {
     }
     errors.extend(group_and_scope(group, text(object, "/spec/scope"), &path));
     errors.extend(all_versions(object, old, &path));
-    errors.extend(names(object, &path.child("names")));
-    errors.extend(conversion(&object["spec"]["conversion"], &path.child("conversion")));
+    errors.extend(names(&object["spec"]["names"], &path.child("names"), true));
+    errors.extend(conversion(&object["spec"], &path.child("conversion")));
     if let Some(old) = old {
         if condition::is_true(old, "Established") {
             errors.extend(immutable(object, old, "/spec/scope", &path.child("scope")));
@@ -252,14 +252,20 @@ fn selected<'a>(version: &'a Value, path: &str) -> Result<&'a Value, String> {
     })
 }
 
-fn names(object: &Value, path: &Path) -> Vec<Error> {
-    let of = |field: &str| text(object, &format!("/spec/names/{field}"));
+/// What is wrong with the status of a definition.
+pub(crate) fn definition_status(object: &Value) -> Vec<Error> {
+    names(&object["status"]["acceptedNames"], &Path::new("status").child("acceptedNames"), false)
+}
+
+/// Names that somebody wants, who has to say all of them, or has been given.
+fn names(names: &Value, path: &Path, are_wanted: bool) -> Vec<Error> {
+    let of = |field: &str| field_text(names, field);
     let mut errors = Vec::new();
     for field in ["plural", "singular", "kind", "listKind"] {
         let (at, given) = (path.child(field), of(field));
         let wrong = name::dns1035_label(&given.to_lowercase(), false);
         if given.is_empty() {
-            errors.push(Error::required(&at, ""));
+            errors.extend(are_wanted.then(|| Error::required(&at, "")));
         } else if field.ends_with("ind") && !wrong.is_empty() {
             let why = format!("may have mixed case, but should otherwise match: {}", wrong.join(","));
             errors.push(Error::invalid(&at, given, why));
@@ -268,12 +274,14 @@ fn names(object: &Value, path: &Path) -> Vec<Error> {
             errors.extend((!wrong.is_empty()).then(|| Error::invalid(&at, given, wrong.join(","))));
         }
     }
-    if !of("kind").is_empty() && of("kind") == of("listKind") {
-        let why = "kind and listKind may not be the same";
-        errors.push(Error::invalid(&path.child("listKind"), of("listKind"), why));
-    }
+    let is_same = !of("kind").is_empty() && of("kind") == of("listKind");
     for field in ["shortNames", "categories"] {
-        let given = list(object, &format!("/spec/names/{field}")).iter().filter_map(Value::as_str);
+        // In upstream's order.
+        if is_same && field == "categories" {
+            let why = "kind and listKind may not be the same";
+            errors.push(Error::invalid(&path.child("listKind"), of("listKind"), why));
+        }
+        let given = list(names, &format!("/{field}")).iter().filter_map(Value::as_str);
         for (i, given) in given.enumerate() {
             let wrong = name::dns1035_label(given, false);
             if !wrong.is_empty() {
@@ -284,19 +292,25 @@ fn names(object: &Value, path: &Path) -> Vec<Error> {
     errors
 }
 
-fn conversion(conversion: &Value, path: &Path) -> Vec<Error> {
+fn conversion(spec: &Value, path: &Path) -> Vec<Error> {
+    let conversion = &spec["conversion"];
     let strategy = text(conversion, "/strategy");
     let config = conversion.pointer("/webhook/clientConfig").filter(|config| config.is_object());
     let versions = list(conversion, "/webhook/conversionReviewVersions");
     let (config_path, versions_path) =
         (path.child("webhookClientConfig"), path.child("conversionReviewVersions"));
     let mut errors = Vec::new();
+    let at = path.child("strategy");
+    if conversion.is_object() && strategy != "None" && spec["preserveUnknownFields"] == true {
+        let why = "must be None if spec.preserveUnknownFields is true";
+        errors.push(Error::invalid(&at, strategy, why));
+    }
     match strategy {
-        "None" | "" => {
-            let why = "should not be set when strategy is not set to Webhook";
-            errors.extend(config.map(|_| Error::forbidden(&config_path, why)));
-            errors.extend((!versions.is_empty()).then(|| Error::forbidden(&versions_path, why)));
-        }
+        "None" | "Webhook" => {}
+        "" => errors.extend(conversion.is_object().then(|| Error::required(&at, ""))),
+        other => errors.push(Error::not_supported(&at, other, &["None", "Webhook"])),
+    }
+    match strategy {
         "Webhook" => {
             match config {
                 None => {
@@ -321,7 +335,11 @@ fn conversion(conversion: &Value, path: &Path) -> Vec<Error> {
                 errors.push(Error::invalid(&versions_path, Value::from(versions), why));
             }
         }
-        other => errors.push(Error::not_supported(&path.child("strategy"), other, &["None", "Webhook"])),
+        _ => {
+            let why = "should not be set when strategy is not set to Webhook";
+            errors.extend(config.map(|_| Error::forbidden(&config_path, why)));
+            errors.extend((!versions.is_empty()).then(|| Error::forbidden(&versions_path, why)));
+        }
     }
     errors
 }

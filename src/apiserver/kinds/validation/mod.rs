@@ -38,7 +38,7 @@ mod volume;
 pub(super) mod webhooks;
 
 pub(super) use address::block;
-pub(super) use definition::definition;
+pub(super) use definition::{definition, definition_status};
 pub(super) use pod::{new_pod, template};
 pub(super) use pod_change::{ephemeral_containers_change, pod_change, resize_change};
 pub(super) use pod_status::pod_status_change;

@@ -96,6 +96,9 @@ pub(crate) fn pod_spec(spec: &Value, pod: Option<&Value>, path: &Path) -> Vec<Er
             errors.push(Error::not_supported(&path.child(name), given, allowed));
         }
     }
+    if field(spec, "preemptionPolicy").is_some_and(|policy| policy == "") {
+        errors.push(Error::required(&path.child("preemptionPolicy"), ""));
+    }
     errors.extend(validate::validate_labels(spec.get("nodeSelector"), &path.child("nodeSelector")));
     errors.extend(security::of_pod(spec, path));
     errors.extend(scheduling::affinity(spec, path));

@@ -107,7 +107,7 @@ pub(super) fn amount_of(name: &str, amount: &Value, path: &Path) -> Vec<Error> {
     if amount.signum() < 0 {
         errors.push(Error::invalid(path, amount.to_string(), "must be greater than or equal to 0"));
     }
-    if is_counted(name) && amount.milli_value() % 1000 != 0 {
+    if is_counted(name) && amount.whole().is_none() {
         errors.push(Error::invalid(path, amount.to_string(), "must be an integer"));
     }
     errors

@@ -123,7 +123,7 @@ fn requirements(resources: &Value, names: fn(&str, &Path) -> Vec<Error>, path: &
 }
 
 fn whole_pages(resource: &str, size: &str, amount: &Quantity, path: &Path) -> Option<Error> {
-    let size = Quantity::parse(size).ok().filter(|size| size.signum() > 0 && size.milli_value() % 1000 == 0);
+    let size = Quantity::parse(size).ok().filter(|size| size.signum() > 0 && size.whole().is_some());
     let is_whole = size.is_some_and(|size| amount.value() % size.value() == 0);
     let why = format!("{amount} is not positive integer multiple of {resource}");
     (!is_whole).then(|| Error::invalid(path, amount.to_string(), why))
@@ -203,7 +203,7 @@ fn quantity(resource: &str, amount: &Quantity, path: &Path) -> Vec<Error> {
     if amount.signum() < 0 {
         errors.push(Error::invalid(path, amount.to_string(), "must be greater than or equal to 0"));
     }
-    if super::quota::is_counted(resource) && amount.milli_value() % 1000 != 0 {
+    if super::quota::is_counted(resource) && amount.whole().is_none() {
         errors.push(Error::invalid(path, amount.to_string(), "must be an integer"));
     }
     errors

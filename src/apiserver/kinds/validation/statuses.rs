@@ -139,6 +139,34 @@ pub(crate) fn disruption_budget(object: &Value, old: &Value) -> Vec<Error> {
     errors
 }
 
+/// What was found about the types of a policy's expressions.
+pub(crate) fn validating_policy(object: &Value, _: &Value) -> Vec<Error> {
+    let (path, none) = (Path::new("status"), Value::Null);
+    let status = object.get("status").unwrap_or(&none);
+    let found = status.get("typeChecking").unwrap_or(&none);
+    let mut errors = Vec::new();
+    for (at, warning) in items(found, "expressionWarnings", &path.child("typeChecking")) {
+        for field in ["warning", "fieldRef"] {
+            errors.extend(
+                text(warning, &format!("/{field}")).is_empty().then(|| Error::required(&at.child(field), "")),
+            );
+        }
+    }
+    errors.extend(conditions(status, &path));
+    errors
+}
+
+/// Whether somebody answers for a version.
+pub(crate) fn api_service(object: &Value, _: &Value) -> Vec<Error> {
+    const STATUSES: &[&str] = &["True", "False", "Unknown"];
+    let conditions = items(&object["status"], "conditions", &Path::new("status"));
+    let wrong = conditions.filter_map(|(at, condition)| {
+        let status = text(condition, "/status");
+        (!STATUSES.contains(&status)).then(|| Error::not_supported(&at.child("status"), status, STATUSES))
+    });
+    wrong.collect()
+}
+
 /// Conditions of a flow schema or a priority level: each type once.
 pub(crate) fn flow(object: &Value, _: &Value) -> Vec<Error> {
     let mut seen = BTreeSet::new();

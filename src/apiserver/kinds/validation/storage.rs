@@ -5,7 +5,7 @@ use super::claims::volume_spec;
 use super::rules::Check::{
     By, Named, NonNegative, NonNegativeQuantity, OneOf, Required, Selector, Unique, Within,
 };
-use super::rules::{Rule, lowered_name};
+use super::rules::{Rule, below, lowered_name};
 use crate::kinds::tree::{list, some, text};
 use alcove_object::field::{Error, Path};
 use alcove_object::{Value, meta, name};
@@ -228,6 +228,34 @@ pub(crate) const VOLUME_ATTACHMENT: &[Rule] = &[
     ("spec/source", By(attachment_source)),
     ("spec/nodeName", Named(name::is_dns1123_subdomain)),
 ];
+
+/// Bytes of all that a driver says about an attachment. Past it: 422.
+const METADATA_BYTES_MAX: usize = 256 << 10;
+/// Bytes of what a driver says about an error. Past it: 422.
+const MESSAGE_BYTES_MAX: usize = 1024;
+
+/// What a driver says of an attachment.
+pub(crate) fn attachment_status(object: &Value, _: &Value) -> Vec<Error> {
+    let (path, none) = (Path::new("status"), Value::Null);
+    let status = object.get("status").unwrap_or(&none);
+    let said = status.get("attachmentMetadata").and_then(Value::as_object).into_iter().flatten();
+    let bytes: usize = said.map(|(key, value)| key.len() + value.as_str().map_or(0, str::len)).sum();
+    let mut errors = Vec::new();
+    if bytes > METADATA_BYTES_MAX {
+        errors.push(Error::too_long(&path.child("attachmentMetadata"), METADATA_BYTES_MAX));
+    }
+    for field in ["attachError", "detachError"] {
+        let (error, at) = (status.get(field).unwrap_or(&none), path.child(field));
+        if text(error, "/message").len() > MESSAGE_BYTES_MAX {
+            // Upstream names the other limit.
+            errors.push(Error::too_long(&at.child("message"), METADATA_BYTES_MAX));
+        }
+        errors.extend(below(error, &[("errorCode", Within(0, i32::MAX.into(), ERROR_CODE))], &at));
+    }
+    errors
+}
+
+const ERROR_CODE: &str = "must be between 0 and 2147483647, inclusive";
 
 fn attachment_source(source: &Value, path: &Path) -> Vec<Error> {
     const ONE: &str = "must specify exactly one of inlineVolumeSpec and persistentVolumeName";
