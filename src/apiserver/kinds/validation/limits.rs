@@ -119,6 +119,15 @@ fn amounts(limit: &Value, kind: &str, path: &Path) -> Vec<Error> {
             [of("maxLimitRequestRatio", resource), of("min", resource), of("max", resource)],
             &path.child("maxLimitRequestRatio").key(resource),
         ));
+        if let (Some(limit), Some(request)) = (of("default", resource), of("defaultRequest", resource))
+            && super::resources::is_whole(resource)
+            && limit != request
+        {
+            let why =
+                format!("default value {limit} must equal to defaultRequest value {request} in {resource}");
+            let at = path.child("defaultRequest").key(resource);
+            errors.push(Error::invalid(&at, request.to_string(), why));
+        }
     }
     errors
 }

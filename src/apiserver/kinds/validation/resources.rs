@@ -220,8 +220,13 @@ pub(super) fn is_extended(resource: &str) -> bool {
         && name::is_qualified_name(&format!("requests.{resource}")).is_empty()
 }
 
+/// Whether as much as is requested is taken: of other domains' resources and of huge pages nobody can promise more.
+pub(super) fn is_whole(resource: &str) -> bool {
+    !is_native(resource) || resource.starts_with("hugepages-")
+}
+
 fn within_limit(resource: &str, request: &Quantity, resources: &Value, path: &Path) -> Option<Error> {
-    let is_whole = !is_native(resource) || resource.starts_with("hugepages-");
+    let is_whole = is_whole(resource);
     let limit = resources.get("limits").and_then(|limits| limits.get(resource));
     let Some(limit) = limit.and_then(|limit| Quantity::from_value(limit).ok()) else {
         let why = "Limit must be set for non overcommitable resources";

@@ -153,7 +153,9 @@ pub(super) fn template_metadata(template: &Value, path: &Path) -> Vec<Error> {
             && *value != ""
             && *value != 0
     });
-    errors.extend(others.map(|(key, _)| Error::forbidden(&path.child(key), "cannot be set")));
+    // Upstream makes places of the names in Go.
+    let place = |key: &str| if key == "uid" { path.child("uID") } else { path.child(key) };
+    errors.extend(others.map(|(key, _)| Error::forbidden(&place(key), "cannot be set")));
     errors
 }
 

@@ -30,7 +30,6 @@ const WEBHOOK: &[Rule] = &[
     ("rules/*/resources", By(resources)),
     ("failurePolicy", OneOf(FAILURE_POLICIES)),
     ("matchPolicy", OneOf(MATCH_POLICIES)),
-    ("sideEffects", Required("must specify one of None, NoneOnDryRun")),
     ("sideEffects", By(side_effects)),
     ("timeoutSeconds", Within(1, 30, "the timeout value must be between 1 and 30 seconds")),
     ("namespaceSelector", Selector),
@@ -68,7 +67,8 @@ pub(super) const RULE: &[Rule] = &[
 fn side_effects(value: &Value, path: &Path) -> Vec<Error> {
     const ALLOWED: [&str; 2] = ["None", "NoneOnDryRun"];
     match value.as_str() {
-        None | Some("" | "None" | "NoneOnDryRun") => Vec::new(),
+        Some("None" | "NoneOnDryRun") => Vec::new(),
+        None => vec![Error::required(path, "must specify one of None, NoneOnDryRun")],
         Some(given) => vec![Error::not_supported(path, given, &ALLOWED)],
     }
 }
