@@ -140,7 +140,7 @@ impl Report {
 /// What null becomes where it cannot be left out, as a list's item or a map's value: Go's zero value.
 fn unset(view: View<'_>) -> Value {
     match view.shape() {
-        Shape::String | Shape::Bytes => "".into(),
+        Shape::String => "".into(),
         Shape::Boolean => false.into(),
         Shape::Int32 | Shape::Int64 | Shape::Double | Shape::IntOrString => 0.into(),
         Shape::Quantity => "0".into(),
